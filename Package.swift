@@ -1,0 +1,93 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One list for every target: the upcoming features that the code base is written in.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "trunkline",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "trunkline", targets: ["trunkline"]),
+        .executable(name: "trunkline-agent", targets: ["trunkline-agent"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        .executableTarget(name: "trunkline", dependencies: ["Manager", "Client", arguments]),
+        .executableTarget(name: "trunkline-agent", dependencies: ["Agent"]),
+        .target(name: "Client", dependencies: ["Fleet", "Bundles", httpClient]),
+        .target(
+            name: "Manager",
+            dependencies: [
+                "Platforms", "Records", "Messaging", "Sealing", "Monitor", "GroupLanguage", "Bundles", "Fleet",
+                hummingbird, lifecycle, logging, metrics,
+            ]),
+        .target(
+            name: "Agent",
+            dependencies: ["Messaging", "Sealing", "Bundles", "Fleet", logging, subprocess, systemPackage]),
+        .target(name: "Platforms", dependencies: ["Fleet", logging, subprocess, systemPackage]),
+        .target(name: "Records", dependencies: ["Fleet", grdb]),
+        .target(name: "Messaging", dependencies: ["CMosquitto", "Fleet", logging]),
+        .target(name: "Sealing", dependencies: [crypto]),
+        .target(name: "Monitor", dependencies: ["Rules", "Fleet"]),
+        .target(name: "Rules", dependencies: ["Fleet"]),
+        .target(name: "GroupLanguage", dependencies: ["Fleet"]),
+        .target(name: "Bundles", dependencies: ["CZlib", "Fleet"]),
+        .target(name: "Fleet"),
+        .systemLibrary(
+            name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .testTarget(name: "FleetTests", dependencies: ["Fleet"]),
+        .testTarget(name: "GroupLanguageTests", dependencies: ["GroupLanguage", "Fleet"]),
+        .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet"]),
+        .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Rules", "Fleet"]),
+        .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto]),
+        .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet"]),
+        .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Fleet", "TestSupport"]),
+        .testTarget(
+            name: "AgentTests", dependencies: ["Agent", "Messaging", "Sealing", "Bundles", "Fleet", "TestSupport"]),
+        .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Fleet", "TestSupport"]),
+        .testTarget(name: "RecordsTests", dependencies: ["Records", "Fleet", grdb]),
+        .testTarget(
+            name: "ManagerTests",
+            dependencies: [
+                "Manager", "Records", "Fleet", "TestSupport",
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+            ]),
+        .testTarget(name: "EndToEndTests", dependencies: ["Client", "Fleet", "TestSupport"]),
+    ]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = (target.swiftSettings ?? []) + settings
+}

@@ -1,0 +1,69 @@
+/// A machine as the manager keeps it: what it was ordered to be and what it last said it is.
+package struct MachineRecord: Hashable, Sendable {
+    /// Where its life stands, seen from the platform.
+    package enum Phase: String, Hashable, Sendable, Codable {
+        /// The platform was asked for it; it has not registered.
+        case launching
+        /// It registered.
+        case joined
+        /// It is to go: ordered to stop, then released.
+        case leaving
+        /// Its key was revoked; it gets nothing more.
+        case revoked
+    }
+
+    package var id: String
+    package var group: String
+    /// Its place in the group, from 0; a replacement takes its predecessor's.
+    package var index: Int
+    package var platform: Platform
+    package var phase: Phase
+    /// When the phase began.
+    package var phaseSince: Timestamp
+    /// Of its security key, once registered: the first 16 hex digits of the key's SHA-256.
+    package var fingerprint: String?
+    package var facts: MachineFacts?
+    /// The current order; nil until the first one.
+    package var order: Order?
+    /// The last status that was taken, last wills left out.
+    package var status: Status?
+    /// The session of the last message taken, will included.
+    package var session: Int
+    /// When the manager last heard from it.
+    package var heardAt: Timestamp?
+    /// Since when it is away; nil while it is present.
+    package var awaySince: Timestamp?
+    /// Since when it has reported, without a break, what its order asks for, running and healthy.
+    package var wellSince: Timestamp?
+    /// Well for the group's settle time.
+    package var verified: Bool
+    /// For each rule whose condition holds: since when, without a break.
+    package var held: [String: Timestamp]
+
+    package init(
+        id: String, group: String, index: Int, platform: Platform, phase: Phase, phaseSince: Timestamp,
+        fingerprint: String? = nil, facts: MachineFacts? = nil, order: Order? = nil, status: Status? = nil,
+        session: Int = 0, heardAt: Timestamp? = nil, awaySince: Timestamp? = nil, wellSince: Timestamp? = nil,
+        verified: Bool = false, held: [String: Timestamp] = [:]
+    ) {
+        self.id = id
+        self.group = group
+        self.index = index
+        self.platform = platform
+        self.phase = phase
+        self.phaseSince = phaseSince
+        self.fingerprint = fingerprint
+        self.facts = facts
+        self.order = order
+        self.status = status
+        self.session = session
+        self.heardAt = heardAt
+        self.awaySince = awaySince
+        self.wellSince = wellSince
+        self.verified = verified
+        self.held = held
+    }
+
+    /// What to show and what rules see: `away` wins over what it last said; `idle` before it said anything.
+    package var state: MachineState { awaySince != nil ? .away : status?.state ?? .idle }
+}

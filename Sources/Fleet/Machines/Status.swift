@@ -1,0 +1,106 @@
+/// What a machine says it is doing.
+package enum MachineState: String, Hashable, Sendable, Codable, CaseIterable {
+    case idle, receiving, starting, running, draining, failed, stopped
+    /// The last will; also what the manager concludes from three missed heartbeats.
+    case away
+}
+
+package enum Health: String, Hashable, Sendable, Codable, CaseIterable {
+    /// No check has ended yet.
+    case unknown
+    case passing
+    case failing
+}
+
+/// The software that a machine runs, as it reports it.
+package struct RunningSoftware: Hashable, Sendable, Codable {
+    package var name: String
+    package var version: String
+    /// SHA-256 of the bundle in hex while the files on disk are those of the bundle; of what is there instead once they are not.
+    package var digest: String
+    /// The order that made it run.
+    package var generation: Int
+    package var health: Health
+    /// When it was started.
+    package var since: Timestamp
+    /// How often the agent restarted it since.
+    package var restarts: Int
+
+    package init(
+        name: String, version: String, digest: String, generation: Int, health: Health, since: Timestamp, restarts: Int
+    ) {
+        self.name = name
+        self.version = version
+        self.digest = digest
+        self.generation = generation
+        self.health = health
+        self.since = since
+        self.restarts = restarts
+    }
+}
+
+/// Which parts of a bundle a machine has.
+package struct Receiving: Hashable, Sendable, Codable {
+    package var digest: String
+    package var have: PartRanges
+
+    package init(digest: String, have: PartRanges) {
+        self.digest = digest
+        self.have = have
+    }
+}
+
+/// The machine's word to the manager (`trunkline/<g>/machines/<m>/status`), without its MAC.
+package struct Status: Hashable, Sendable {
+    package var group: String
+    package var machine: String
+    /// Counts the agent's connections over its whole life; kept on its disk.
+    package var session: Int
+    /// Counts within the session from 1; the last will has 0.
+    package var sequence: Int
+    package var at: Timestamp
+    package var state: MachineState
+    /// The highest generation that the machine has accepted; 0: none yet.
+    package var order: Int
+    package var software: RunningSoftware?
+    package var receiving: Receiving?
+    package var metrics: [String: Double]
+    /// Why it is as it is, for people: the last error of a `failed` machine, the roll-back of a replacement.
+    package var reason: String?
+
+    package init(
+        group: String, machine: String, session: Int, sequence: Int, at: Timestamp, state: MachineState, order: Int = 0,
+        software: RunningSoftware? = nil, receiving: Receiving? = nil, metrics: [String: Double] = [:],
+        reason: String? = nil
+    ) {
+        self.group = group
+        self.machine = machine
+        self.session = session
+        self.sequence = sequence
+        self.at = at
+        self.state = state
+        self.order = order
+        self.software = software
+        self.receiving = receiving
+        self.metrics = metrics
+        self.reason = reason
+    }
+}
+
+/// What a machine says of itself when it registers.
+package struct MachineFacts: Hashable, Sendable, Codable {
+    package var host: String
+    package var os: String
+    package var arch: String
+    package var cores: Int
+    /// Bytes.
+    package var memory: Int
+
+    package init(host: String, os: String, arch: String, cores: Int, memory: Int) {
+        self.host = host
+        self.os = os
+        self.arch = arch
+        self.cores = cores
+        self.memory = memory
+    }
+}

@@ -1,0 +1,63 @@
+/// One line of history: who did what, and why.
+package struct EventEntry: Hashable, Sendable, Codable {
+    /// Given by the database, growing; 0 before that.
+    package var id: Int64
+    package var at: Timestamp
+    package var group: String?
+    package var machine: String?
+    /// What happened, as a dotted word that programs may match: see `Kind`.
+    package var kind: Kind
+    /// Who: `user NAME`, `rule NAME`, `machine ID`, `platform NAME` or `manager`.
+    package var actor: String
+    /// For people, one sentence.
+    package var message: String
+    /// The facts behind it, by name; for a rule's action also `rule` and `index`.
+    package var facts: [String: String]
+
+    package enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
+        case groupCreated = "group.created"
+        case groupChanged = "group.changed"
+        case groupStarted = "group.started"
+        case groupStopped = "group.stopped"
+        case groupRestarted = "group.restarted"
+        case groupPaused = "group.paused"
+        case groupResumed = "group.resumed"
+        case groupDeleted = "group.deleted"
+        /// Every machine that the record asks for is verified, after it was not so.
+        case groupConverged = "group.converged"
+        case machineLaunched = "machine.launched"
+        case machineLaunchFailed = "machine.launch-failed"
+        case machineRegistered = "machine.registered"
+        case machineOrdered = "machine.ordered"
+        case machineState = "machine.state"
+        case machineVerified = "machine.verified"
+        case machineAway = "machine.away"
+        case machineBack = "machine.back"
+        case machineReleased = "machine.released"
+        case machineRevoked = "machine.revoked"
+        case ruleActed = "rule.acted"
+        case ruleLimited = "rule.limited"
+        case ruleNotified = "rule.notified"
+        case registrationRefused = "registration.refused"
+        case statusRefused = "status.refused"
+        case softwarePushed = "software.pushed"
+        case softwareRemoved = "software.removed"
+        case invitationMade = "invitation.made"
+        case secretSet = "secret.set"
+        case secretRemoved = "secret.removed"
+    }
+
+    package init(
+        id: Int64 = 0, at: Timestamp, group: String? = nil, machine: String? = nil, kind: Kind, actor: String,
+        message: String, facts: [String: String] = [:]
+    ) {
+        self.id = id
+        self.at = at
+        self.group = group
+        self.machine = machine
+        self.kind = kind
+        self.actor = actor
+        self.message = message
+        self.facts = facts
+    }
+}

@@ -1,0 +1,153 @@
+/// A group's record, checked: what the language's `group` block says, with every default filled in.
+package struct GroupDefinition: Hashable, Sendable {
+    package var name: String
+    /// `voice`, `messaging`, `video`, or another name.
+    package var service: String
+    package var software: SoftwareReference
+    /// A machine that is silent for three of these is away.
+    package var heartbeat: TimeSpan
+    package var machines: MachineSet
+    /// In the order of the text.
+    package var environment: [EnvironmentEntry]
+    package var rollout: Rollout
+    /// In the order of the text; never empty (a group that states none gets `Rule.defaults`).
+    package var rules: [Rule]
+
+    package static let defaultHeartbeat = TimeSpan.seconds(10)
+
+    package init(
+        name: String, service: String, software: SoftwareReference, heartbeat: TimeSpan = defaultHeartbeat,
+        machines: MachineSet, environment: [EnvironmentEntry] = [], rollout: Rollout = Rollout(),
+        rules: [Rule] = Rule.defaults
+    ) {
+        self.name = name
+        self.service = service
+        self.software = software
+        self.heartbeat = heartbeat
+        self.machines = machines
+        self.environment = environment
+        self.rollout = rollout
+        self.rules = rules
+    }
+}
+
+/// The `machines` block.
+package struct MachineSet: Hashable, Sendable {
+    package var count: Int
+    /// Bounds of `scale` and `scale_to`; the checker asks for both where a rule scales.
+    package var minimum: Int?
+    package var maximum: Int?
+    package var platform: Platform
+    package var labels: [String: String]
+
+    /// The most machines that one group may ask for.
+    package static let most = 10_000
+
+    package init(
+        count: Int, minimum: Int? = nil, maximum: Int? = nil, platform: Platform, labels: [String: String] = [:]
+    ) {
+        self.count = count
+        self.minimum = minimum
+        self.maximum = maximum
+        self.platform = platform
+        self.labels = labels
+    }
+}
+
+/// Who provides machines. In the language: `local`, `exec("name")` with a driver that the manager was configured with, or `none`.
+package enum Platform: Hashable, Sendable, Codable, CustomStringConvertible, LosslessStringConvertible {
+    case local
+    case exec(String)
+    case none
+
+    /// `local`, `exec:name` or `none`.
+    package var description: String {
+        switch self {
+        case .local: "local"
+        case .exec(let driver): "exec:\(driver)"
+        case .none: "none"
+        }
+    }
+
+    package init?(_ text: String) {
+        switch text {
+        case "local": self = .local
+        case "none": self = .none
+        default:
+            guard text.hasPrefix("exec:"), Name.isValid(text.dropFirst(5)) else { return nil }
+            self = .exec(String(text.dropFirst(5)))
+        }
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let value = Self(try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a platform: local, exec:NAME or none")
+        }
+        self = value
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// One `env` line. The expression's facts are `machine.*` and `group.*` that do not change while the order holds: id, index, count, service.
+package struct EnvironmentEntry: Hashable, Sendable {
+    package var name: String
+    package var value: Expression
+
+    package init(name: String, value: Expression) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// The `rollout` block. `delivery` and `bandwidth` act today; the rest is checked and stored for staged rollouts.
+package struct Rollout: Hashable, Sendable {
+    package enum Batch: Hashable, Sendable {
+        case percent(Double)
+        case count(Int)
+    }
+    package enum OnFailure: String, Hashable, Sendable, CaseIterable {
+        case rollback, pause
+    }
+    package enum Delivery: String, Hashable, Sendable, CaseIterable, Codable {
+        case shared, individual
+    }
+    package struct Drain: Hashable, Sendable {
+        package var until: Expression
+        package var atMost: TimeSpan
+        package var keep: Int
+
+        package init(until: Expression, atMost: TimeSpan, keep: Int = 0) {
+            self.until = until
+            self.atMost = atMost
+            self.keep = keep
+        }
+    }
+
+    package var batch: Batch
+    /// Healthy this long before a machine counts as verified.
+    package var settle: TimeSpan
+    package var maxFailed: Int
+    package var onFailure: OnFailure
+    package var drain: Drain?
+    /// Of software delivery, for the group; bytes a second. Nil: unlimited.
+    package var bandwidth: Int?
+    package var delivery: Delivery
+
+    package init(
+        batch: Batch = .percent(100), settle: TimeSpan = .seconds(5), maxFailed: Int = 1,
+        onFailure: OnFailure = .pause, drain: Drain? = nil, bandwidth: Int? = nil, delivery: Delivery = .shared
+    ) {
+        self.batch = batch
+        self.settle = settle
+        self.maxFailed = maxFailed
+        self.onFailure = onFailure
+        self.drain = drain
+        self.bandwidth = bandwidth
+        self.delivery = delivery
+    }
+}

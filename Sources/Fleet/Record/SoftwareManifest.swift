@@ -1,0 +1,85 @@
+/// What the language's `software` block says; the file `software.trunk` at the root of every bundle.
+package struct SoftwareManifest: Hashable, Sendable, Codable {
+    package struct Stop: Hashable, Sendable, Codable {
+        /// `TERM`, `INT`, `QUIT`, `HUP`, `USR1` or `USR2`.
+        package var signal: String
+        /// Then comes SIGKILL.
+        package var timeout: TimeSpan
+
+        package init(signal: String = "TERM", timeout: TimeSpan = .seconds(10)) {
+            self.signal = signal
+            self.timeout = timeout
+        }
+
+        package static let signals = ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]
+    }
+
+    /// A program that exits with 0 while the software is well.
+    package struct HealthCheck: Hashable, Sendable, Codable {
+        package var exec: [String]
+        package var every: TimeSpan
+        package var timeout: TimeSpan
+        /// So many in a row make `failing`.
+        package var failures: Int
+
+        package init(
+            exec: [String], every: TimeSpan = .seconds(2), timeout: TimeSpan = .seconds(1), failures: Int = 3
+        ) {
+            self.exec = exec
+            self.every = every
+            self.timeout = timeout
+            self.failures = failures
+        }
+    }
+
+    /// A program that prints one name and number a line.
+    package struct MetricsProbe: Hashable, Sendable, Codable {
+        package var exec: [String]
+        package var every: TimeSpan
+
+        package init(exec: [String], every: TimeSpan = .seconds(5)) {
+            self.exec = exec
+            self.every = every
+        }
+    }
+
+    /// A program that makes the software take no new work.
+    package struct DrainHook: Hashable, Sendable, Codable {
+        package var exec: [String]
+
+        package init(exec: [String]) { self.exec = exec }
+    }
+
+    package var name: String
+    package var version: String
+    package var service: String
+    /// Program and arguments; a program that begins with `./` is looked for in the bundle.
+    package var run: [String]
+    /// Defaults that a group's `env` overrides.
+    package var environment: [String: String]
+    package var stop: Stop
+    /// Without one, a process that runs counts as healthy.
+    package var health: HealthCheck?
+    package var metrics: MetricsProbe?
+    package var drain: DrainHook?
+
+    package init(
+        name: String, version: String, service: String, run: [String], environment: [String: String] = [:],
+        stop: Stop = Stop(), health: HealthCheck? = nil, metrics: MetricsProbe? = nil, drain: DrainHook? = nil
+    ) {
+        self.name = name
+        self.version = version
+        self.service = service
+        self.run = run
+        self.environment = environment
+        self.stop = stop
+        self.health = health
+        self.metrics = metrics
+        self.drain = drain
+    }
+
+    package var reference: SoftwareReference { SoftwareReference(name: name, version: version) }
+
+    /// Where it stands in a bundle.
+    package static let fileName = "software.trunk"
+}

@@ -1,0 +1,116 @@
+import Fleet
+
+/// What the REST API can ask of the manager; the routes know nothing else of it.
+///
+/// Every call that changes something returns after the change is committed to SQLite.
+protocol Operations: Sendable {
+    // Software
+    /// Takes over the file at `path` (in the upload directory, complete, SHA-256 already computed over its bytes).
+    /// `created` is false where the same bytes were there before.
+    func pushSoftware(_ reference: SoftwareReference, bundleAt path: String, digest: String, size: Int, by: Caller)
+        async throws -> (software: SoftwareView, created: Bool)
+    func software(after: String?, limit: Int) async throws -> Page<SoftwareView>
+    func software(_ reference: SoftwareReference) async throws -> SoftwareView
+    func removeSoftware(_ reference: SoftwareReference, by: Caller) async throws
+
+    // Groups
+    func createGroup(_ record: RecordSource, by: Caller) async throws -> GroupView
+    func groups(after: String?, limit: Int) async throws -> Page<GroupView>
+    func group(_ name: String) async throws -> GroupView
+    /// The record's JSON form (same content as the text), as a JSON document.
+    func recordJSON(_ name: String) async throws -> String
+    func revisions(_ name: String) async throws -> Page<RevisionView>
+    /// `ifRevision`: from `If-Match`; refused with `.stale` if the record is at another. Returns the group and what will change.
+    func changeGroup(_ name: String, to record: RecordSource, ifRevision: Int?, by: Caller) async throws
+        -> (group: GroupView, plan: PlanView)
+    func plan(_ record: RecordSource) async throws -> PlanView
+    func instruct(_ name: String, _ instruction: GroupInstruction, ifRevision: Int?, by: Caller) async throws -> GroupView
+    func removeGroup(_ name: String, force: Bool, ifRevision: Int?, by: Caller) async throws
+    func invite(to group: String, _ request: InvitationRequest, by: Caller) async throws -> BootTicket
+
+    // Machines
+    func machines(group: String?, after: String?, limit: Int) async throws -> Page<MachineView>
+    func machine(_ id: String) async throws -> MachineView
+    func instruct(machine id: String, _ instruction: MachineInstruction, by: Caller) async throws -> MachineView
+    func explain(_ machine: String) async throws -> ExplanationView
+
+    // Secrets: names only, values never come out
+    func setSecret(_ name: String, to value: String, by: Caller) async throws
+    func secrets() async throws -> [String]
+    func removeSecret(_ name: String, by: Caller) async throws
+
+    // History
+    func events(_ filter: EventFilter, after: Int64, limit: Int) async throws -> Page<EventEntry>
+    /// Every event after `after`, those of the past first, then live ones as they are committed, without a gap or a repetition, in order of id.
+    func eventStream(_ filter: EventFilter, after: Int64) -> AsyncThrowingStream<EventEntry, any Error>
+
+    // Operation
+    /// Nil: ready. Else what is missing, for people.
+    func notReady() async -> String?
+    /// Prometheus text format.
+    func metricsText() async -> String
+    /// Who a bearer token belongs to; nil: nobody.
+    func caller(token: String, address: String) async -> Caller?
+    /// Where a first answer under this key and caller is kept: see `IdempotentAnswer`.
+    func answer(forKey key: String, by: Caller) async throws -> IdempotentAnswer?
+    func keep(_ answer: IdempotentAnswer, forKey key: String, by: Caller) async throws
+}
+
+/// Who calls: a token's name and where from.
+struct Caller: Hashable, Sendable {
+    var name: String
+    var address: String
+}
+
+enum RecordSource: Hashable, Sendable {
+    case text(String)
+    /// A JSON document with the record's JSON form.
+    case json(String)
+}
+
+enum GroupInstruction: String, Sendable, CaseIterable {
+    case start, stop, restart, rollback, pause, resume
+}
+
+enum MachineInstruction: String, Sendable, CaseIterable {
+    case replace, revoke, restart
+}
+
+struct EventFilter: Hashable, Sendable {
+    var group: String?
+    var machine: String?
+}
+
+/// What a request under an `Idempotency-Key` was answered with; `request` is a digest of method, path and body, so that a key used for another request is refused.
+struct IdempotentAnswer: Hashable, Sendable {
+    var request: String
+    var status: Int
+    var headers: [String: String]
+    var body: String
+}
+
+/// Why the manager does not do what it was asked; the REST API maps the code to an HTTP status in one place.
+struct Refusal: Error, Hashable, Sendable {
+    enum Code: Hashable, Sendable {
+        /// 400
+        case malformed
+        /// 404
+        case notFound
+        /// 409
+        case conflict
+        /// 412
+        case stale
+        /// 413
+        case tooLarge
+        /// 422, with the checker's findings
+        case invalid
+        /// 503
+        case unavailable
+    }
+    var code: Code
+    /// One sentence that says what to do.
+    var message: String
+    var diagnostics: [DiagnosticView] = []
+    /// The diagnostics as a compiler prints them.
+    var text: String?
+}
