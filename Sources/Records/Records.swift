@@ -1,1 +1,75 @@
-// Records
+import Foundation
+import GRDB
+
+/// Everything the manager must not forget, in one SQLite file.
+///
+/// What `commit` has returned from is on the disk (WAL, `synchronous=FULL`). Calls block for as long as SQLite takes: make them
+/// where blocking is allowed. Every call is safe from every thread; reads do not wait for a commit in progress.
+package struct Records: Sendable {
+    let writer: any DatabaseWriter
+    /// Held for as long as any copy of this value lives; nil in memory.
+    private let lock: DirectoryLock?
+
+    /// Opens the database file, made and migrated if need be, and keeps every other manager from it.
+    package static func open(at path: String) throws(RecordsError) -> Records {
+        let lock = try DirectoryLock(path: path + ".lock")
+        do {
+            let pool = try DatabasePool(path: path, configuration: configuration)
+            // GRDB sets NORMAL when it turns WAL on. The one writing connection lives as long as the pool.
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            try Schema.migrate(pool, path: path)
+            return Records(writer: pool, lock: lock)
+        } catch {
+            throw RecordsError(error, path: path)
+        }
+    }
+
+    /// Records that nothing outlives, for tests.
+    package static func inMemory() throws(RecordsError) -> Records {
+        do {
+            let queue = try DatabaseQueue(configuration: configuration)
+            try Schema.migrate(queue, path: ":memory:")
+            return Records(writer: queue, lock: nil)
+        } catch {
+            throw RecordsError(error, path: ":memory:")
+        }
+    }
+
+    /// Ends every access; calls after it throw.
+    package func close() throws(RecordsError) {
+        do { try writer.close() } catch { throw RecordsError(error, path: path) }
+    }
+
+    var path: String { writer.path }
+
+    private static var configuration: Configuration {
+        var configuration = Configuration()
+        configuration.foreignKeysEnabled = true
+        // Only a person with a tool of their own can hold the file: wait for them rather than fail.
+        configuration.busyMode = .timeout(5)
+        configuration.label = "trunkline.records"
+        return configuration
+    }
+
+    func read<Value>(_ body: (Database) throws -> Value) throws(RecordsError) -> Value {
+        do { return try writer.read(body) } catch { throw RecordsError(error, path: path) }
+    }
+
+    /// Runs a cached statement and turns each row into a value.
+    func rows<Value>(
+        _ sql: String, _ arguments: StatementArguments = [], _ value: (Row) throws -> Value
+    ) throws(RecordsError) -> [Value] {
+        try read { database in
+            let cursor = try Row.fetchCursor(try database.cachedStatement(sql: sql), arguments: arguments)
+            var values: [Value] = []
+            while let row = try cursor.next() { values.append(try value(row)) }
+            return values
+        }
+    }
+
+    func row<Value>(
+        _ sql: String, _ arguments: StatementArguments, _ value: (Row) throws -> Value
+    ) throws(RecordsError) -> Value? {
+        try rows(sql, arguments, value).first
+    }
+}

@@ -1,0 +1,17 @@
+#!/bin/bash
+# sessions: clients connected. rooms: video rooms. draining: 0 or 1.
+. ./http.sh
+. ./admin.sh
+answer=$(admin list_sessions) || unwell "no answer on port ${ADMIN_PORT:-7088}"
+list=${answer#*\"sessions\"*[}
+list=${list%%]*}
+numbers=(${list//[^0-9]/ })
+echo "sessions ${#numbers[@]}"
+
+answer=$(admin message_plugin ',"plugin":"janus.plugin.videoroom","request":{"request":"list"}') || exit 1
+rooms=${answer//\"room\":/$'\x01'}
+rooms=${rooms//[^$'\x01']/}
+echo "rooms ${#rooms}"
+
+answer=$(admin get_status) || exit 1
+[[ $answer =~ \"accepting_new_sessions\":\ *true ]] && echo "draining 0" || echo "draining 1"

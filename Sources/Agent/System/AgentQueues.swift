@@ -1,0 +1,15 @@
+import Dispatch
+
+/// Where what may block or wait is done, off Swift's few cooperative threads.
+enum AgentQueues {
+    /// Short handlers of timers and descriptors.
+    static let timers = DispatchQueue(label: "trunkline.timers")
+    /// Hashing, unpacking and writing of whole bundles, one after the other.
+    private static let disk = DispatchQueue(label: "trunkline.disk")
+
+    static func onDisk<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            disk.async { continuation.resume(returning: body()) }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import Glibc
+
+/// Directories as a whole.
+enum DirectoryTree {
+    /// One thing in a tree, looked at without following links.
+    struct Entry {
+        /// Relative to the tree's root.
+        var path: String
+        var status: stat
+        var isDirectory: Bool { status.st_mode & S_IFMT == S_IFDIR }
+        var isFile: Bool { status.st_mode & S_IFMT == S_IFREG }
+    }
+
+    static let deepest = 64
+
+    /// Makes it with its parents; what is there already is fine.
+    static func make(_ path: String, mode: mode_t = 0o700) throws(AgentError) {
+        if mkdir(path, mode) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+            throw .system("make directory", path)
+        }
+        try make(String(path[..<slash]), mode: mode)
+        guard mkdir(path, mode) == 0 || errno == EEXIST else { throw .system("make directory", path) }
+    }
+
+    static func names(in path: String) -> [String] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// Everything below, sorted by path; nothing deeper than `deepest`.
+    static func entries(of root: String) -> [Entry] {
+        var found: [Entry] = []
+        func walk(_ prefix: String, _ depth: Int) {
+            for name in names(in: prefix.isEmpty ? root : root + "/" + prefix) {
+                let path = prefix.isEmpty ? name : prefix + "/" + name
+                var status = stat()
+                guard lstat(root + "/" + path, &status) == 0 else { continue }
+                let entry = Entry(path: path, status: status)
+                found.append(entry)
+                if entry.isDirectory && depth < deepest { walk(path, depth + 1) }
+            }
+        }
+        walk("", 1)
+        return found.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
+    }
+
+    /// Removes it whole, links as links; what is not there is fine.
+    static func remove(_ path: String) {
+        if unlink(path) == 0 || errno == ENOENT { return }
+        chmod(path, 0o700)
+        for name in names(in: path) { remove(path + "/" + name) }
+        rmdir(path)
+    }
+
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+}

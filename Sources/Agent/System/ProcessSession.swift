@@ -1,0 +1,69 @@
+import Fleet
+import Glibc
+
+/// All processes of the session that one process leads: software is stopped and swept as a whole.
+///
+/// `kill -9` of a main process leaves its workers; they still answer on the port while the new instance cannot bind it.
+enum ProcessSession {
+    /// Those that live; zombies do not count.
+    static func members(of leader: Int32) -> [Int32] {
+        guard leader > 1 else { return [] }
+        return ProcessTable.all()
+            .filter { $0.isAlive && ($0.session == leader || $0.group == leader) }.map(\.pid)
+    }
+
+    static func signal(_ leader: Int32, _ number: Int32) {
+        guard leader > 1 else { return }
+        kill(-leader, number)
+        // Shells with job control put their children in groups of their own, within the session.
+        for entry in ProcessTable.all() where entry.session == leader && entry.group != leader && entry.isAlive {
+            kill(entry.pid, number)
+        }
+    }
+
+    /// Signals the whole session and returns when none of it lives; after `timeout` with SIGKILL.
+    ///
+    /// - Returns: whether it ended without SIGKILL.
+    static func stop(_ leader: Int32, signal number: Int32, timeout: TimeSpan) async -> Bool {
+        signal(leader, number)
+        let end = SystemClock.uptime + timeout
+        var pause: Int64 = 4
+        while !members(of: leader).isEmpty {
+            guard SystemClock.uptime < end else {
+                await sweep(leader)
+                return false
+            }
+            await sleep(milliseconds: pause)
+            pause = min(pause * 2, 64)
+        }
+        return true
+    }
+
+    /// Kills until none lives. A process in an uninterruptible wait is given up on after five seconds.
+    static func sweep(_ leader: Int32) async {
+        let end = SystemClock.uptime + .seconds(5)
+        while SystemClock.uptime < end {
+            guard !members(of: leader).isEmpty else { return }
+            signal(leader, SIGKILL)
+            await sleep(milliseconds: 4)
+        }
+    }
+
+    /// Goes on waiting in a cancelled task: what is being stopped is stopped to the end.
+    private static func sleep(milliseconds: Int64) async {
+        await withCheckedContinuation { continuation in
+            AgentQueues.timers.asyncAfter(deadline: .now() + .milliseconds(Int(milliseconds))) { continuation.resume() }
+        }
+    }
+
+    static func number(ofSignal name: String) -> Int32 {
+        switch name {
+        case "INT": SIGINT
+        case "QUIT": SIGQUIT
+        case "HUP": SIGHUP
+        case "USR1": SIGUSR1
+        case "USR2": SIGUSR2
+        default: SIGTERM
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import Fleet
+
+/// Reads bundles that anybody may have made: all of it is checked as it streams, and little of it is ever in memory.
+package enum BundleReader {
+    /// What a bundle holds.
+    package struct Contents: Hashable, Sendable {
+        /// The text of `software.trunk`; its language is not checked here.
+        package let manifestText: String
+        package let files: Int
+        /// Bytes of all files together.
+        package let unpackedSize: Int
+    }
+
+    /// Reads the whole bundle and returns only if `unpack` would take every entry of it.
+    package static func check(bundleAt path: String, limits: Limits = .standard) throws(BundleError) -> Contents {
+        try read(path, limits: limits, into: nil)
+    }
+
+    /// Unpacks into a directory that it makes (0700) and that must not be there yet; on failure it is gone again.
+    ///
+    /// Nothing is ever written outside of it. Files become 0644, or 0755 if anyone may run them. With `durable`, the
+    /// disk has everything when it returns; without, a crash of the system may lose some of it.
+    @discardableResult
+    package static func unpack(
+        bundleAt path: String, into directory: String, limits: Limits = .standard, durable: Bool = false
+    ) throws(BundleError) -> Contents {
+        let tree = try UnpackedTree(creating: directory, durable: durable)
+        do {
+            let contents = try read(path, limits: limits, into: tree)
+            try tree.finish()
+            return contents
+        } catch {
+            tree.remove()
+            throw error
+        }
+    }
+
+    private static func read(_ path: String, limits: Limits, into tree: UnpackedTree?) throws(BundleError) -> Contents {
+        var reader = TarReader(try GzipReader(path: path), limits: limits)
+        var rules = TreeRules(limits: limits)
+        var manifest: [UInt8]?
+        while let entry = try reader.next() {
+            try rules.countHeader()
+            guard let path = entry.path else { continue }
+            if entry.isDirectory {
+                try rules.addDirectory(path)
+                try tree?.addDirectory(path)
+                continue
+            }
+            try rules.addFile(path, size: entry.size)
+            let isManifest = path.text == SoftwareManifest.fileName
+            guard !isManifest || entry.size <= limits.manifestSize else {
+                throw BundleError(.tooLarge, entry: path.text, "more than \(limits.manifestSize) bytes")
+            }
+            if isManifest { manifest = [] }
+            do throws(BundleError) {
+                try tree?.beginFile(path)
+                try reader.readContent { (bytes) throws(BundleError) in
+                    if isManifest { manifest?.append(contentsOf: bytes) }
+                    try tree?.write(bytes)
+                }
+                try tree?.endFile(isExecutable: entry.isExecutable)
+            } catch {
+                throw error.naming(path.text)
+            }
+        }
+        guard let manifest else {
+            throw BundleError(.noManifest, "there is no \(SoftwareManifest.fileName) at the bundle's root")
+        }
+        guard let text = String(validating: manifest, as: UTF8.self) else {
+            throw BundleError(.noManifest, entry: SoftwareManifest.fileName, "not text in UTF-8")
+        }
+        return Contents(manifestText: text, files: rules.files, unpackedSize: rules.unpackedSize)
+    }
+}

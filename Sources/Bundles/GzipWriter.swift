@@ -1,0 +1,65 @@
+import CZlib
+import Glibc
+
+/// Writes a gzip file (RFC 1952) as bytes come; its header has no time and no name.
+final class GzipWriter {
+    private let file: FileDescriptor
+    private let output: UnsafeMutableRawBufferPointer
+    // On the heap, because zlib keeps the address.
+    private let stream: UnsafeMutablePointer<z_stream>
+
+    /// Makes the file, which must not be there yet.
+    init(path: String) throws(BundleError) {
+        file = try FileDescriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+        output = .allocate(byteCount: 65_536, alignment: 16)
+        stream = .allocate(capacity: 1)
+        stream.initialize(to: z_stream())
+        let started = deflateInit2_(
+            stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, CInt(MemoryLayout<z_stream>.size))
+        guard started == Z_OK else { throw BundleError(.inputOutput, "zlib cannot start") }
+    }
+
+    deinit {
+        deflateEnd(stream)
+        stream.deinitialize(count: 1)
+        stream.deallocate()
+        output.deallocate()
+    }
+
+    func write(_ bytes: [UInt8]) throws(BundleError) {
+        try withBytes(of: bytes) { (buffer) throws(BundleError) in try write(buffer) }
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(BundleError) {
+        // zlib's header has it mutable, but deflate only reads it.
+        stream.pointee.next_in = UnsafeMutableRawPointer(mutating: bytes.baseAddress)?
+            .assumingMemoryBound(to: Bytef.self)
+        stream.pointee.avail_in = uInt(clamping: bytes.count)
+        while stream.pointee.avail_in > 0 { _ = try step(Z_NO_FLUSH) }
+    }
+
+    /// Writes what is left and returns once the disk has the whole file.
+    func finish() throws(BundleError) {
+        stream.pointee.avail_in = 0
+        while try step(Z_FINISH) != Z_STREAM_END {}
+        try file.synchronize(entry: nil)
+    }
+
+    private func step(_ flush: CInt) throws(BundleError) -> CInt {
+        stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: Bytef.self)
+        stream.pointee.avail_out = uInt(output.count)
+        let result = deflate(stream, flush)
+        guard result == Z_OK || result == Z_STREAM_END else { throw BundleError(.inputOutput, "zlib cannot go on") }
+        let count = output.count - Int(stream.pointee.avail_out)
+        try file.write(UnsafeRawBufferPointer(rebasing: output[..<count]), entry: nil)
+        return result
+    }
+}
+
+/// `withUnsafeBytes` that keeps the thrown type.
+func withBytes(of bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(BundleError) -> Void) throws(BundleError) {
+    let result: Result<Void, BundleError> = bytes.withUnsafeBytes { buffer in
+        do throws(BundleError) { return .success(try body(buffer)) } catch { return .failure(error) }
+    }
+    try result.get()
+}

@@ -1,0 +1,54 @@
+import Fleet
+import Foundation
+import Logging
+import Records
+import Sealing
+
+/// The first token, made at the first start.
+enum AdminToken {
+    /// What SQLite keeps of a token.
+    static func hash(_ token: String) -> String { BundleDigest.hex(of: Data(token.utf8)) }
+
+    /// The token in `file`; a new one, registered in the records, where there is none.
+    static func ensure(records: Records, file: String, logger: Logger) throws -> String {
+        if let bytes = FileManager.default.contents(atPath: file) {
+            let token = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+            guard token.count >= 32 else {
+                throw StartError("\(file) holds no token; remove it, and the manager makes a new one")
+            }
+            if try records.token(hash: hash(token)) == nil {
+                _ = try records.commit([
+                    .token(TokenRow(name: "admin", hash: hash(token), role: "admin", created: .now))
+                ])
+            }
+            return token
+        }
+        let token =
+            "trunkline-"
+            + RandomBytes.data(count: 32).base64EncodedString().replacingOccurrences(of: "+", with: "-")
+            .replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "=", with: "")
+        _ = try records.commit([
+                    .token(TokenRow(name: "admin", hash: hash(token), role: "admin", created: .now))
+                ])
+        try PrivateFile.write(Data((token + "\n").utf8), to: file)
+        logger.notice("admin token written", metadata: ["file": "\(file)"])
+        return token
+    }
+}
+
+/// `server.json` in the data directory: how the command line on the same machine finds the manager. 0600, since it names the token.
+struct ServerFile: Sendable {
+    let path: String
+    let host: String
+    let token: String
+
+    func write(port: Int) throws {
+        let shown = host.contains(":") ? "[\(host)]" : host == "0.0.0.0" ? "127.0.0.1" : host
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        try PrivateFile.write(
+            try encoder.encode(["server": "http://\(shown):\(port)", "token": token, "pid": "\(getpid())"]), to: path)
+    }
+
+    func remove() { try? FileManager.default.removeItem(atPath: path) }
+}

@@ -1,0 +1,71 @@
+import Fleet
+import Foundation
+import Logging
+import Messaging
+
+/// Brings what the broker has to the control, and says on `trunkline/manager` that the manager is there.
+struct BrokerLink: Sendable {
+    let connection: Connection
+    let control: Control
+    let logger: Logger
+
+    /// So many messages may wait before the broker has to.
+    static let mostWaiting = 20_000
+
+    static func connection(_ configuration: ManagerConfiguration, token: String, logger: Logger) throws -> Connection {
+        let topics = Topics(root: configuration.root)
+        guard let broker = BrokerAddress(configuration.broker) else {
+            throw StartError("\(configuration.broker) is not a broker's address; write it as mqtt://HOST:PORT")
+        }
+        return Connection(
+            Connection.Configuration(
+                broker: broker, clientID: "trunkline-manager-\(AdminToken.hash(token).prefix(12))", keepAlive: .seconds(20),
+                will: {
+                    Message(
+                        topic: topics.manager, payload: ManagerStatus(state: .away, at: .now).encode(), qos: .atLeastOnce,
+                        retained: true)
+                }),
+            logger: logger)
+    }
+
+    func run() async {
+        for await event in connection.events {
+            switch event {
+            case .connected: await connected()
+            case .disconnected(let reason):
+                await control.set(connected: false)
+                logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
+            case .message(let message):
+                // Waiting here fills the connection's own buffer, which counts what it has to drop.
+                if control.mailbox.put(.message(message)) > Self.mostWaiting { await control.drain() }
+            }
+        }
+    }
+
+    private func connected() async {
+        let topics = control.topics
+        do {
+            try await connection.subscribe([topics.allRegistrations], qos: .atLeastOnce)
+            // QoS 0: a broker under default limits hands over 1,020 retained statuses of 10,000 at QoS 1, all of them at QoS 0;
+            // each status is retained and repeated, so none is needed twice.
+            try await connection.subscribe([topics.allStatuses], qos: .atMostOnce)
+            try await connection.publish(
+                Message(
+                    topic: topics.manager, payload: ManagerStatus(state: .online, at: .now).encode(), qos: .atLeastOnce,
+                    retained: true))
+            await control.set(connected: true)
+            control.mailbox.put(.event(.connected))
+            logger.notice("connected with the broker", metadata: ["broker": "\(control.configuration.broker)"])
+        } catch {
+            logger.error("the broker does not let the manager subscribe", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Said before a clean close, which suppresses the will.
+    func farewell() async {
+        try? await connection.publish(
+            Message(
+                topic: control.topics.manager, payload: ManagerStatus(state: .away, at: .now).encode(), qos: .atLeastOnce,
+                retained: true))
+    }
+}

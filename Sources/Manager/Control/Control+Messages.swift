@@ -1,0 +1,181 @@
+import Fleet
+import Foundation
+import Messaging
+import Monitor
+import Records
+import Sealing
+
+/// What arrives by MQTT: hostile until its seal or MAC has been checked.
+extension Control {
+    func receive(_ message: Message, in burst: inout Burst) {
+        switch topics.parse(message.topic) {
+        case .status(let group, let machine):
+            // An empty retained message is our own clearing of a machine that is gone.
+            guard !message.payload.isEmpty else { return }
+            receiveStatus(message.payload, group: group, machine: machine, in: &burst)
+        case .registration(let group, let machine):
+            receiveRegistration(message.payload, group: group, machine: machine, in: &burst)
+        default: break
+        }
+    }
+
+    private func receiveStatus(_ payload: Data, group: String, machine: String, in burst: inout Burst) {
+        counters.statusReceived()
+        guard let key = statusKeys[machine] else {
+            // Left over from a machine that is gone, or before its registration came: its next heartbeat says it again.
+            counters.statusUnknown()
+            return
+        }
+        let status: StatusMessage
+        do {
+            status = try StatusMessage.decode(payload)
+        } catch {
+            return refuse(.statusRefused, group: group, machine: machine, "a status could not be read: \(error)", in: &burst)
+        }
+        guard key.isValid(status.mac, for: status.signed) else {
+            return refuse(.statusRefused, group: group, machine: machine, "a status had a wrong MAC", in: &burst)
+        }
+        guard status.status.group == group, status.status.machine == machine else {
+            return refuse(
+                .statusRefused, group: group, machine: machine, "a status of another machine came on this topic", in: &burst)
+        }
+        advance(.status(status.status), in: &burst)
+        if status.status.receiving != nil || counters.isDelivering {
+            burst.work.append(.receiving(status.status))
+        }
+    }
+
+    private func receiveRegistration(_ payload: Data, group: String, machine: String, in burst: inout Burst) {
+        counters.registrationReceived()
+        do {
+            let registration = try openRegistration(payload, group: group, machine: machine, now: burst.now)
+            if let accepted = registration.accepted {
+                burst.changes.append(contentsOf: accepted)
+                statusKeys[machine] = registration.statusKey
+            }
+            advance(
+                .registered(
+                    .init(
+                        machine: machine, group: group, fingerprint: registration.fingerprint,
+                        facts: registration.content.facts)), in: &burst)
+            // What a burst has accepted must be seen by the next registration in it: tickets and keys are looked up in SQLite.
+            if registration.accepted != nil { try commitEarly(&burst) }
+        } catch let refusal as RegistrationRefusal {
+            refuse(.registrationRefused, group: group, machine: machine, refusal.reason, in: &burst)
+        } catch {
+            logger.error("a registration could not be handled", metadata: ["machine": "\(machine)", "error": "\(error)"])
+        }
+    }
+
+    private func commitEarly(_ burst: inout Burst) throws {
+        let early = burst
+        burst = Burst()
+        try finish(early)
+    }
+
+    struct RegistrationRefusal: Error {
+        var reason: String
+        init(_ reason: String) { self.reason = reason }
+    }
+
+    private struct OpenedRegistration {
+        var content: RegistrationContent
+        var fingerprint: String
+        var statusKey: StatusKey
+        /// What to commit; nil where it repeats one that was accepted before.
+        var accepted: [Records.Change]?
+    }
+
+    /// Checks everything that DESIGN.md §3 asks of a registration, and changes nothing.
+    private func openRegistration(_ payload: Data, group: String, machine: String, now: Timestamp) throws
+        -> OpenedRegistration
+    {
+        let message: RegistrationMessage
+        do { message = try RegistrationMessage.decode(payload) } catch {
+            throw RegistrationRefusal("it could not be read: \(error)")
+        }
+        guard message.group == group, message.machine == machine else {
+            throw RegistrationRefusal("it names another machine than its topic")
+        }
+        guard monitor.group(group) != nil, let row = try records.group(group) else {
+            throw RegistrationRefusal("there is no group \(group)")
+        }
+        guard let ticket = try records.ticket(message.ticket), ticket.group == group else {
+            throw RegistrationRefusal("its boot ticket is not known here")
+        }
+        let opened: (plaintext: Data, statusKey: StatusKey)
+        do {
+            opened = try RegistrationSeal.open(
+                Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext),
+                with: try vault.groupKey(row.keySealed, of: group), ticket: message.ticket,
+                secret: try vault.ticketSecret(ticket.secretSealed, of: ticket.id), authenticating: message.header)
+        } catch {
+            throw RegistrationRefusal("its seal does not open: a wrong secret, another group's key, or it was changed on its way")
+        }
+        guard let content = try? JSONDecoder().decode(RegistrationContent.self, from: opened.plaintext),
+            content.machine == machine, let key = try? SecurityKey.PublicKey(rawRepresentation: content.key)
+        else { throw RegistrationRefusal("its content is not a registration of this machine") }
+        let digest = BundleDigest.hex(of: payload)
+
+        if let known = try records.machineKey(machine) {
+            guard known.publicKey == content.key else {
+                throw RegistrationRefusal("the machine is registered with another key")
+            }
+            guard known.registrationDigest == digest else {
+                throw RegistrationRefusal("the machine is registered already, by another message")
+            }
+            return OpenedRegistration(
+                content: content, fingerprint: key.fingerprint, statusKey: opened.statusKey, accepted: nil)
+        }
+        if try records.isRevoked(fingerprint: key.fingerprint) { throw RegistrationRefusal("its key was revoked") }
+        guard now < ticket.expires else { throw RegistrationRefusal("its boot ticket expired at \(ticket.expires)") }
+        guard ticket.used < ticket.uses else { throw RegistrationRefusal("its boot ticket is spent") }
+        if let named = ticket.machine {
+            guard named == machine, monitor.machine(machine) != nil else {
+                throw RegistrationRefusal("its boot ticket is for another machine")
+            }
+        } else {
+            let suffix = machine.dropFirst(group.count + 1)
+            guard machine.hasPrefix(group + "-x"), suffix.count >= 8, !suffix.contains("-") else {
+                throw RegistrationRefusal("an invited machine names itself \(group)-x and at least 7 letters or digits")
+            }
+            guard monitor.canJoin(group: group) else { throw RegistrationRefusal("the group has all its machines") }
+        }
+        return OpenedRegistration(
+            content: content, fingerprint: key.fingerprint, statusKey: opened.statusKey,
+            accepted: [
+                .machineKey(
+                    machine: machine, publicKey: content.key, fingerprint: key.fingerprint,
+                    statusKeySealed: try vault.seal(opened.statusKey, of: machine), registrationDigest: digest),
+                .useTicket(ticket: ticket.id, machine: machine),
+            ])
+    }
+
+    /// Counts a refused message and, within limits, writes it into the history: a flood of garbage must not fill the disk.
+    func refuse(_ kind: EventEntry.Kind, group: String, machine: String, _ reason: String, in burst: inout Burst) {
+        counters.refused()
+        logger.warning("refused", metadata: ["kind": "\(kind.rawValue)", "machine": "\(machine)", "reason": "\(reason)"])
+        guard refusals.mayRecord(at: burst.now) else { return }
+        let known = monitor.group(group) != nil
+        burst.changes.append(
+            .event(
+                EventEntry(
+                    at: burst.now, group: known ? group : nil, machine: machine, kind: kind, actor: "manager",
+                    message: "\(kind == .statusRefused ? "Status" : "Registration") of \(machine) in \(group) refused: \(reason)",
+                    facts: ["reason": reason])))
+    }
+}
+
+/// At most so many refusals become events in a minute; the counters have all.
+struct RefusalLimit {
+    static let perMinute = 60
+    private var minute: Int64 = 0
+    private var count = 0
+
+    mutating func mayRecord(at now: Timestamp) -> Bool {
+        let current = now.milliseconds / 60_000
+        if current != minute { (minute, count) = (current, 0) }
+        count += 1
+        return count <= Self.perMinute
+    }
+}

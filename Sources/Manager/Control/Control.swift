@@ -1,0 +1,196 @@
+import Fleet
+import Foundation
+import Logging
+import Messaging
+import Monitor
+import Platforms
+import Records
+import Sealing
+
+/// The shell around the monitor: takes events, runs them through it, commits what must be durable, and only then lets the rest happen.
+///
+/// Everything between reading the mailbox and the commit is synchronous on this actor, so a burst is one transaction and no
+/// two bursts mix. What comes after the commit (publishing, launching) is handed to `work` in order.
+actor Control {
+    private let executor = QueueExecutor(label: "trunkline.control")
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    let records: Records
+    let vault: Vault
+    let configuration: ManagerConfiguration
+    let topics: Topics
+    let logger: Logger
+    let feed = EventFeed()
+    let counters = Counters()
+    nonisolated let mailbox = Mailbox<Input>()
+    /// What is to be done outside, after its burst was committed.
+    nonisolated let work: AsyncStream<Work>
+    private let workContinuation: AsyncStream<Work>.Continuation
+
+    var monitor: Monitor
+    var statusKeys: [String: StatusKey] = [:]
+    var refusals = RefusalLimit()
+    private(set) var connected = false
+    private var timer: DeadlineTimer?
+
+    /// What the mailbox holds.
+    enum Input: Sendable {
+        case event(Monitor.Event)
+        case message(Message)
+    }
+
+    /// What happens outside after a commit.
+    enum Work: Sendable {
+        case order(machine: String)
+        case launch(LaunchRequest, Platform)
+        case release(machine: String, Platform)
+        case clearTopics(group: String, machine: String)
+        case receiving(Status)
+        case absent(machine: String)
+    }
+
+    init(configuration: ManagerConfiguration, records: Records, vault: Vault, logger: Logger) throws {
+        self.configuration = configuration
+        self.records = records
+        self.vault = vault
+        self.logger = logger
+        topics = Topics(root: configuration.root)
+        // Unbounded on purpose: each element stands for a committed decision, and their number is bounded by the fleet's size.
+        (work, workContinuation) = AsyncStream.makeStream()
+        monitor = try Self.loadMonitor(records)
+        for (machine, sealed) in try records.statusKeys() {
+            statusKeys[machine] = try vault.statusKey(sealed, of: machine)
+        }
+    }
+
+    private static func loadMonitor(_ records: Records) throws -> Monitor {
+        let now = Timestamp.now
+        let groups = try records.allGroups().map { try GroupRecord(row: $0) }
+        // No `per` of a rule is longer than this.
+        let acted = try records.ruleActs(since: now - .hours(24 * 30))
+        return Monitor(groups: groups, machines: try records.allMachines(), acted: acted, at: now)
+    }
+
+    /// Handles what arrives until the mailbox is closed.
+    func run() async {
+        timer = DeadlineTimer(label: "trunkline.deadline") { [mailbox] in mailbox.put(.event(.due)) }
+        timer?.set(monitor.nextDeadline)
+        for await _ in mailbox.arrivals { drain() }
+        timer?.set(nil)
+        workContinuation.finish()
+        feed.close()
+    }
+
+    func set(connected: Bool) { self.connected = connected }
+
+    /// Handles everything that waits, as one burst.
+    func drain() {
+        let items = mailbox.takeAll()
+        guard !items.isEmpty else { return }
+        var burst = Burst()
+        for item in items {
+            switch item {
+            case .event(let event): advance(event, in: &burst)
+            case .message(let message): receive(message, in: &burst)
+            }
+        }
+        do {
+            try finish(burst)
+        } catch {
+            logger.critical("could not commit what happened; starting again from the records", metadata: ["error": "\(error)"])
+            recover()
+        }
+    }
+
+    /// What one burst has gathered.
+    struct Burst {
+        var changes: [Records.Change] = []
+        var work: [Work] = []
+        var now = Timestamp.now
+        /// Followed up after the commit: a rule's scale or roll-back makes a new revision.
+        var revisions: [Effect] = []
+    }
+
+    /// Moves the monitor and gathers what it asks for.
+    func advance(_ event: Monitor.Event, in burst: inout Burst) {
+        for effect in monitor.handle(event, at: burst.now) { gather(effect, in: &burst) }
+    }
+
+    private func gather(_ effect: Effect, in burst: inout Burst) {
+        switch effect {
+        case .saveGroup(let group): burst.changes.append(.groupState(group))
+        case .saveMachine(let machine):
+            burst.changes.append(.saveMachine(machine))
+            if machine.awaySince != nil || machine.phase != .joined { burst.work.append(.absent(machine: machine.id)) }
+        case .removeMachine(let id, let group):
+            burst.changes.append(.removeMachine(id))
+            statusKeys[id] = nil
+            burst.work.append(.clearTopics(group: group, machine: id))
+        case .record(let entry): burst.changes.append(.event(entry))
+        case .sendOrder(let machine, _): burst.work.append(.order(machine: machine))
+        case .launch(let machine, let group, let index, let platform):
+            launch(machine, group: group, index: index, platform: platform, in: &burst)
+        case .release(let machine, _, let platform): burst.work.append(.release(machine: machine, platform))
+        case .scale, .rollback: burst.revisions.append(effect)
+        }
+    }
+
+    private func launch(_ machine: String, group: String, index: Int, platform: Platform, in burst: inout Burst) {
+        do {
+            let ticket = try makeTicket(
+                group: group, machine: machine, uses: 1, life: configuration.launchTicketLife, in: &burst)
+            let labels = monitor.group(group)?.definition.machines.labels ?? [:]
+            burst.work.append(
+                .launch(
+                    LaunchRequest(machine: machine, group: group, index: index, labels: labels, ticket: ticket), platform))
+        } catch {
+            mailbox.put(.event(.launchFailed(machine: machine, reason: "no boot ticket: \(error)")))
+        }
+    }
+
+    /// Commits the burst, then tells everybody and hands over the work.
+    func finish(_ burst: Burst) throws {
+        if !burst.changes.isEmpty {
+            let events = try records.commit(burst.changes)
+            feed.publish(events)
+            counters.committed(bursts: 1, changes: burst.changes.count)
+        }
+        for work in burst.work { workContinuation.yield(work) }
+        timer?.set(monitor.nextDeadline)
+        for revision in burst.revisions { try revise(revision) }
+    }
+
+    /// After a failed commit the database is the truth; the monitor has run ahead of it.
+    func recover() {
+        do {
+            monitor = try Self.loadMonitor(records)
+            timer?.set(monitor.nextDeadline)
+            mailbox.put(.event(.connected))
+        } catch {
+            logger.critical("the records can't be read either", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Runs a user's change: `body` checks and gathers; nothing has happened if it or the commit throws.
+    func transact<Answer: Sendable>(_ body: (isolated Control, inout Burst) throws -> Answer) throws -> Answer {
+        drain()
+        var burst = Burst()
+        let answer = try body(self, &burst)
+        do {
+            try finish(burst)
+        } catch {
+            recover()
+            throw error
+        }
+        return answer
+    }
+
+    /// A rule's scale or roll-back, as a new revision of its group's record.
+    private func revise(_ effect: Effect) throws {
+        switch effect {
+        case .scale(let group, let count, let rule): try scale(group, to: count, by: rule)
+        case .rollback(let group, let rule): try rollBack(group, by: "rule \(rule)")
+        default: break
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Fleet
+import Logging
+import Messaging
+import Monitor
+import Platforms
+
+/// Does what was committed: publishes orders, asks platforms for machines, serves software.
+struct Dispatch: Sendable {
+    let control: Control
+    let connection: Connection
+    let delivery: DeliveryDesk
+    let platforms: Platforms.Platforms
+    let logger: Logger
+
+    /// So many publications or platform requests at a time.
+    static let width = 64
+
+    /// Works until the control's work ends or it is cancelled.
+    func run() async {
+        let work = control.work
+        await withTaskGroup(of: Void.self) { group in
+            var running = 0
+            for await item in work {
+                // Deliveries keep their order; the rest is independent of each other.
+                switch item {
+                case .receiving(let status): await receiving(status)
+                case .absent(let machine): await delivery.absent(machine)
+                default:
+                    if running >= Self.width {
+                        await group.next()
+                        running -= 1
+                    }
+                    running += 1
+                    group.addTask { await perform(item) }
+                }
+            }
+        }
+    }
+
+    private func receiving(_ status: Status) async {
+        do {
+            if let source = try await control.partSource(for: status) {
+                await delivery.wants(source, status)
+            } else {
+                await delivery.absent(status.machine)
+            }
+        } catch {
+            logger.error("software can't be served", metadata: ["machine": "\(status.machine)", "error": "\(error)"])
+        }
+    }
+
+    private func perform(_ work: Control.Work) async {
+        switch work {
+        case .order(let machine): await publishOrder(machine)
+        case .clearTopics(let group, let machine):
+            for topic in [
+                control.topics.order(group: group, machine: machine), control.topics.status(group: group, machine: machine),
+            ] {
+                try? await connection.publish(Message(topic: topic, payload: .init(), qos: .atLeastOnce, retained: true))
+            }
+        case .launch(let request, let platform): await launch(request, platform)
+        case .release(let machine, let platform): await release(machine, platform)
+        case .receiving, .absent: break
+        }
+    }
+
+    private func publishOrder(_ machine: String) async {
+        do {
+            guard let message = try await control.sealedOrder(for: machine) else { return }
+            try await connection.publish(message)
+            control.counters.orderPublished()
+        } catch {
+            // Nothing is lost: every current order is published again when the broker is back.
+            control.counters.publishFailed()
+            logger.notice("an order was not published", metadata: ["machine": "\(machine)", "error": "\(error)"])
+        }
+    }
+
+    private func launch(_ request: LaunchRequest, _ platform: Platform) async {
+        do {
+            try await platforms.platform(for: platform).launch(request)
+            control.mailbox.put(.event(.launched(machine: request.machine)))
+        } catch {
+            control.mailbox.put(.event(.launchFailed(machine: request.machine, reason: "\(error)")))
+        }
+    }
+
+    private func release(_ machine: String, _ platform: Platform) async {
+        do {
+            if platform != .none { try await platforms.platform(for: platform).release(machine) }
+            control.mailbox.put(.event(.gone(machine: machine, reason: "released")))
+        } catch {
+            logger.error("a machine was not released", metadata: ["machine": "\(machine)", "error": "\(error)"])
+        }
+    }
+}

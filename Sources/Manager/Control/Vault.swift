@@ -1,0 +1,85 @@
+import Foundation
+import Sealing
+
+/// Everything secret that SQLite holds goes through here: encrypted under the master key, each for its one purpose.
+struct Vault: Sendable {
+    private let master: MasterKey
+
+    init(master: MasterKey) { self.master = master }
+
+    /// The master key from the environment (`TRUNKLINE_MASTER_KEY`, base64 of 32 bytes) or from the 0600 file, which is made at first start.
+    static func open(file path: String, environment: [String: String]) throws -> Vault {
+        if let text = environment["TRUNKLINE_MASTER_KEY"] {
+            guard let bytes = Data(base64Encoded: text), bytes.count == 32 else {
+                throw StartError("TRUNKLINE_MASTER_KEY must be 32 bytes in base64, as printed by: openssl rand -base64 32")
+            }
+            return Vault(master: try MasterKey(rawRepresentation: bytes))
+        }
+        if FileManager.default.fileExists(atPath: path) {
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            guard bytes.count == 32 else {
+                throw StartError("\(path) is not a master key (32 bytes); restore it from your backup: nothing can be read without it")
+            }
+            return Vault(master: try MasterKey(rawRepresentation: bytes))
+        }
+        let bytes = RandomBytes.data(count: 32)
+        try PrivateFile.write(bytes, to: path)
+        return Vault(master: try MasterKey(rawRepresentation: bytes))
+    }
+
+    func seal(_ key: SecurityKey, of group: String) throws -> Data {
+        try master.seal(key.rawRepresentation, for: "group key \(group)")
+    }
+    func groupKey(_ sealed: Data, of group: String) throws -> SecurityKey {
+        try SecurityKey(rawRepresentation: master.open(sealed, for: "group key \(group)"))
+    }
+
+    func seal(_ key: StatusKey, of machine: String) throws -> Data {
+        try master.seal(key.rawRepresentation, for: "status key \(machine)")
+    }
+    func statusKey(_ sealed: Data, of machine: String) throws -> StatusKey {
+        try StatusKey(rawRepresentation: master.open(sealed, for: "status key \(machine)"))
+    }
+
+    func seal(_ key: ContentKey, of digest: String) throws -> Data {
+        try master.seal(key.rawRepresentation, for: "content key \(digest)")
+    }
+    func contentKey(_ sealed: Data, of digest: String) throws -> ContentKey {
+        try ContentKey(rawRepresentation: master.open(sealed, for: "content key \(digest)"))
+    }
+
+    func seal(ticketSecret: Data, of ticket: String) throws -> Data {
+        try master.seal(ticketSecret, for: "ticket \(ticket)")
+    }
+    func ticketSecret(_ sealed: Data, of ticket: String) throws -> Data {
+        try master.open(sealed, for: "ticket \(ticket)")
+    }
+
+    func seal(secret value: String, named name: String) throws -> Data {
+        try master.seal(Data(value.utf8), for: "secret \(name)")
+    }
+    func secret(_ sealed: Data, named name: String) throws -> String {
+        String(decoding: try master.open(sealed, for: "secret \(name)"), as: UTF8.self)
+    }
+}
+
+/// A reason why the manager does not start, with what to do about it.
+struct StartError: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// A file that only its owner may read, complete or absent.
+enum PrivateFile {
+    static func write(_ bytes: Data, to path: String) throws {
+        let temporary = path + ".new"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw StartError("\(path) can't be written: \(String(cString: strerror(errno)))") }
+        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        try handle.write(contentsOf: bytes)
+        try handle.synchronize()
+        guard rename(temporary, path) == 0 else {
+            throw StartError("\(path) can't be written: \(String(cString: strerror(errno)))")
+        }
+    }
+}

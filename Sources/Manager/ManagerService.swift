@@ -1,0 +1,137 @@
+import Fleet
+import Foundation
+import Hummingbird
+package import Logging
+import Messaging
+import Monitor
+import Platforms
+import Records
+import Sealing
+import ServiceLifecycle
+
+/// The manager as one process: records, monitor, broker, platforms and REST, started and stopped together.
+package struct ManagerService: Sendable {
+    private let configuration: ManagerConfiguration
+    private let logger: Logger
+
+    package init(configuration: ManagerConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Runs until SIGTERM or SIGINT. Machines are left running: whoever starts the manager again takes them over.
+    ///
+    /// Throws a description of what to do when something that it needs is missing or taken.
+    package func run() async throws {
+        try prepareDirectories()
+        let records = try Records(path: configuration.path("trunkline.sqlite"))
+        let vault = try Vault.open(
+            file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment)
+        let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
+        let control = try Control(configuration: configuration, records: records, vault: vault, logger: logger)
+        let platforms = try Platforms.Platforms(
+            local: LocalPlatform(
+                agent: configuration.agent, directory: configuration.path("machines"), logger: logger),
+            drivers: configuration.driverDirectory, logger: logger)
+        let connection = try BrokerLink.connection(configuration, token: token, logger: logger)
+        let delivery = DeliveryDesk(
+            configuration: configuration, connection: connection, counters: control.counters, logger: logger)
+        let dispatch = Dispatch(
+            control: control, connection: connection, delivery: delivery, platforms: platforms, logger: logger)
+        let serverFile = ServerFile(path: configuration.path("server.json"), host: configuration.host, token: token)
+        let rest = buildApplication(
+            operations: control,
+            configuration: RESTConfiguration(
+                host: configuration.host, port: configuration.port, uploadDirectory: configuration.uploadDirectory,
+                largestBundle: configuration.largestBundle),
+            logger: logger,
+            onListening: { port in
+                do { try serverFile.write(port: port) } catch {
+                    logger.error("server.json can't be written", metadata: ["error": "\(error)"])
+                }
+                logger.notice("listening", metadata: ["address": "http://\(configuration.host):\(port)"])
+            })
+
+        let link = BrokerLink(connection: connection, control: control, logger: logger)
+        let platformEvents = PlatformWatch(platforms: platforms, mailbox: control.mailbox)
+        // Stopped in the reverse order: first no more requests, then what they set off, last the connection.
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    Part("broker connection") { await connection.run() } stop: { await connection.close() },
+                    Part("delivery") { await delivery.run() },
+                    Part("dispatch") { await dispatch.run() },
+                    Part("control") { await control.run() } stop: { control.mailbox.close() },
+                    Part("platforms") { await platformEvents.run() },
+                    Part("broker link") { await link.run() },
+                ].map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) } + [
+                    .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup)
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        defer { serverFile.remove() }
+        try await group.run()
+    }
+
+    private func prepareDirectories() throws {
+        let private700: [FileAttributeKey: Any] = [.posixPermissions: 0o700]
+        for directory in [
+            configuration.dataDirectory, configuration.bundleDirectory, configuration.uploadDirectory,
+            configuration.path("machines"),
+        ] {
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: directory, withIntermediateDirectories: true, attributes: private700)
+            } catch {
+                throw StartError("the data directory \(directory) can't be made: \(error.localizedDescription)")
+            }
+        }
+        // Uploads that a killed manager left behind are worth nothing.
+        for name in try FileManager.default.contentsOfDirectory(atPath: configuration.uploadDirectory) {
+            try? FileManager.default.removeItem(atPath: "\(configuration.uploadDirectory)/\(name)")
+        }
+    }
+}
+
+/// A long-lived part of the manager: runs until its `stop` makes it end, or is cancelled where it has none.
+struct Part: Service {
+    private let name: String
+    private let body: @Sendable () async -> Void
+    private let stop: (@Sendable () async -> Void)?
+
+    init(_ name: String, _ body: @escaping @Sendable () async -> Void, stop: (@Sendable () async -> Void)? = nil) {
+        self.name = name
+        self.body = body
+        self.stop = stop
+    }
+
+    func run() async throws {
+        guard let stop else {
+            await cancelWhenGracefulShutdown { [body] in await body() }
+            return
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [body] in await body() }
+            group.addTask {
+                try? await gracefulShutdown()
+                await stop()
+            }
+            try await group.next()
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+}
+
+/// Tells the monitor what platforms say by themselves.
+struct PlatformWatch: Sendable {
+    let platforms: Platforms.Platforms
+    let mailbox: Mailbox<Control.Input>
+
+    func run() async {
+        for await event in platforms.events {
+            switch event {
+            case .gone(let machine, let reason): mailbox.put(.event(.gone(machine: machine, reason: reason)))
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import Bundles
+import Fleet
+import Foundation
+import GroupLanguage
+import Records
+
+extension Control {
+    func pushSoftware(
+        _ reference: SoftwareReference, bundleAt path: String, digest: String, size: Int, by caller: Caller
+    ) async throws -> (software: SoftwareView, created: Bool) {
+        let manifest = try await Self.manifest(ofBundleAt: path, expecting: reference)
+        return try transact { control, burst in
+            if let known = try control.records.software(reference) {
+                guard known.digest == digest else {
+                    throw Refusal(
+                        code: .conflict,
+                        message: "\(reference) is there with other bytes (sha256 \(known.digest.prefix(12))…); give the new one a new version.")
+                }
+                try? FileManager.default.removeItem(atPath: path)
+                return (SoftwareView(known), false)
+            }
+            // The file first: a row without its bytes would be worse than bytes without a row.
+            let target = control.configuration.bundle(digest)
+            if FileManager.default.fileExists(atPath: target) {
+                try FileManager.default.removeItem(atPath: path)
+            } else {
+                try FileManager.default.moveItem(atPath: path, toPath: target)
+                try synchronizeDirectory(control.configuration.bundleDirectory)
+            }
+            let row = SoftwareRow(
+                name: manifest.name, version: manifest.version, service: manifest.service, digest: digest, size: size,
+                manifest: manifest, pushed: burst.now)
+            burst.changes.append(.software(row))
+            burst.note(.softwarePushed, by: caller, "\(reference) pushed, \(size) bytes", facts: ["digest": digest])
+            return (SoftwareView(row), true)
+        }
+    }
+
+    /// Reads through the whole bundle, so that what machines would refuse is refused here.
+    @concurrent
+    private nonisolated static func manifest(ofBundleAt path: String, expecting reference: SoftwareReference) async throws
+        -> SoftwareManifest
+    {
+        let contents: BundleReader.Contents
+        do { contents = try BundleReader.check(bundleAt: path) } catch {
+            throw Refusal(code: .invalid, message: "The bundle can't be used: \(error)")
+        }
+        let manifest: SoftwareManifest
+        do { manifest = try GroupLanguage.software(from: contents.manifestText) } catch {
+            throw Refusal(error, in: SoftwareManifest.fileName, source: contents.manifestText)
+        }
+        guard manifest.reference == reference else {
+            throw Refusal(
+                code: .invalid, message: "The bundle says that it is \(manifest.reference), not \(reference); push it under its own name.")
+        }
+        return manifest
+    }
+
+    func software(after: String?, limit: Int) async throws -> Page<SoftwareView> {
+        let rows = try records.software(after: after.flatMap(SoftwareReference.init), limit: limit + 1)
+        return page(rows, limit: limit, cursor: \.reference.description, view: SoftwareView.init)
+    }
+
+    func software(_ reference: SoftwareReference) async throws -> SoftwareView {
+        guard let row = try records.software(reference) else {
+            throw Refusal(code: .notFound, message: "There is no software \(reference); push it with: trunkline software push DIR")
+        }
+        return SoftwareView(row)
+    }
+
+    func removeSoftware(_ reference: SoftwareReference, by caller: Caller) async throws {
+        try transact { control, burst in
+            guard let row = try control.records.software(reference) else {
+                throw Refusal(code: .notFound, message: "There is no software \(reference).")
+            }
+            let users = try control.records.groups(usingDigest: row.digest)
+            guard users.isEmpty else {
+                throw Refusal(
+                    code: .conflict, message: "\(reference) is named by \(users.joined(separator: ", ")); change or remove that first.")
+            }
+            burst.changes.append(.removeSoftware(reference))
+            burst.note(.softwareRemoved, by: caller, "\(reference) removed", facts: ["digest": row.digest])
+            if try control.records.software(digest: row.digest).count == 1 {
+                try? FileManager.default.removeItem(atPath: control.configuration.bundle(row.digest))
+            }
+        }
+    }
+
+    /// `limit + 1` rows make a page and tell whether there is another.
+    nonisolated func page<Row, View>(_ rows: [Row], limit: Int, cursor: (Row) -> String, view: (Row) -> View) -> Page<View> {
+        let shown = rows.prefix(limit)
+        return Page(items: shown.map(view), next: rows.count > limit ? shown.last.map(cursor) : nil)
+    }
+}
+
+extension SoftwareView {
+    init(_ row: SoftwareRow) {
+        self.init(
+            name: row.name, version: row.version, service: row.service, digest: row.digest,
+            size: row.size, pushed: row.pushed)
+    }
+}
+
+extension Control.Burst {
+    /// A user's act, for the history.
+    mutating func note(
+        _ kind: EventEntry.Kind, by caller: Caller, group: String? = nil, machine: String? = nil, _ message: String,
+        facts: [String: String] = [:]
+    ) {
+        var facts = facts
+        facts["address"] = caller.address
+        changes.append(
+            .event(
+                EventEntry(
+                    at: now, group: group, machine: machine, kind: kind, actor: "user \(caller.name)", message: message,
+                    facts: facts)))
+    }
+}
+
+extension Refusal {
+    /// What the checker found, as data and as a compiler prints it.
+    init(_ diagnostics: Diagnostics, in file: String, source: String) {
+        let count = diagnostics.all.count
+        self.init(
+            code: .invalid, message: "\(file) has \(count == 1 ? "an error" : "\(count) errors").",
+            diagnostics: diagnostics.all.map(\.view), text: diagnostics.rendered(file: file, source: source))
+    }
+}
+
+/// Makes a rename in the directory durable.
+func synchronizeDirectory(_ path: String) throws {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw StartError("\(path): \(String(cString: strerror(errno)))") }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw StartError("\(path): \(String(cString: strerror(errno)))") }
+}

@@ -1,0 +1,76 @@
+import Fleet
+
+/// What of a machine stands in JSON: everything that no query asks for.
+struct MachineContent: Codable {
+    var phaseSince: Timestamp
+    var facts: MachineFacts?
+    var order: Order?
+    var status: StatusContent?
+    var session: Int
+    var heardAt: Timestamp?
+    var awaySince: Timestamp?
+    var wellSince: Timestamp?
+    /// Left out where false.
+    var verified: Bool?
+    /// Left out where empty.
+    var held: [String: Timestamp]?
+
+    enum CodingKeys: String, CodingKey {
+        case phaseSince = "phase_since"
+        case facts, order, status, session
+        case heardAt = "heard_at"
+        case awaySince = "away_since"
+        case wellSince = "well_since"
+        case verified, held
+    }
+
+    init(_ machine: MachineRecord) {
+        phaseSince = machine.phaseSince
+        facts = machine.facts
+        order = machine.order
+        status = machine.status.map(StatusContent.init)
+        session = machine.session
+        heardAt = machine.heardAt
+        awaySince = machine.awaySince
+        wellSince = machine.wellSince
+        verified = machine.verified ? true : nil
+        held = machine.held.isEmpty ? nil : machine.held
+    }
+}
+
+/// A status as it is kept; `Fleet.Status` itself has its own form on the wire.
+struct StatusContent: Codable {
+    var group: String
+    var machine: String
+    var session: Int
+    var sequence: Int
+    var at: Timestamp
+    var state: MachineState
+    var order: Int
+    var software: RunningSoftware?
+    var receiving: Receiving?
+    var metrics: [String: Double]?
+    var reason: String?
+
+    init(_ status: Status) {
+        group = status.group
+        machine = status.machine
+        session = status.session
+        sequence = status.sequence
+        at = status.at
+        state = status.state
+        order = status.order
+        software = status.software
+        receiving = status.receiving
+        // JSON has no other numbers, and one bad value must not make the whole burst fail.
+        let finite = status.metrics.filter { $0.value.isFinite }
+        metrics = finite.isEmpty ? nil : finite
+        reason = status.reason
+    }
+
+    var status: Status {
+        Status(
+            group: group, machine: machine, session: session, sequence: sequence, at: at, state: state, order: order,
+            software: software, receiving: receiving, metrics: metrics ?? [:], reason: reason)
+    }
+}

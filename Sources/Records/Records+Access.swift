@@ -1,0 +1,78 @@
+import Fleet
+package import Foundation
+import GRDB
+
+/// Secrets, tokens of the REST API, and answers to repeated requests.
+extension Records {
+    /// The sealed value.
+    package func secret(_ name: String) throws(RecordsError) -> Data? {
+        try row("SELECT sealed FROM secrets WHERE name = ?", [name]) { try $0.value("sealed") }
+    }
+
+    package func secretNames() throws(RecordsError) -> [String] {
+        try rows("SELECT name FROM secrets ORDER BY name", []) { try $0.value("name") }
+    }
+
+    /// Whose token has this SHA-256.
+    package func token(hash: String) throws(RecordsError) -> TokenRow? {
+        try row("SELECT * FROM tokens WHERE hash = ?", [hash], TokenRow.init(row:))
+    }
+
+    package func tokens() throws(RecordsError) -> [TokenRow] {
+        try rows("SELECT * FROM tokens ORDER BY name", [], TokenRow.init(row:))
+    }
+
+    /// What the caller's first request under this key was answered with.
+    package func idempotentAnswer(key: String, caller: String) throws(RecordsError) -> IdempotentAnswerRow? {
+        try row(
+            "SELECT * FROM idempotency WHERE key = ? AND caller = ?", [key, caller], IdempotentAnswerRow.init(row:))
+    }
+}
+
+extension Transaction {
+    func saveSecret(_ name: String, _ sealed: Data, at: Timestamp) throws {
+        try run(
+            """
+            INSERT INTO secrets (name, sealed, at) VALUES (?, ?, ?)
+            ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed, at = excluded.at
+            """, [name, sealed, at.milliseconds])
+    }
+
+    func save(_ token: TokenRow) throws {
+        try run(
+            """
+            INSERT INTO tokens (name, hash, role, created, last_used) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, role = excluded.role, created = excluded.created,
+                last_used = excluded.last_used
+            """, [token.name, token.hash, token.role, token.created.milliseconds, token.lastUsed?.milliseconds])
+    }
+
+    func save(_ answer: IdempotentAnswerRow) throws {
+        try run(
+            """
+            INSERT INTO idempotency (key, caller, request, status, headers, body, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (key, caller) DO NOTHING
+            """,
+            [
+                answer.key, answer.caller, answer.request, answer.status, try json.text(answer.headers), answer.body,
+                answer.at.milliseconds,
+            ])
+    }
+}
+
+extension TokenRow {
+    init(row: Row) throws {
+        self.init(
+            name: try row.value("name"), hash: try row.value("hash"), role: try row.value("role"),
+            created: try row.instant("created"), lastUsed: try row.optionalInstant("last_used"))
+    }
+}
+
+extension IdempotentAnswerRow {
+    init(row: Row) throws {
+        self.init(
+            key: try row.value("key"), caller: try row.value("caller"), request: try row.value("request"),
+            status: try row.value("status"), headers: try RowCoding().value(from: row, "headers"),
+            body: try row.value("body"), at: try row.instant("at"))
+    }
+}

@@ -1,0 +1,115 @@
+package import Fleet
+package import Foundation
+import GRDB
+
+extension Records {
+    /// One change of a burst.
+    package enum Change: Sendable {
+        /// The whole row, new or changed.
+        case saveGroup(GroupRow)
+        /// Only what the monitor decides of a group: `run`, `paused`, `nextSerial`. The group must exist.
+        case groupState(GroupRecord)
+        /// Takes its revisions, tickets and content keys along; machines and events stay.
+        case removeGroup(String)
+        case revision(RevisionRow)
+        /// In phase `revoked` the key of this machine is remembered as revoked for ever.
+        case saveMachine(MachineRecord)
+        /// Takes its key, its tickets and its content keys along.
+        case removeMachine(String)
+        /// The machine must exist at the end of the burst.
+        case machineKey(
+            machine: String, publicKey: Data, fingerprint: String, statusKeySealed: Data, registrationDigest: String)
+        /// Remembers a key as revoked, also where its machine is gone.
+        case revokeKey(fingerprint: String, machine: String, at: Timestamp)
+        case ticket(id: String, group: String, machine: String?, secretSealed: Data, uses: Int, expires: Timestamp)
+        /// Refused where the ticket is spent; the same machine again spends nothing.
+        case useTicket(ticket: String, machine: String)
+        case removeTickets(expiredBefore: Timestamp)
+        /// Nil as the machine: the key that all machines of the group share.
+        case contentKey(group: String, digest: String, machine: String?, sealed: Data)
+        /// Refused where other bytes have this name and version.
+        case software(SoftwareRow)
+        case removeSoftware(SoftwareReference)
+        case secret(name: String, sealed: Data, at: Timestamp)
+        case removeSecret(String)
+        case token(TokenRow)
+        case tokenUsed(name: String, at: Timestamp)
+        case removeToken(String)
+        /// The first answer under a key and caller stays.
+        case idempotentAnswer(IdempotentAnswerRow)
+        case removeIdempotentAnswers(before: Timestamp)
+        case event(EventEntry)
+    }
+
+    /// Applies all changes in their order in one transaction, or none, and returns the events among them with their ids.
+    ///
+    /// They are on the disk when this returns.
+    package func commit(_ changes: [Change]) throws(RecordsError) -> [EventEntry] {
+        guard !changes.isEmpty else { return [] }
+        do {
+            return try writer.write { database in
+                let work = Transaction(database: database)
+                var events: [EventEntry] = []
+                for change in changes {
+                    if let event = try work.apply(change) { events.append(event) }
+                }
+                return events
+            }
+        } catch {
+            throw RecordsError(error, path: path)
+        }
+    }
+}
+
+/// One transaction's statements; each is prepared once per connection.
+struct Transaction {
+    let database: Database
+    let json = RowCoding()
+
+    func run(_ sql: String, _ arguments: StatementArguments) throws {
+        try database.cachedStatement(sql: sql).execute(arguments: arguments)
+    }
+
+    /// Returns the event where the change was one.
+    func apply(_ change: Records.Change) throws -> EventEntry? {
+        switch change {
+        case .event(let entry): return try record(entry)
+        case .saveMachine(let machine): try save(machine)
+        case .removeMachine(let id): try removeMachine(id)
+        case .machineKey(let machine, let publicKey, let fingerprint, let statusKeySealed, let registrationDigest):
+            try saveKey(
+                MachineKeyRow(
+                    machine: machine, publicKey: publicKey, fingerprint: fingerprint, statusKeySealed: statusKeySealed,
+                    registrationDigest: registrationDigest))
+        case .revokeKey(let fingerprint, let machine, let at): try revoke(fingerprint, of: machine, at: at)
+        case .saveGroup(let row): try save(row)
+        case .groupState(let group): try saveState(of: group)
+        case .removeGroup(let name): try run("DELETE FROM groups WHERE name = ?", [name])
+        case .revision(let row): try save(row)
+        case .ticket(let id, let group, let machine, let secretSealed, let uses, let expires):
+            try saveTicket(
+                TicketRow(
+                    id: id, group: group, machine: machine, secretSealed: secretSealed, uses: uses, expires: expires))
+        case .useTicket(let ticket, let machine): try useTicket(ticket, by: machine)
+        case .removeTickets(let instant):
+            try run("DELETE FROM tickets WHERE expires < ?", [instant.milliseconds])
+        case .contentKey(let group, let digest, let machine, let sealed):
+            try run(
+                "INSERT INTO content_keys (\"group\", digest, machine, sealed) VALUES (?, ?, ?, ?)",
+                [group, digest, machine ?? "", sealed])
+        case .software(let row): try save(row)
+        case .removeSoftware(let reference):
+            try run("DELETE FROM software WHERE name = ? AND version = ?", [reference.name, reference.version])
+        case .secret(let name, let sealed, let at): try saveSecret(name, sealed, at: at)
+        case .removeSecret(let name): try run("DELETE FROM secrets WHERE name = ?", [name])
+        case .token(let token): try save(token)
+        case .tokenUsed(let name, let at):
+            try run("UPDATE tokens SET last_used = ? WHERE name = ?", [at.milliseconds, name])
+        case .removeToken(let name): try run("DELETE FROM tokens WHERE name = ?", [name])
+        case .idempotentAnswer(let answer): try save(answer)
+        case .removeIdempotentAnswers(let instant):
+            try run("DELETE FROM idempotency WHERE at < ?", [instant.milliseconds])
+        }
+        return nil
+    }
+}

@@ -1,0 +1,66 @@
+package import Fleet
+import GRDB
+
+/// History.
+extension Records {
+    /// Events in order of id, from behind `after`; only of this group and this machine where given.
+    package func events(group: String? = nil, machine: String? = nil, after: Int64, limit: Int) throws(RecordsError)
+        -> [EventEntry]
+    {
+        var conditions = ["id > ?"]
+        var arguments: StatementArguments = [after]
+        if let group {
+            conditions.append("\"group\" = ?")
+            arguments += [group]
+        }
+        if let machine {
+            conditions.append("machine = ?")
+            arguments += [machine]
+        }
+        arguments += [limit]
+        return try entries("WHERE \(conditions.joined(separator: " AND ")) ORDER BY id LIMIT ?", arguments)
+    }
+
+    /// The last events of a machine, newest first.
+    package func latestEvents(machine: String, limit: Int) throws(RecordsError) -> [EventEntry] {
+        try entries("WHERE machine = ? ORDER BY id DESC LIMIT ?", [machine, limit])
+    }
+
+    /// Every `rule.acted` at or after `instant`, in order: what `at_most` counts.
+    package func ruleActs(since instant: Timestamp) throws(RecordsError) -> [EventEntry] {
+        try entries("WHERE kind = 'rule.acted' AND at >= ? ORDER BY id", [instant.milliseconds])
+    }
+
+    /// The id of the newest event; 0: there is none yet.
+    package func lastEventID() throws(RecordsError) -> Int64 {
+        try row("SELECT COALESCE(MAX(id), 0) AS last FROM events", []) { try $0.value("last") } ?? 0
+    }
+
+    private func entries(_ condition: String, _ arguments: StatementArguments) throws(RecordsError) -> [EventEntry] {
+        let json = RowCoding()
+        return try rows("SELECT * FROM events \(condition)", arguments) { try EventEntry(row: $0, json: json) }
+    }
+}
+
+extension Transaction {
+    func record(_ entry: EventEntry) throws -> EventEntry {
+        try run(
+            "INSERT INTO events (at, \"group\", machine, kind, actor, message, facts) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                entry.at.milliseconds, entry.group, entry.machine, entry.kind.rawValue, entry.actor, entry.message,
+                try json.text(entry.facts),
+            ])
+        var recorded = entry
+        recorded.id = database.lastInsertedRowID
+        return recorded
+    }
+}
+
+extension EventEntry {
+    fileprivate init(row: Row, json: RowCoding) throws {
+        self.init(
+            id: try row.value("id"), at: try row.instant("at"), group: try row.optional("group"),
+            machine: try row.optional("machine"), kind: try row.word(raw: "kind"), actor: try row.value("actor"),
+            message: try row.value("message"), facts: try json.value(from: row, "facts"))
+    }
+}

@@ -1,0 +1,93 @@
+import Fleet
+import GRDB
+
+/// Groups and their revisions.
+extension Records {
+    /// Every group, by name.
+    package func allGroups() throws(RecordsError) -> [GroupRow] {
+        try rows("SELECT * FROM groups ORDER BY name", [], GroupRow.init(row:))
+    }
+
+    /// A page in the order of names, from behind `after`.
+    package func groups(after: String?, limit: Int) throws(RecordsError) -> [GroupRow] {
+        try rows(
+            "SELECT * FROM groups WHERE name > ? ORDER BY name LIMIT ?", [after ?? "", limit], GroupRow.init(row:))
+    }
+
+    package func group(_ name: String) throws(RecordsError) -> GroupRow? {
+        try row("SELECT * FROM groups WHERE name = ?", [name], GroupRow.init(row:))
+    }
+
+    /// The names of the groups whose record in force names these bytes.
+    package func groups(usingDigest digest: String) throws(RecordsError) -> [String] {
+        try rows("SELECT name FROM groups WHERE digest = ? ORDER BY name", [digest]) { try $0.value("name") }
+    }
+
+    /// Every revision of a group, newest first.
+    package func revisions(of group: String) throws(RecordsError) -> [RevisionRow] {
+        try rows(
+            "SELECT * FROM revisions WHERE \"group\" = ? ORDER BY revision DESC", [group], RevisionRow.init(row:))
+    }
+
+    package func revision(_ revision: Int, of group: String) throws(RecordsError) -> RevisionRow? {
+        try row(
+            "SELECT * FROM revisions WHERE \"group\" = ? AND revision = ?", [group, revision], RevisionRow.init(row:))
+    }
+}
+
+extension Transaction {
+    func save(_ group: GroupRow) throws {
+        try run(
+            """
+            INSERT INTO groups (name, text, revision, digest, manifest, run, paused, next_serial, key_public, key_sealed,
+                created, changed, changed_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (name) DO UPDATE SET text = excluded.text, revision = excluded.revision, digest = excluded.digest,
+                manifest = excluded.manifest, run = excluded.run, paused = excluded.paused,
+                next_serial = excluded.next_serial, key_public = excluded.key_public, key_sealed = excluded.key_sealed,
+                created = excluded.created, changed = excluded.changed, changed_by = excluded.changed_by
+            """,
+            [
+                group.name, group.text, group.revision, group.digest, try json.text(group.manifest),
+                group.run.rawValue, group.paused, group.nextSerial, group.keyPublic, group.keySealed,
+                group.created.milliseconds, group.changed.milliseconds, group.changedBy,
+            ])
+    }
+
+    func saveState(of group: GroupRecord) throws {
+        try run(
+            "UPDATE groups SET run = ?, paused = ?, next_serial = ? WHERE name = ?",
+            [group.run.rawValue, group.paused, group.nextSerial, group.name])
+        guard database.changesCount == 1 else {
+            throw RecordsError(.conflict, "There is no group \(group.name); nothing was changed.")
+        }
+    }
+
+    func save(_ revision: RevisionRow) throws {
+        try run(
+            "INSERT INTO revisions (\"group\", revision, text, digest, by, at) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                revision.group, revision.revision, revision.text, revision.digest, revision.by,
+                revision.at.milliseconds,
+            ])
+    }
+}
+
+extension GroupRow {
+    init(row: Row) throws {
+        self.init(
+            name: try row.value("name"), text: try row.value("text"), revision: try row.value("revision"),
+            digest: try row.value("digest"), manifest: try RowCoding().value(from: row, "manifest"),
+            run: try row.word(raw: "run"), paused: try row.value("paused"), nextSerial: try row.value("next_serial"),
+            keyPublic: try row.value("key_public"), keySealed: try row.value("key_sealed"),
+            created: try row.instant("created"), changed: try row.instant("changed"),
+            changedBy: try row.value("changed_by"))
+    }
+}
+
+extension RevisionRow {
+    init(row: Row) throws {
+        self.init(
+            group: try row.value("group"), revision: try row.value("revision"), text: try row.value("text"),
+            digest: try row.value("digest"), by: try row.value("by"), at: try row.instant("at"))
+    }
+}

@@ -1,0 +1,180 @@
+package import Fleet
+package import Foundation
+
+/// A group as it is kept: the text is the language's and means nothing here.
+package struct GroupRow: Hashable, Sendable {
+    package var name: String
+    package var text: String
+    package var revision: Int
+    package var digest: String
+    package var manifest: SoftwareManifest
+    package var run: GroupRecord.Run
+    package var paused: Bool
+    package var nextSerial: Int
+    package var keyPublic: Data
+    /// The private half, encrypted by the caller.
+    package var keySealed: Data
+    package var created: Timestamp
+    package var changed: Timestamp
+    package var changedBy: String
+
+    package init(
+        name: String, text: String, revision: Int, digest: String, manifest: SoftwareManifest,
+        run: GroupRecord.Run = .defined, paused: Bool = false, nextSerial: Int = 1, keyPublic: Data, keySealed: Data,
+        created: Timestamp, changed: Timestamp, changedBy: String
+    ) {
+        self.name = name
+        self.text = text
+        self.revision = revision
+        self.digest = digest
+        self.manifest = manifest
+        self.run = run
+        self.paused = paused
+        self.nextSerial = nextSerial
+        self.keyPublic = keyPublic
+        self.keySealed = keySealed
+        self.created = created
+        self.changed = changed
+        self.changedBy = changedBy
+    }
+}
+
+/// What a group's record was, from `at` on.
+package struct RevisionRow: Hashable, Sendable {
+    package var group: String
+    package var revision: Int
+    package var text: String
+    /// Of the software that it named then.
+    package var digest: String
+    package var by: String
+    package var at: Timestamp
+
+    package init(group: String, revision: Int, text: String, digest: String, by: String, at: Timestamp) {
+        self.group = group
+        self.revision = revision
+        self.text = text
+        self.digest = digest
+        self.by = by
+        self.at = at
+    }
+}
+
+/// Software that was pushed; its bytes lie elsewhere, under their digest.
+package struct SoftwareRow: Hashable, Sendable {
+    package var name: String
+    package var version: String
+    package var service: String
+    package var digest: String
+    package var size: Int
+    package var manifest: SoftwareManifest
+    package var pushed: Timestamp
+
+    package init(
+        name: String, version: String, service: String, digest: String, size: Int, manifest: SoftwareManifest,
+        pushed: Timestamp
+    ) {
+        self.name = name
+        self.version = version
+        self.service = service
+        self.digest = digest
+        self.size = size
+        self.manifest = manifest
+        self.pushed = pushed
+    }
+
+    package var reference: SoftwareReference { SoftwareReference(name: name, version: version) }
+}
+
+/// What a machine registered with.
+package struct MachineKeyRow: Hashable, Sendable {
+    package var machine: String
+    package var publicKey: Data
+    package var fingerprint: String
+    /// Encrypted by the caller.
+    package var statusKeySealed: Data
+    /// SHA-256 of the accepted registration's bytes, so that its repetition is recognised.
+    package var registrationDigest: String
+    package var revoked = false
+
+    package init(
+        machine: String, publicKey: Data, fingerprint: String, statusKeySealed: Data, registrationDigest: String,
+        revoked: Bool = false
+    ) {
+        self.machine = machine
+        self.publicKey = publicKey
+        self.fingerprint = fingerprint
+        self.statusKeySealed = statusKeySealed
+        self.registrationDigest = registrationDigest
+        self.revoked = revoked
+    }
+}
+
+/// A boot ticket that was given out.
+package struct TicketRow: Hashable, Sendable {
+    package var id: String
+    package var group: String
+    /// The one machine that it is for; nil for an invitation.
+    package var machine: String?
+    /// Encrypted by the caller.
+    package var secretSealed: Data
+    /// How many machines may register with it.
+    package var uses: Int
+    /// How many have.
+    package var used: Int
+    package var expires: Timestamp
+
+    package init(
+        id: String, group: String, machine: String?, secretSealed: Data, uses: Int, used: Int = 0, expires: Timestamp
+    ) {
+        self.id = id
+        self.group = group
+        self.machine = machine
+        self.secretSealed = secretSealed
+        self.uses = uses
+        self.used = used
+        self.expires = expires
+    }
+}
+
+/// A bearer token of the REST API; the token itself is not kept.
+package struct TokenRow: Hashable, Sendable {
+    package var name: String
+    /// SHA-256 of the token, hex.
+    package var hash: String
+    package var role: String
+    package var created: Timestamp
+    package var lastUsed: Timestamp?
+
+    package init(name: String, hash: String, role: String, created: Timestamp, lastUsed: Timestamp? = nil) {
+        self.name = name
+        self.hash = hash
+        self.role = role
+        self.created = created
+        self.lastUsed = lastUsed
+    }
+}
+
+/// What a request under an `Idempotency-Key` was answered with.
+package struct IdempotentAnswerRow: Hashable, Sendable {
+    package var key: String
+    package var caller: String
+    /// A digest of what was asked.
+    package var request: String
+    package var status: Int
+    package var headers: [String: String]
+    package var body: String
+    package var at: Timestamp
+
+    package init(
+        key: String, caller: String, request: String, status: Int, headers: [String: String], body: String,
+        at: Timestamp
+    ) {
+        self.key = key
+        self.caller = caller
+        self.request = request
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.at = at
+    }
+}

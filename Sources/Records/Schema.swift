@@ -1,0 +1,107 @@
+import GRDB
+
+/// The tables and how they came to be. Migrations are only ever added: a database of any age becomes today's.
+enum Schema {
+    static func migrate(_ writer: some DatabaseWriter, path: String) throws {
+        let migrator = migrator
+        guard try !writer.read(migrator.hasBeenSuperseded) else {
+            throw RecordsError(
+                .newer,
+                "\(path) was written by a newer trunkline; start that version, or restore a backup from before the upgrade.")
+        }
+        try migrator.migrate(writer)
+    }
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("v1") { try $0.execute(sql: v1) }
+        return migrator
+    }
+
+    /// Instants are milliseconds since 1970. Foreign keys are deferred to the end of the transaction, so that the changes of
+    /// a burst may come in any order. Machines and events refer to no group: both outlive a group that is deleted.
+    private static let v1 = """
+        CREATE TABLE software (
+            name TEXT NOT NULL, version TEXT NOT NULL, service TEXT NOT NULL, digest TEXT NOT NULL,
+            size INTEGER NOT NULL, manifest TEXT NOT NULL, pushed INTEGER NOT NULL,
+            PRIMARY KEY (name, version)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE groups (
+            name TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL, revision INTEGER NOT NULL, digest TEXT NOT NULL,
+            manifest TEXT NOT NULL, run TEXT NOT NULL, paused INTEGER NOT NULL, next_serial INTEGER NOT NULL,
+            key_public BLOB NOT NULL, key_sealed BLOB NOT NULL,
+            created INTEGER NOT NULL, changed INTEGER NOT NULL, changed_by TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX groups_digest ON groups (digest);
+
+        CREATE TABLE revisions (
+            "group" TEXT NOT NULL REFERENCES groups (name) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+            revision INTEGER NOT NULL, text TEXT NOT NULL, digest TEXT NOT NULL, by TEXT NOT NULL, at INTEGER NOT NULL,
+            PRIMARY KEY ("group", revision)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE machines (
+            id TEXT NOT NULL PRIMARY KEY, "group" TEXT NOT NULL, "index" INTEGER NOT NULL, platform TEXT NOT NULL,
+            phase TEXT NOT NULL, fingerprint TEXT, content TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX machines_group ON machines ("group", id);
+
+        CREATE TABLE machine_keys (
+            machine TEXT NOT NULL PRIMARY KEY
+                REFERENCES machines (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+            public_key BLOB NOT NULL, fingerprint TEXT NOT NULL, status_key_sealed BLOB NOT NULL,
+            registration_digest TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE revoked_keys (
+            fingerprint TEXT NOT NULL PRIMARY KEY, machine TEXT NOT NULL, at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE tickets (
+            id TEXT NOT NULL PRIMARY KEY,
+            "group" TEXT NOT NULL REFERENCES groups (name) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+            machine TEXT, secret_sealed BLOB NOT NULL, uses INTEGER NOT NULL, expires INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX tickets_group ON tickets ("group");
+        CREATE INDEX tickets_machine ON tickets (machine) WHERE machine IS NOT NULL;
+        CREATE INDEX tickets_expires ON tickets (expires);
+
+        CREATE TABLE ticket_uses (
+            ticket TEXT NOT NULL REFERENCES tickets (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+            machine TEXT NOT NULL,
+            PRIMARY KEY (ticket, machine)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE content_keys (
+            "group" TEXT NOT NULL REFERENCES groups (name) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+            digest TEXT NOT NULL, machine TEXT NOT NULL, sealed BLOB NOT NULL,
+            PRIMARY KEY ("group", digest, machine)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX content_keys_machine ON content_keys (machine) WHERE machine <> '';
+
+        CREATE TABLE secrets (
+            name TEXT NOT NULL PRIMARY KEY, sealed BLOB NOT NULL, at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE tokens (
+            name TEXT NOT NULL PRIMARY KEY, hash TEXT NOT NULL UNIQUE, role TEXT NOT NULL, created INTEGER NOT NULL,
+            last_used INTEGER
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE idempotency (
+            key TEXT NOT NULL, caller TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL,
+            headers TEXT NOT NULL, body TEXT NOT NULL, at INTEGER NOT NULL,
+            PRIMARY KEY (key, caller)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX idempotency_at ON idempotency (at);
+
+        CREATE TABLE events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, "group" TEXT, machine TEXT, kind TEXT NOT NULL,
+            actor TEXT NOT NULL, message TEXT NOT NULL, facts TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX events_group ON events ("group", id) WHERE "group" IS NOT NULL;
+        CREATE INDEX events_machine ON events (machine, id) WHERE machine IS NOT NULL;
+        CREATE INDEX events_rule_acted ON events (at) WHERE kind = 'rule.acted';
+        """
+}

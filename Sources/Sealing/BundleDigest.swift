@@ -1,0 +1,44 @@
+import Crypto
+package import FoundationEssentials
+import Glibc
+
+/// SHA-256 (FIPS 180-4) of a bundle, taken piece by piece; written as 64 lower-case hexadecimal digits.
+package struct BundleDigest: Sendable {
+    private var hash = SHA256()
+
+    package init() {}
+
+    /// Takes the next bytes; how they are cut makes no difference.
+    package mutating func update(_ bytes: some DataProtocol) { hash.update(data: bytes) }
+
+    /// Takes the next bytes without copying them.
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
+
+    /// The digest of everything so far; more may follow.
+    package func hex() -> String { hexadecimal(hash.finalize()) }
+
+    package static func hex(of bytes: Data) -> String { hexadecimal(SHA256.hash(data: bytes)) }
+
+    /// The digest of a file's bytes; never holds more than 256 KiB of it.
+    package static func hex(ofFile path: String) throws(SealingError) -> String {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw unreadable(path) }
+        defer { close(file) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 262_144, alignment: 16)
+        defer { buffer.deallocate() }
+        var digest = BundleDigest()
+        while true {
+            let count = read(file, buffer.baseAddress, buffer.count)
+            if count == 0 { return digest.hex() }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw unreadable(path)
+            }
+            digest.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
+    private static func unreadable(_ path: String) -> SealingError {
+        SealingError(.unreadable, "\(path) cannot be read: \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,198 @@
+import ArgumentParser
+import Client
+import Fleet
+import Foundation
+import GroupLanguage
+
+/// `trunkline group …`
+struct GroupCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "group", abstract: "Create, change, start and stop machine groups.",
+        subcommands: [
+            Apply.self, Plan.self, List.self, Show.self, Start.self, Stop.self, Restart.self, Rollback.self, Pause.self,
+            Resume.self, Remove.self, Invite.self,
+        ])
+
+    struct Apply: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Create the group that a file describes, or change it to what the file says.")
+        @Argument(help: "A file in the language; - reads standard input.") var file: String
+        @Flag(help: "Also start the group.") var start = false
+        @Flag(help: "Wait until every machine is verified.") var wait = false
+        @Option(help: "How long to wait.") var timeout = TimeSpan.minutes(5)
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let (text, definition) = try RecordFile.read(file)
+            let group = try await location.with { client in
+                let name = definition.name
+                if try await client.hasGroup(name) {
+                    let (group, plan) = try await client.changeGroup(name, to: text)
+                    for step in plan.steps where step.change != .nothing { Note.line(step.line) }
+                    if plan.steps.allSatisfy({ $0.change == .nothing }) { Note.line("\(name): nothing to change") }
+                    if !start { return wait ? try await Waiting.untilConverged(group.name, client, timeout) : group }
+                } else {
+                    let group = try await client.createGroup(text)
+                    Note.line("\(name): created at revision \(group.revision)")
+                    if !start { return group }
+                }
+                let started = try await client.instruct(group: name, .start)
+                Note.line("\(name): started")
+                return wait ? try await Waiting.untilConverged(name, client, timeout) : started
+            }
+            try output.show(group)
+        }
+    }
+
+    struct Plan: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show what a file would change, and change nothing.")
+        @Argument(help: "A file in the language; - reads standard input.") var file: String
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let (text, _) = try RecordFile.read(file)
+            let plan = try await location.with { try await $0.plan(text) }
+            try output.list(
+                plan.steps,
+                columns: [
+                    Column("machine") { $0.machine ?? "(new)" }, Column("index") { "\($0.index)" },
+                    Column("change", \.change.rawValue), Column("detail", \.detail),
+                ], name: { $0.machine ?? "" })
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the groups.")
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let groups = try await location.with { try await $0.allGroups() }
+            try output.list(
+                groups,
+                columns: [
+                    Column("group", \.name), Column("phase", \.status.phase.rawValue), Column("service", \.service),
+                    Column("software", \.software), Column("verified") { "\($0.status.verified)/\($0.status.desired)" },
+                    Column("failed") { "\($0.status.failed)" }, Column("away") { "\($0.status.away)" },
+                    Column("revision") { "\($0.revision)" },
+                ], name: \.name)
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show a group's record and how it stands.")
+        @Argument var group: String
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            try output.show(try await location.with { try await $0.group(group) }, withText: true)
+        }
+    }
+
+    struct Remove: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "rm", abstract: "Remove a stopped group; --force removes a running one with its machines.")
+        @Argument var group: String
+        @Flag(help: "Even while it runs.") var force = false
+        @OptionGroup var location: ManagerLocation
+
+        func run() async throws {
+            try await location.with { try await $0.removeGroup(group, force: force) }
+            Note.line("\(group) removed")
+        }
+    }
+
+    struct Invite: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a boot ticket for machines of one's own (groups with platform = none).",
+            discussion: "The ticket on standard output is a secret: trunkline group invite edge --uses 3 --ttl 1h > ticket.json")
+        @Argument var group: String
+        @Option(help: "How many machines may join with it.") var uses = 1
+        @Option(help: "How long it is good for.") var ttl = TimeSpan.hours(1)
+        @OptionGroup var location: ManagerLocation
+
+        func run() async throws {
+            let ticket = try await location.with {
+                try await $0.invite(to: group, InvitationRequest(uses: uses, ttl: ttl))
+            }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(ticket), as: UTF8.self))
+        }
+    }
+}
+
+/// A record's file, checked before it is sent, so that most faults are found without a manager.
+enum RecordFile {
+    static func read(_ file: String) throws -> (text: String, definition: GroupDefinition) {
+        let text = try TextFile.read(file)
+        do { return (text, try GroupLanguage.group(from: text)) } catch {
+            throw Failure(error.rendered(file: file, source: text))
+        }
+    }
+}
+
+enum TextFile {
+    static func read(_ file: String) throws -> String {
+        let bytes: Data?
+        if file == "-" {
+            bytes = try FileHandle.standardInput.readToEnd() ?? Data()
+        } else {
+            bytes = FileManager.default.contents(atPath: file)
+        }
+        guard let bytes else { throw Failure("\(file) is not there or can't be read") }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure("\(file) is not UTF-8 text") }
+        return text
+    }
+}
+
+/// `--wait`
+enum Waiting {
+    static func untilConverged(_ name: String, _ client: TrunklineClient, _ limit: TimeSpan) async throws -> GroupView {
+        let deadline = ContinuousClock.now.advanced(by: limit.duration)
+        var shown: GroupStatusView?
+        while true {
+            let group = try await client.group(name)
+            if group.status != shown {
+                shown = group.status
+                Note.line(
+                    "\(name): \(group.status.phase.rawValue), \(group.status.verified) of \(group.status.desired) verified")
+            }
+            switch group.status.phase {
+            case .converged: return group
+            case .defined, .stopped: throw Failure("\(name) does not run; start it with: trunkline group start \(name)")
+            default: break
+            }
+            guard ContinuousClock.now < deadline else {
+                throw Failure("\(name) did not converge in \(limit); see: trunkline machine list and trunkline machine explain M")
+            }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+    }
+}
+
+extension OutputOptions {
+    func show(_ group: GroupView, withText: Bool = false) throws {
+        try show(
+            group, name: group.name,
+            lines: [
+                ("group", group.name), ("phase", group.status.phase.rawValue), ("service", group.service),
+                ("software", group.software), ("revision", "\(group.revision) by \(group.by) at \(group.changed)"),
+                (
+                    "machines",
+                    "\(group.status.desired) wanted, \(group.status.present) present, \(group.status.verified) verified, \(group.status.failed) failed, \(group.status.away) away"
+                ), ("record", withText ? group.text : ""),
+            ])
+    }
+}
+
+extension PlanView.Step {
+    var line: String { "\(machine ?? "(new machine)"): \(change.rawValue) \(detail)" }
+}
+
+extension TimeSpan: @retroactive ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}

@@ -1,0 +1,136 @@
+import ArgumentParser
+import Client
+import Fleet
+import Foundation
+
+/// `trunkline machine …`
+struct MachineCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "machine", abstract: "See machines, and why they are as they are.",
+        subcommands: [
+            List.self, Show.self, Explain.self, Logs.self, Restart.self, Replace.self, Revoke.self,
+        ])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List machines.")
+        @Option(help: "Of one group only.") var group: String?
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let machines = try await location.with { try await $0.allMachines(group: group) }
+            try output.list(machines, columns: MachineView.columns, name: \.id)
+        }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show one machine.")
+        @Argument var machine: String
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            try output.show(try await location.with { try await $0.machine(machine) })
+        }
+    }
+
+    struct Explain: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say which rule sees which facts at a machine, and what it waits for.")
+        @Argument var machine: String
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let explanation = try await location.with { try await $0.explain(machine) }
+            var lines = [("machine", explanation.machine), ("state", explanation.state.rawValue), ("", explanation.summary)]
+            for rule in explanation.rules {
+                let facts = rule.facts.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(separator: ", ")
+                lines.append(("rule", "\(rule.name)\nwhen \(rule.when)\n\(facts)\n\(rule.waits)"))
+            }
+            for event in explanation.events { lines.append(("event", event.line)) }
+            try output.show(explanation, name: explanation.machine, lines: lines)
+        }
+    }
+
+    struct Logs: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Follow the output of a machine's software until Ctrl-C.")
+        @Argument var machine: String
+        @OptionGroup var location: ManagerLocation
+
+        func run() async throws {
+            try await location.with { client in
+                for try await line in client.logs(ofMachine: machine) { print(line) }
+            }
+        }
+    }
+
+    struct Restart: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Restart a machine's software.")
+        @Argument var machine: String
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            try output.show(try await location.with { try await $0.instruct(machine: machine, .restart) })
+        }
+    }
+
+    struct Replace: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Release a machine and launch another in its place.")
+        @Argument var machine: String
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            try output.show(try await location.with { try await $0.instruct(machine: machine, .replace) })
+        }
+    }
+
+    struct Revoke: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Take a machine's key away: it gets no order any more.")
+        @Argument var machine: String
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            try output.show(try await location.with { try await $0.instruct(machine: machine, .revoke) })
+        }
+    }
+}
+
+extension MachineView {
+    static var columns: [Column<MachineView>] {
+        [
+            Column("machine", \.id), Column("state", \.state.rawValue),
+            Column("software") { $0.software.map { "\($0.name)@\($0.version)" } ?? "-" },
+            Column("health") { $0.software?.health.rawValue ?? "-" }, Column("verified") { $0.verified ? "yes" : "no" },
+            Column("generation") { "\($0.software?.generation ?? 0)/\($0.generation)" },
+            Column("metrics") { machine in
+                machine.metrics.sorted { $0.key < $1.key }.map { "\($0.key)=\(compact($0.value))" }.joined(separator: " ")
+            }, Column("reason") { $0.reason ?? "" },
+        ]
+    }
+
+    private static func compact(_ value: Double) -> String {
+        value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : String(format: "%.2f", value)
+    }
+}
+
+extension OutputOptions {
+    func show(_ machine: MachineView) throws {
+        let software = machine.software.map {
+            "\($0.name)@\($0.version), \($0.health.rawValue), since \($0.since), \($0.restarts) restarts, generation \($0.generation)\nsha256 \($0.digest)"
+        }
+        try show(
+            machine, name: machine.id,
+            lines: [
+                ("machine", machine.id), ("group", machine.group), ("index", "\(machine.index)"),
+                ("platform", machine.platform), ("state", machine.state.rawValue), ("software", software ?? "none"),
+                ("order", "generation \(machine.generation)"), ("verified", machine.verified ? "yes" : "no"),
+                ("away since", machine.awaySince?.description ?? ""), ("key", machine.key ?? "not registered"),
+                ("heard at", machine.heardAt?.description ?? "never"),
+                (
+                    "facts",
+                    machine.facts.map { "\($0.host), \($0.os), \($0.arch), \($0.cores) cores, \($0.memory / 1_048_576) MiB" } ?? ""
+                ), ("reason", machine.reason ?? ""),
+            ])
+    }
+}

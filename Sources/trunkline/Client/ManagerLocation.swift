@@ -1,0 +1,46 @@
+import ArgumentParser
+import Client
+import Fleet
+import Foundation
+
+/// How every client verb finds the manager.
+struct ManagerLocation: ParsableArguments {
+    static var defaultData: String { ProcessInfo.processInfo.environment["TRUNKLINE_DATA_DIR"] ?? "trunkline-data" }
+
+    @Option(help: ArgumentHelp("The manager's address.", valueName: "url"))
+    var server: String?
+
+    @Option(help: ArgumentHelp("An API token; TRUNKLINE_TOKEN keeps it out of the process list.", valueName: "token"))
+    var token: String?
+
+    @Option(help: ArgumentHelp("The manager's data directory, on the same machine.", valueName: "dir"))
+    var data = Self.defaultData
+
+    /// Runs `body` with a client and turns its errors into one sentence on standard error.
+    func with<Answer>(_ body: (TrunklineClient) async throws -> Answer) async throws -> Answer {
+        let (server, token) = try find()
+        do {
+            return try await withClient(server: server, token: token, body)
+        } catch let error as ClientError {
+            throw Failure(error.description)
+        }
+    }
+
+    private func find() throws -> (server: String, token: String) {
+        let environment = ProcessInfo.processInfo.environment
+        let given = (server ?? environment["TRUNKLINE_SERVER"], token ?? environment["TRUNKLINE_TOKEN"])
+        if let server = given.0, let token = given.1 { return (server, token) }
+        let path = "\(data)/server.json"
+        guard let bytes = FileManager.default.contents(atPath: path),
+            let file = try? JSONDecoder().decode([String: String].self, from: bytes),
+            let server = given.0 ?? file["server"], let token = given.1 ?? file["token"]
+        else {
+            throw Failure(
+                """
+                no manager found: \(path) is not there or can't be read. Start one with `trunkline serve --data DIR`, or name it \
+                with --server and --token, TRUNKLINE_SERVER and TRUNKLINE_TOKEN, or --data DIR.
+                """)
+        }
+        return (server, token)
+    }
+}

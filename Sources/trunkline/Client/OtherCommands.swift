@@ -1,0 +1,152 @@
+import ArgumentParser
+import Client
+import Fleet
+import Foundation
+import GroupLanguage
+
+/// `trunkline secret …`
+struct SecretCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "secret", abstract: "Set, list and remove the secrets that records name.",
+        subcommands: [Set.self, List.self, Remove.self])
+
+    struct Set: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Set a secret; its value is read from standard input, one final newline is left off.")
+        @Argument var name: String
+        @OptionGroup var location: ManagerLocation
+
+        func run() async throws {
+            var value = try TextFile.read("-")
+            if value.hasSuffix("\n") { value.removeLast() }
+            guard !value.isEmpty else { throw Failure("the value on standard input is empty") }
+            try await location.with { [value] in try await $0.setSecret(name, to: value) }
+            Note.line("\(name) set")
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the names of secrets.")
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let names = try await location.with { try await $0.secrets() }
+            try output.list(names, columns: [Column("secret") { $0 }], name: { $0 })
+        }
+    }
+
+    struct Remove: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "rm", abstract: "Remove a secret that no record names.")
+        @Argument var name: String
+        @OptionGroup var location: ManagerLocation
+
+        func run() async throws {
+            try await location.with { try await $0.removeSecret(name) }
+            Note.line("\(name) removed")
+        }
+    }
+}
+
+/// `trunkline events`
+struct EventsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "events", abstract: "Show the history; with --follow also what happens from now on, until Ctrl-C.")
+    @Option(help: "Of one group only.") var group: String?
+    @Option(help: "Of one machine only.") var machine: String?
+    @Option(help: "Only events after this id.") var after: Int64 = 0
+    @Flag(name: .shortAndLong, help: "Go on with live events.") var follow = false
+    @OptionGroup var location: ManagerLocation
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        try await location.with { client in
+            if follow {
+                for try await event in client.eventStream(group: group, machine: machine, after: after) {
+                    try show(event)
+                }
+            } else {
+                var cursor = after
+                while true {
+                    let page = try await client.events(group: group, machine: machine, after: cursor, limit: 1000)
+                    for event in page.items { try show(event) }
+                    guard let next = page.next.flatMap(Int64.init) else { break }
+                    cursor = next
+                }
+            }
+        }
+    }
+
+    private func show(_ event: EventEntry) throws {
+        if output.quiet {
+            print(event.id)
+        } else if output.format == .json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(event), as: UTF8.self))
+        } else {
+            print(event.line)
+        }
+    }
+}
+
+extension EventEntry {
+    /// One line for people.
+    var line: String {
+        let kind = self.kind.rawValue.padding(toLength: 22, withPad: " ", startingAt: 0)
+        return "\(at)  \(kind)  \(message)  [\(actor)]"
+    }
+}
+
+/// `trunkline fmt FILE…`
+struct FormatCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fmt", abstract: "Rewrite files in the one canonical form; - formats standard input to standard output.")
+    @Argument(help: "Files in the language.") var files: [String]
+    @Flag(help: "Change nothing; exit with 1 if a file is not in canonical form.") var check = false
+
+    func run() throws {
+        var failed: [String] = []
+        for file in files {
+            let text = try TextFile.read(file)
+            do {
+                let formatted = try GroupLanguage.format(text)
+                if file == "-" {
+                    print(formatted, terminator: "")
+                } else if formatted != text {
+                    if check {
+                        failed.append("\(file) is not in canonical form")
+                    } else {
+                        do { try formatted.write(toFile: file, atomically: true, encoding: .utf8) } catch {
+                            throw Failure("\(file) can't be written: \(error.localizedDescription)")
+                        }
+                        print(file)
+                    }
+                }
+            } catch let diagnostics as Diagnostics {
+                failed.append(diagnostics.rendered(file: file, source: text))
+            }
+        }
+        if !failed.isEmpty { throw Failure(failed.joined(separator: "\n")) }
+    }
+}
+
+/// `trunkline check FILE…`
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Check files in the language: every fault with line, column and a hint.")
+    @Argument(help: "Files in the language; - reads standard input.") var files: [String]
+
+    func run() throws {
+        var faulty = 0
+        for file in files {
+            let text = try TextFile.read(file)
+            let found = GroupLanguage.check(text)
+            guard !found.isEmpty else { continue }
+            faulty += 1
+            Note.line(Diagnostics(all: found).rendered(file: file, source: text))
+        }
+        if faulty > 0 { throw ExitCode(1) }
+        Note.line(files.count == 1 ? "no fault found" : "\(files.count) files, no fault found")
+    }
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import Client
+import Fleet
+import Foundation
+
+/// `trunkline watch [G]`
+struct WatchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "watch",
+        abstract: "A live table of machines until Ctrl-C; plain lines of changes where the output is no terminal.")
+    @Argument(help: "Of one group only.") var group: String?
+    @OptionGroup var location: ManagerLocation
+
+    func run() async throws {
+        try await location.with { client in
+            try await LiveTable(client: client, group: group).show()
+        }
+    }
+}
+
+/// The live view: drawn anew at each event, and once a second for what no event tells (metrics).
+struct LiveTable {
+    let client: TrunklineClient
+    let group: String?
+
+    func show() async throws {
+        let latest = try await newestEvent()
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            if Terminal.isOutput {
+                tasks.addTask {
+                    while true {
+                        try await draw()
+                        try await Task.sleep(for: .seconds(1))
+                    }
+                }
+            } else {
+                tasks.addTask {
+                    print(Table(columns: MachineView.columns).text(try await client.allMachines(group: group)), terminator: "")
+                    for try await event in client.eventStream(group: group, machine: nil, after: latest) {
+                        print(event.line)
+                        fflush(nil)
+                    }
+                }
+            }
+            try await tasks.next()
+            tasks.cancelAll()
+        }
+    }
+
+    private func newestEvent() async throws -> Int64 {
+        var last: Int64 = 0
+        while true {
+            let page = try await client.events(group: group, machine: nil, after: last, limit: 1000)
+            last = page.items.last?.id ?? last
+            if page.next == nil { return last }
+        }
+    }
+
+    private func draw() async throws {
+        let groups = try await client.allGroups().filter { group == nil || $0.name == group }
+        let machines = try await client.allMachines(group: group)
+        var text = ""
+        for view in groups {
+            let phase = Terminal.paint(view.status.phase.rawValue, view.status.phase.colour)
+            text += Terminal.paint(view.name, .bold)
+            text += "  \(view.service)  \(view.software)  revision \(view.revision)  \(phase)  "
+            text += "\(view.status.verified)/\(view.status.desired) verified\n"
+        }
+        text += "\n"
+        text += Table(columns: MachineView.columns).text(machines) { Terminal.paint($1, $0.colour) }
+        // Home, then each line cleared to its end, then what is below: no flicker.
+        let lines = text.replacingOccurrences(of: "\n", with: "\u{1B}[K\n")
+        print("\u{1B}[H\(lines)\u{1B}[J", terminator: "")
+        fflush(nil)
+    }
+}
+
+extension GroupStatusView.Phase {
+    var colour: Terminal.Colour {
+        switch self {
+        case .converged: .green
+        case .degraded: .red
+        case .converging: .yellow
+        case .defined, .paused, .stopped: .dim
+        }
+    }
+}
+
+extension MachineView {
+    var colour: Terminal.Colour {
+        switch state {
+        case .running: verified ? .green : .yellow
+        case .failed, .away: .red
+        case .idle, .stopped: .dim
+        case .receiving, .starting, .draining: .yellow
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Manager
+
+/// `trunkline serve`: the manager.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the manager.",
+        discussion: """
+            It keeps everything in the data directory (records, keys, bundles, local machines), which it makes at first start together
+            with admin.token (0600). Ctrl-C or SIGTERM ends it and leaves machines running: the next start takes them over.
+            """)
+
+    @Option(help: ArgumentHelp("Where everything is kept.", valueName: "dir"))
+    var data = ManagerLocation.defaultData
+
+    @Option(help: ArgumentHelp("Address of the REST API; port 0 takes a free one.", valueName: "host:port"))
+    var listen = "127.0.0.1:7070"
+
+    @Option(help: ArgumentHelp("The MQTT broker.", valueName: "url"))
+    var broker = "mqtt://127.0.0.1:1883"
+
+    @Option(help: ArgumentHelp("The broker's address as machines see it, if it is another.", valueName: "url"))
+    var brokerForMachines: String?
+
+    @Option(help: ArgumentHelp("First level of every topic.", valueName: "name"))
+    var root = "trunkline"
+
+    @Option(help: ArgumentHelp("The trunkline-agent that local machines run; beside this program unless given.", valueName: "file"))
+    var agent: String?
+
+    @Option(help: ArgumentHelp("Directory of driver programs for exec(\"NAME\") platforms.", valueName: "dir"))
+    var drivers: String?
+
+    @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    var logLevel = Logger.Level.notice
+
+    func validate() throws {
+        _ = try ListenAddress(listen)
+    }
+
+    func run() async throws {
+        let address = try ListenAddress(listen)
+        let level = logLevel
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        let agent = try self.agent ?? Programs.beside("trunkline-agent")
+        let configuration = ManagerConfiguration(
+            dataDirectory: Programs.absolute(data), host: address.host, port: address.port, broker: broker,
+            brokerForMachines: brokerForMachines, root: root, agent: Programs.absolute(agent),
+            driverDirectory: drivers.map(Programs.absolute))
+        do {
+            try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()
+        } catch {
+            throw Failure("the manager stopped: \(error)")
+        }
+    }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+/// `HOST:PORT`, or `[V6]:PORT`.
+struct ListenAddress {
+    var host: String
+    var port: Int
+
+    init(_ text: String) throws {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65_535).contains(port), colon != text.startIndex
+        else { throw ValidationError("--listen takes HOST:PORT, such as 127.0.0.1:7070; got \(text)") }
+        host = String(text[..<colon]).trimmingCharacters(in: ["[", "]"])
+        self.port = port
+    }
+}
+
+/// Where programs and files of this installation are.
+enum Programs {
+    static func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
+
+    /// A program in the same directory as this one.
+    static func beside(_ name: String) throws -> String {
+        guard let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
+            throw Failure("/proc is not there, so \(name) can't be found; say where it is with --agent")
+        }
+        let path = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent(name).path
+        guard FileManager.default.isExecutableFile(atPath: path) else {
+            throw Failure("\(path) is not there; build it with: make build, or say where it is with --agent")
+        }
+        return path
+    }
+}
+
+/// Ends the command with status 1 and one sentence on standard error.
+struct Failure: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}

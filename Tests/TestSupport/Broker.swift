@@ -1,0 +1,129 @@
+package import Foundation
+import Glibc
+import Synchronization
+
+/// A real Mosquitto, with the repository's own configuration, for one test: on a free port, in a directory of its own.
+package final class Broker: Sendable {
+    package struct StartError: Error, CustomStringConvertible {
+        package var description: String
+    }
+
+    package let port: Int
+    /// Configuration, persistence and `broker.log`; removed by `cleanUp`.
+    package let directory: URL
+
+    private let process = Mutex<Process?>(nil)
+
+    private init(port: Int, directory: URL) {
+        self.port = port
+        self.directory = directory
+    }
+
+    /// `mqtt://127.0.0.1:PORT`
+    package var url: String { "mqtt://127.0.0.1:\(port)" }
+
+    /// What the broker wrote to standard error.
+    package var log: String {
+        (try? String(contentsOf: directory.appending(path: "broker.log"), encoding: .utf8)) ?? ""
+    }
+
+    /// Starts one that answers when this returns; takes another port when somebody was faster.
+    package static func start() async throws -> Broker {
+        var failure: any Error = StartError(description: "no port was tried")
+        for _ in 0..<5 {
+            let directory = FileManager.default.temporaryDirectory.appending(path: "broker-\(UUID().uuidString)")
+            let broker = Broker(port: try FreePort.next(), directory: directory)
+            do {
+                try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+                try await broker.launch()
+                return broker
+            } catch {
+                failure = error
+                await broker.cleanUp()
+            }
+        }
+        throw failure
+    }
+
+    /// SIGKILL: what was not saved is lost, and no client is told.
+    package func kill() async { await end(with: SIGKILL) }
+
+    /// SIGTERM: the persistence is saved.
+    package func stop() async { await end(with: SIGTERM) }
+
+    /// On the same port, stopped first if it still runs; without persistence it has forgotten every retained message.
+    package func restart(keepingPersistence: Bool) async throws {
+        await stop()
+        if !keepingPersistence {
+            try? FileManager.default.removeItem(at: directory.appending(path: "mosquitto.db"))
+        }
+        try await launch()
+    }
+
+    package func cleanUp() async {
+        await kill()
+        try? FileManager.default.removeItem(at: directory)
+    }
+
+    private func launch() async throws {
+        let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appending(path: "mosquitto/start.sh")
+        let process = Process()
+        process.executableURL = script
+        process.arguments = [directory.path(percentEncoded: false), "\(port)"]
+        let logFile = directory.appending(path: "broker.log")
+        if !FileManager.default.fileExists(atPath: logFile.path(percentEncoded: false)) {
+            _ = FileManager.default.createFile(atPath: logFile.path(percentEncoded: false), contents: nil)
+        }
+        let output = try FileHandle(forWritingTo: logFile)
+        defer { try? output.close() }
+        try output.seekToEnd()
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        self.process.withLock { $0 = process }
+        let answers = try await eventually { [port] in !process.isRunning || Self.answers(on: port) }
+        guard answers, process.isRunning else {
+            throw StartError(description: "mosquitto on port \(port) does not answer: \(log)")
+        }
+    }
+
+    private func end(with signal: Int32) async {
+        let process = self.process.withLock { process in
+            defer { process = nil }
+            return process
+        }
+        guard let process else { return }
+        if process.isRunning { Glibc.kill(process.processIdentifier, signal) }
+        while process.isRunning {
+            // A test that was cancelled must not leave its broker behind either.
+            if (try? await Task.sleep(for: .milliseconds(5))) == nil { await Task.yield() }
+        }
+    }
+
+    /// Whether an MQTT broker accepts a client there: CONNECT is answered by CONNACK.
+    private static func answers(on port: Int) -> Bool {
+        guard let connection = try? TCP.connect(to: port) else { return false }
+        defer { close(connection) }
+        let connect: [UInt8] = [0x10, 16, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 10, 0, 4, 0x70, 0x69, 0x6e, 0x67]
+        guard send(connection, connect, connect.count, Int32(MSG_NOSIGNAL)) == connect.count else {
+            return false
+        }
+        var answer: [UInt8] = [0, 0, 0, 0]
+        return recv(connection, &answer, answer.count, Int32(MSG_WAITALL)) == 4 && answer == [0x20, 2, 0, 0]
+    }
+}
+
+/// Runs `body` against a broker of its own, which is gone afterwards.
+package func withBroker<Result>(_ body: (Broker) async throws -> Result) async throws -> Result {
+    let broker = try await Broker.start()
+    do {
+        let result = try await body(broker)
+        await broker.cleanUp()
+        return result
+    } catch {
+        await broker.cleanUp()
+        throw error
+    }
+}
