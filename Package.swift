@@ -12,7 +12,6 @@ let settings: [SwiftSetting] = [
 
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
-let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
@@ -32,7 +31,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
@@ -41,14 +39,18 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
     targets: [
-        .executableTarget(name: "trunkline", dependencies: ["Manager", "Client", arguments]),
+        .executableTarget(
+            name: "trunkline",
+            dependencies: [
+                "Manager", "Client", "GroupLanguage", "Bundles", "Fleet", arguments, logging, subprocess, systemPackage,
+            ]),
         .executableTarget(name: "trunkline-agent", dependencies: ["Agent"]),
         .target(name: "Client", dependencies: ["Fleet", "Bundles", httpClient]),
         .target(
             name: "Manager",
             dependencies: [
                 "Platforms", "Records", "Messaging", "Sealing", "Monitor", "GroupLanguage", "Bundles", "Fleet",
-                hummingbird, lifecycle, logging, metrics,
+                hummingbird, lifecycle, logging,
             ]),
         .target(
             name: "Agent",

@@ -4,6 +4,7 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 
 // The one place where callbacks are registered. Each parameter is @Sendable, because a closure literal that is used as a
 // C callback inherits the isolation of where it is written and would die on the loop's thread. (On a typedef the
@@ -48,5 +49,8 @@ static inline void trunkline_wakeup_clear(int descriptor)
     eventfd_t count;
     (void)eventfd_read(descriptor, &count);
 }
+
+// The name of the calling thread, as `top -H` shows it; prctl(2) is variadic, which Swift cannot call.
+static inline void trunkline_name_thread(const char *name) { (void)prctl(PR_SET_NAME, name); }
 
 #endif

@@ -1,1 +1,126 @@
-// GroupLanguage
+package import Fleet
+
+/// The language of `.trunk` files: groups and software.
+///
+/// Everything here is pure, takes texts of at most 1 MiB, and answers any text with a value or at least one diagnostic.
+package enum GroupLanguage {
+    /// Reads a group; gives every fault of the text at once.
+    package static func group(from text: String) throws(Diagnostics) -> GroupDefinition {
+        let bytes = Array(text.utf8)
+        let (content, faults) = read(Parser.file(bytes), expected: "group")
+        guard case .group(let group) = content else { throw thrown(faults, in: bytes) }
+        return group
+    }
+
+    /// Reads a software manifest; gives every fault of the text at once.
+    package static func software(from text: String) throws(Diagnostics) -> SoftwareManifest {
+        let bytes = Array(text.utf8)
+        let (content, faults) = read(Parser.file(bytes), expected: "software")
+        guard case .software(let software) = content else { throw thrown(faults, in: bytes) }
+        return software
+    }
+
+    /// Every fault of a text of either kind, in the order of the text; none when it can be sent.
+    package static func check(_ text: String) -> [Diagnostic] {
+        let bytes = Array(text.utf8)
+        let (content, faults) = read(Parser.file(bytes), expected: nil)
+        return content == nil ? thrown(faults, in: bytes).all : []
+    }
+
+    /// The canonical form, with every comment; formatting it again changes nothing. The text need not be checked, only readable.
+    package static func format(_ text: String) throws(Diagnostics) -> String {
+        let bytes = Array(text.utf8)
+        let file = Parser.file(bytes)
+        guard file.faults.isEmpty else { throw thrown(file.faults, in: bytes) }
+        return Formatter.text(of: file.body)
+    }
+
+    /// A checked group in canonical form; where it states no rules, with the default rules written out.
+    package static func completed(_ text: String) throws(Diagnostics) -> String {
+        _ = try group(from: text)
+        var body = Parser.file(Array(text.utf8)).body
+        for index in body.entries.indices {
+            guard case .block(var block) = body.entries[index].kind else { continue }
+            let statesRules = block.body.entries.contains { entry in
+                if case .block(let inner) = entry.kind { inner.keyword.text == "rule" } else { false }
+            }
+            guard !statesRules else { continue }
+            let rules = Rule.defaults.map(GroupText.rule).joined(separator: "\n")
+            var added = Parser.file(Array(rules.utf8)).body.entries
+            if !added.isEmpty {
+                added[0].leading = block.body.dangling
+                added[0].blankBefore = block.body.dangling.isEmpty
+            }
+            block.body.entries += added
+            block.body.dangling = []
+            block.body.isOneLine = false
+            body.entries[index].kind = .block(block)
+        }
+        return Formatter.text(of: body)
+    }
+
+    /// The text with another `count` in `machines`, and nothing else changed; the result is checked.
+    package static func setting(count: Int, in text: String) throws(Diagnostics) -> String {
+        let bytes = Array(text.utf8)
+        let file = Parser.file(bytes)
+        let (content, faults) = read(file, expected: "group")
+        guard case .group = content, let span = countSpan(in: file.body) else { throw thrown(faults, in: bytes) }
+        let changed = String(
+            decoding: Array(bytes[..<span.start]) + Array(String(count).utf8) + Array(bytes[span.end...]), as: UTF8.self)
+        _ = try group(from: changed)
+        return changed
+    }
+
+    /// A group in canonical text that reads back as the same group.
+    package static func text(of group: GroupDefinition) -> String { formatted(GroupText.group(group)) }
+
+    /// A manifest in canonical text that reads back as the same manifest.
+    package static func text(of software: SoftwareManifest) -> String { formatted(SoftwareText.software(software)) }
+
+    /// An expression as the language writes it, with no more parentheses than needed.
+    package static func text(of expression: Expression) -> String { ExpressionText.text(expression) }
+
+    /// A group in its JSON form, on one line, with a stable order of keys.
+    package static func json(of group: GroupDefinition) -> String { GroupJSON.text(of: group) }
+
+    /// Reads the JSON form; lines and columns of faults are those of the JSON.
+    package static func group(fromJSON text: String) throws(Diagnostics) -> GroupDefinition {
+        let bytes = Array(text.utf8)
+        let (content, faults) = read(GroupJSON.file(bytes), expected: "group")
+        guard case .group(let group) = content else { throw thrown(faults, in: bytes) }
+        return group
+    }
+
+    // MARK: Inside
+
+    private static func read(_ file: SyntaxFile, expected: String?) -> (Content?, FaultList) {
+        var checker = Checker(faults: file.faults)
+        // With a brace missing, entries stand in blocks that they do not belong to: what the checker says would mislead.
+        guard file.isWhole else { return (nil, checker.faults) }
+        let content = checker.content(of: file.body, expected: expected)
+        return (content, checker.faults)
+    }
+
+    /// Never empty, whatever happened.
+    private static func thrown(_ faults: FaultList, in bytes: [UInt8]) -> Diagnostics {
+        var faults = faults
+        if faults.isEmpty { faults.add("malformed", Span(start: 0, end: 0), "the text cannot be read") }
+        return Diagnostics(faults.diagnostics(in: bytes))
+    }
+
+    private static func formatted(_ text: String) -> String {
+        Formatter.text(of: Parser.file(Array(text.utf8)).body)
+    }
+
+    private static func countSpan(in body: Body) -> Span? {
+        for entry in body.entries {
+            switch entry.kind {
+            case .pair(let pair) where pair.key.text == "count": return pair.value.span
+            case .block(let block) where ["group", "machines"].contains(block.keyword.text):
+                if let span = countSpan(in: block.body) { return span }
+            default: continue
+            }
+        }
+        return nil
+    }
+}

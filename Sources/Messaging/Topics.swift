@@ -1,4 +1,4 @@
-package import Fleet
+import Fleet
 
 /// The names of all topics under one root.
 ///

@@ -29,7 +29,7 @@ package enum OrderSeal {
     package static func open(
         _ sealed: Sealed, with machine: SecurityKey, from group: SecurityKey.PublicKey, authenticating header: Data
     ) throws(SealingError) -> Data {
-        try sealed.checkSizes()
+        try sealed.check()
         do {
             var recipient = try recipient(of: sealed.encapsulated, with: machine, from: group, info: information)
             return try recipient.open(sealed.ciphertext, authenticating: header)

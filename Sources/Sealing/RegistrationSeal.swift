@@ -36,7 +36,7 @@ package enum RegistrationSeal {
         _ sealed: Sealed, with group: SecurityKey, ticket: String, secret: Data, authenticating header: Data
     ) throws(SealingError) -> (plaintext: Data, statusKey: StatusKey) {
         try check(ticket: ticket, secret: secret)
-        try sealed.checkSizes()
+        try sealed.check()
         do {
             var recipient = try recipient(
                 of: sealed.encapsulated, with: group, ticket: Data(ticket.utf8), secret: secret, info: information)

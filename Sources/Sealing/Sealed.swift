@@ -17,10 +17,12 @@ package struct Sealed: Hashable, Sendable {
     /// and the suite of the test vectors in its appendix A.2.
     static let ciphersuite = HPKE.Ciphersuite.Curve25519_SHA256_ChachaPoly
 
-    /// Sizes that no sealed message can have, refused before any cryptography.
-    func checkSizes() throws(SealingError) {
-        guard encapsulated.count == 32 else {
-            throw SealingError(.malformed, "an encapsulated key has 32 bytes, not \(encapsulated.count)")
+    /// Refuses, before anything is derived from it, what no sender can have made.
+    func check() throws(SealingError) {
+        do {
+            _ = try SecurityKey.PublicKey(rawRepresentation: encapsulated)
+        } catch {
+            throw SealingError(.malformed, "the encapsulated key is not one: \(error.message)")
         }
         guard ciphertext.count >= 16 else {
             throw SealingError(.malformed, "\(ciphertext.count) bytes are too few for a sealed message")

@@ -33,11 +33,20 @@ package struct SecurityKey: Sendable, CustomStringConvertible {
 
         fileprivate init(trusted bytes: Data) { rawRepresentation = bytes }
 
-        /// Takes exactly 32 bytes; a point of low order is found out when it is first used (RFC 9180 §7.1.4).
+        /// Takes exactly 32 bytes that are no point of low order (RFC 9180 §7.1.4, RFC 7748 §6.1).
+        ///
+        /// With such a point everybody knows the shared secret. swift-crypto leaves that check to its callers.
         package init(rawRepresentation: Data) throws(SealingError) {
-            // Through the library, so that its idea of a key and ours cannot differ.
-            self.rawRepresentation = try Self.curveKey(rawRepresentation).rawRepresentation
+            let key = try Self.curveKey(rawRepresentation)
+            // Private keys are multiples of 8, so a point of low order gives zero with every one of them.
+            let shared = try? Self.probe.sharedSecretFromKeyAgreement(with: key)
+            guard let shared, shared.withUnsafeBytes({ $0.contains { $0 != 0 } }) else {
+                throw SealingError(.malformedKey, "a public security key that keeps nothing secret")
+            }
+            self.rawRepresentation = key.rawRepresentation
         }
+
+        private static let probe = Curve25519.KeyAgreement.PrivateKey()
 
         /// What people compare: the first 16 hexadecimal digits of the key's SHA-256.
         package var fingerprint: String { hexadecimal(SHA256.hash(data: rawRepresentation).prefix(8)) }

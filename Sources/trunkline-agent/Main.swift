@@ -1,1 +1,9 @@
-@main struct Main { static func main() {} }
+import Agent
+import Glibc
+
+@main
+struct Main {
+    static func main() async {
+        exit(await Agent.main(CommandLine.arguments.dropFirst()))
+    }
+}

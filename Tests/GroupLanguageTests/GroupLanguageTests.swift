@@ -1,1 +1,175 @@
+import Fleet
+import GroupLanguage
 import Testing
+
+@Suite struct TheGroupLanguage {
+    @Test func readsTheSampleGroup() throws {
+        let group = try GroupLanguage.group(from: Samples.boundedGroup)
+        #expect(group.name == "edge")
+        #expect(group.service == "voice")
+        #expect(group.software == SoftwareReference(name: "kamailio", version: "5.6.3"))
+        #expect(group.heartbeat == .seconds(10))
+        #expect(
+            group.machines == MachineSet(count: 3, minimum: 1, maximum: 9, platform: .local, labels: ["site": "den"]))
+        #expect(
+            group.environment == [
+                EnvironmentEntry(
+                    name: "SIP_PORT", value: .binary(.add, .value(.number(5060)), .fact(.machineIndex))),
+                EnvironmentEntry(name: "REALM", value: .value(.string("example.net"))),
+                EnvironmentEntry(name: "SIP_KEY", value: .secret("sip-key")),
+            ])
+        #expect(
+            group.rollout
+                == Rollout(
+                    batch: .percent(25), settle: .seconds(5), maxFailed: 1, onFailure: .rollback,
+                    drain: Rollout.Drain(
+                        until: .binary(.equal, .metric("calls"), .value(.number(0))), atMost: .minutes(30), keep: 2),
+                    bandwidth: 20_000_000))
+        #expect(Array(group.rules.prefix(3)) == Rule.defaults)
+        #expect(
+            group.rules.last
+                == Rule(
+                    name: "grow under load",
+                    when: .binary(.greater, .aggregate(.average, .metric("calls")), .value(.number(80))),
+                    holds: .minutes(1), action: .scale(1), limit: Rule.Limit(count: 1, per: .minutes(5))))
+    }
+
+    @Test func asksForBoundsInTheSampleOfTheDesignAsItStands() throws {
+        let found = GroupLanguage.check(Samples.group)
+        #expect(found.map(\.id) == ["missing-bounds"])
+        #expect(found.first?.hint == "add `min = …` and `max = …` to `machines`")
+    }
+
+    @Test func readsTheSampleSoftware() throws {
+        let software = try GroupLanguage.software(from: Samples.software)
+        #expect(
+            software
+                == SoftwareManifest(
+                    name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"],
+                    environment: ["SIP_PORT": "5060"], stop: .init(signal: "TERM", timeout: .seconds(10)),
+                    health: .init(exec: ["./healthy.sh"], every: .seconds(2), timeout: .seconds(1), failures: 3),
+                    metrics: .init(exec: ["./metrics.sh"], every: .seconds(5)),
+                    drain: .init(exec: ["./drain.sh"])))
+    }
+
+    @Test func fillsInDefaults() throws {
+        let group = try GroupLanguage.group(from: Samples.smallest)
+        #expect(
+            group
+                == GroupDefinition(
+                    name: "g", service: "voice", software: SoftwareReference(name: "s", version: "1"),
+                    machines: MachineSet(count: 1, platform: .none)))
+        #expect(group.rules == Rule.defaults)
+        let software = try GroupLanguage.software(from: "software \"s\" { version = \"1\" service = x run = [\"a\"] }")
+        #expect(software.stop == SoftwareManifest.Stop())
+        #expect(software.health == nil)
+    }
+
+    @Test func acceptsEverythingOnOneLine() throws {
+        let text = #"group "g" { service = voice software = "s@1" machines { count = 1 platform = exec("kvm") } }"#
+        let group = try GroupLanguage.group(from: text)
+        #expect(group.machines.platform == .exec("kvm"))
+    }
+
+    @Test func readsWindowsLineEndingsAndAByteOrderMark() throws {
+        let text = "\u{FEFF}" + Samples.boundedGroup.split(separator: "\n").joined(separator: "\r\n")
+        #expect(try GroupLanguage.group(from: text) == GroupLanguage.group(from: Samples.boundedGroup))
+    }
+
+    @Test(arguments: [
+        (#""a\n\t\"\\b""#, "a\n\t\"\\b"), (#""\u{e9}\u{1F600}""#, "é😀"), (#""täst # no comment""#, "täst # no comment"),
+    ])
+    func readsEscapes(written: String, meant: String) throws {
+        let group = try GroupLanguage.group(from: Samples.group("env = { A = \(written) }"))
+        #expect(group.environment.first?.value == .value(.string(meant)))
+    }
+
+    @Test(arguments: [
+        ("500ms", TimeSpan.milliseconds(500)), ("10s", .seconds(10)), ("5m", .minutes(5)), ("1h", .hours(1)),
+        ("0s", .zero),
+    ])
+    func readsTimes(written: String, meant: TimeSpan) throws {
+        #expect(try GroupLanguage.group(from: Samples.group("rollout { settle = \(written) }")).rollout.settle == meant)
+    }
+
+    @Test(arguments: [
+        ("1B/s", 1), ("500kB/s", 500_000), ("20MB/s", 20_000_000), ("1.5GB/s", 1_500_000_000), ("1KiB/s", 1024),
+        ("3MiB/s", 3 << 20), ("2GiB/s", 2 << 30),
+    ])
+    func readsRates(written: String, meant: Int) throws {
+        let group = try GroupLanguage.group(from: Samples.group("rollout { bandwidth = \(written) }"))
+        #expect(group.rollout.bandwidth == meant)
+    }
+
+    @Test(arguments: [
+        ("25%", Rollout.Batch.percent(25)), ("12.5%", .percent(12.5)), ("100%", .percent(100)), ("7", .count(7)),
+    ])
+    func readsBatches(written: String, meant: Rollout.Batch) throws {
+        for text in ["batch = \(written)  settle = 1s", "batch = \(written)", "batch = \(written)\n settle = 1s"] {
+            #expect(try GroupLanguage.group(from: Samples.group("rollout { \(text) }")).rollout.batch == meant)
+        }
+    }
+
+    @Test(arguments: ["5 % 2", "5%2", "5% 2", "5 %2"])
+    func tellsARemainderFromAPercentage(written: String) throws {
+        let group = try GroupLanguage.group(from: Samples.group("env = { A = \(written) }"))
+        #expect(group.environment.first?.value == .binary(.remainder, .value(.number(5)), .value(.number(2))))
+    }
+
+    @Test(arguments: [
+        ("deliver", Action.deliver), ("restart", .restart), ("stop", .stop), ("replace", .replace),
+        ("revoke", .revoke), ("rollback", .rollback), ("scale(+2)", .scale(2)), ("scale(2)", .scale(2)),
+        ("scale(-1)", .scale(-1)), ("scale_to(3)", .scaleTo(3)), ("notify(\"x\")", .notify("x")),
+    ])
+    func readsEveryAction(written: String, meant: Action) throws {
+        let group = try GroupLanguage.group(from: Samples.rule("when machine.state == away then \(written)"))
+        #expect(group.rules.first?.action == meant)
+    }
+
+    @Test(arguments: [
+        "machine.state == away || software.health == failing && machine.index > 3",
+        "!machine.verified", "!(machine.verified || machine.state == idle)",
+        "machine.index * (2 + 3) - 4 / 2 % 3 >= -5", "sum(metric(\"a\")) / count(machine.state == running) < 2.5",
+        "min(metric(\"a\")) == max(metric(\"a\")) && group.away > 0", "software.name != \"kamailio\"",
+        "machine.platform == local", "machine.platform == \"exec:kvm\"", "group.service == voice",
+        "group.service == \"my-service\"", "count(metric(\"calls\") > 3 && machine.verified) > group.count / 2",
+        "machine.verified == false && software.restarts > 3", "metric(\"a\") - (metric(\"b\") - 1) > 0",
+        "10s < 1m && machine.verified",
+    ])
+    func writesConditionsAsTheyWereRead(condition: String) throws {
+        let group = try GroupLanguage.group(from: Samples.rule("when \(condition) then notify(\"x\")"))
+        let rule = try #require(group.rules.first)
+        #expect(GroupLanguage.text(of: rule.when) == condition)
+    }
+
+    @Test func bindsOperatorsAsIsCustomary() throws {
+        func condition(_ text: String) throws -> Expression? {
+            try GroupLanguage.group(from: Samples.rule("when \(text) then notify(\"x\")")).rules.first?.when
+        }
+        #expect(
+            try condition("group.away > 1 + 2 * 3 || group.failed > 1 && group.present > 1")
+                == condition("(group.away > (1 + (2 * 3))) || ((group.failed > 1) && (group.present > 1))"))
+        #expect(try condition("10 - 3 - 2 > group.away") == condition("((10 - 3) - 2) > group.away"))
+        #expect(try condition("-group.away + 1 < 0") == condition("((-group.away) + 1) < 0"))
+    }
+
+    @Test func readsConditionsOverSeveralLines() throws {
+        let text = Samples.rule("\nwhen machine.state == away\n && machine.index > 0\n for 10s\nthen replace\n")
+        #expect(try GroupLanguage.group(from: text).rules.first?.holds == .seconds(10))
+    }
+
+    @Test func joinsStringsInTheEnvironment() throws {
+        let text = Samples.group(#"env = { URI = "sip:" + machine.id + "@" + group.service, N = "n" + machine.index }"#)
+        let group = try GroupLanguage.group(from: text)
+        #expect(GroupLanguage.text(of: group.environment[0].value) == #""sip:" + machine.id + "@" + group.service"#)
+        #expect(group.environment[1].value == .binary(.add, .value(.string("n")), .fact(.machineIndex)))
+    }
+
+    @Test func separatesMapEntriesByCommasNewLinesOrNothing() throws {
+        let texts = ["{ A = 1, B = 2 }", "{ A = 1 B = 2 }", "{\nA = 1\nB = 2\n}", "{\nA = 1,\nB = 2,\n}"]
+        for text in texts {
+            let group = try GroupLanguage.group(from: Samples.group("env = \(text)"))
+            #expect(group.environment.map(\.name) == ["A", "B"])
+        }
+    }
+}

@@ -51,6 +51,16 @@ package final class Broker: Sendable {
     /// SIGTERM: the persistence is saved.
     package func stop() async { await end(with: SIGTERM) }
 
+    /// SIGSTOP: its connections stay, and nobody answers.
+    package func freeze() throws { try signal(SIGSTOP) }
+    package func thaw() throws { try signal(SIGCONT) }
+
+    private func signal(_ number: Int32) throws {
+        guard let process = process.withLock({ $0 }), process.isRunning,
+            Glibc.kill(process.processIdentifier, number) == 0
+        else { throw StartError(description: "the broker does not run") }
+    }
+
     /// On the same port, stopped first if it still runs; without persistence it has forgotten every retained message.
     package func restart(keepingPersistence: Bool) async throws {
         await stop()

@@ -1,6 +1,6 @@
 #!/bin/bash
 # From now on new sessions get error 472; those that are there go on. A restart ends the draining.
-. ./http.sh
+. ./bundle.sh
 . ./admin.sh
 admin accept_new_sessions ',"accept":false' >/dev/null || unwell "no answer on port ${ADMIN_PORT:-7088}"
 echo "draining $TRUNKLINE_MACHINE"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # sessions: clients connected. rooms: video rooms. draining: 0 or 1.
-. ./http.sh
+. ./bundle.sh
 . ./admin.sh
 answer=$(admin list_sessions) || unwell "no answer on port ${ADMIN_PORT:-7088}"
 list=${answer#*\"sessions\"*[}
@@ -13,5 +13,5 @@ rooms=${answer//\"room\":/$'\x01'}
 rooms=${rooms//[^$'\x01']/}
 echo "rooms ${#rooms}"
 
-answer=$(admin get_status) || exit 1
-[[ $answer =~ \"accepting_new_sessions\":\ *true ]] && echo "draining 0" || echo "draining 1"
+answer=$(ask "${HTTP_PORT:-8088}" "GET /janus/info") || exit 1
+[[ $answer == *'"accepting-new-sessions": true'* ]] && echo "draining 0" || echo "draining 1"

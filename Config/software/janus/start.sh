@@ -1,14 +1,12 @@
 #!/bin/bash
 # Becomes Janus, in the foreground.
 set -euo pipefail
-umask 077
+. ./bundle.sh
 export BIND=${BIND:-127.0.0.1} HTTP_PORT=${HTTP_PORT:-8088} ADMIN_PORT=${ADMIN_PORT:-7088}
 run=$TRUNKLINE_RUN
-instance=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
-control=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-printf '%s\n' "$instance" >"$run/instance"
-printf '%s\n' "$control" >"$run/control"
-printf '%s\n' "$$" >"$run/pid"
+port HTTP_PORT
+port ADMIN_PORT
+begin
 
 # Janus loads whatever lies in these directories: only what the service needs is linked in.
 mkdir -p "$run/config" "$run/plugins" "$run/transports" "$run/none"
@@ -25,8 +23,8 @@ for template in *.jcfg; do
   text=$(<"$template")
   for name in BIND HTTP_PORT ADMIN_PORT; do text=${text//@$name@/${!name}}; done
   text=${text//@MACHINE@/$TRUNKLINE_MACHINE}
-  text=${text//@INSTANCE@/$instance}
-  text=${text//@CONTROL@/$control}
+  text=${text//@INSTANCE@/$TRUNKLINE_INSTANCE}
+  text=${text//@CONTROL@/$TRUNKLINE_CONTROL}
   printf '%s\n' "${text//@RUN@/$run}" >"$run/config/$template"
 done
 # -o: no colours. SIGHUP and SIGUSR1 would kill it.

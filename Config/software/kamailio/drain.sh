@@ -1,5 +1,5 @@
 #!/bin/bash
-# From now on new calls, messages and OPTIONS get 503; calls that are up go on to their end. A restart ends the draining.
-. ./http.sh
-read -r control <"$TRUNKLINE_RUN/control" || unwell "not started"
+# From now on new calls, messages and OPTIONS get 503; calls that are up go on to their end. A restart ends it.
+. ./bundle.sh
+recall control
 ask "${SIP_PORT:-5060}" "POST /drain" "" "X-Control: $control" || unwell "no answer on TCP port ${SIP_PORT:-5060}"

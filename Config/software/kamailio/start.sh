@@ -1,15 +1,10 @@
 #!/bin/bash
 # Becomes Kamailio, in the foreground.
 set -euo pipefail
-umask 077
+. ./bundle.sh
 export BIND=${BIND:-127.0.0.1} SIP_PORT=${SIP_PORT:-5060}
-instance=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
-control=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-# Health names this start of it, so that no earlier one can answer in its place; drain needs the other word.
-printf '%s\n' "$instance" >"$TRUNKLINE_RUN/instance"
-printf '%s\n' "$control" >"$TRUNKLINE_RUN/control"
-printf '%s\n' "$$" >"$TRUNKLINE_RUN/pid"
-export TRUNKLINE_INSTANCE=$instance TRUNKLINE_CONTROL=$control
+port SIP_PORT
+begin
 PATH=$PATH:/usr/sbin:/sbin
 
 # TCP beside UDP is more than a second transport: two processes may bind one UDP port and neither is told, while the

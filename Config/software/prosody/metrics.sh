@@ -1,4 +1,4 @@
 #!/bin/bash
 # sessions: users logged in. messages: handled since the start. draining: 0 or 1.
-. ./http.sh
+. ./bundle.sh
 ask "${HTTP_PORT:-5280}" "GET /metrics"

@@ -1,4 +1,5 @@
 import Fleet
+import FoundationEssentials
 import Glibc
 
 /// All processes of the session that one process leads: software is stopped and swept as a whole.
@@ -37,6 +38,24 @@ enum ProcessSession {
             pause = min(pause * 2, 64)
         }
         return true
+    }
+
+    /// Kills what has left its session but still has `run` as its `TRUNKLINE_RUN`: daemons, and what an agent that was killed had
+    /// no time to write down.
+    static func sweepStrays(run: String) async {
+        let needle = Array("TRUNKLINE_RUN=\(run)\0".utf8)
+        let end = SystemClock.uptime + .seconds(5)
+        while SystemClock.uptime < end {
+            let strays = ProcessTable.all().filter { entry in
+                guard entry.isAlive, entry.pid != getpid(),
+                    let environment = try? AtomicFile.read("/proc/\(entry.pid)/environ", limit: 4 << 20)
+                else { return false }
+                return environment.split(separator: 0).contains { $0.elementsEqual(needle.dropLast()) }
+            }
+            guard !strays.isEmpty else { return }
+            for entry in strays { kill(entry.pid, SIGKILL) }
+            await sleep(milliseconds: 4)
+        }
     }
 
     /// Kills until none lives. A process in an uninterruptible wait is given up on after five seconds.

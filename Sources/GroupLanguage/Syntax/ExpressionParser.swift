@@ -21,6 +21,12 @@ extension Parser {
         return value()
     }
 
+    /// What stands behind `when` or `then`.
+    mutating func clauseValue() -> Node {
+        operators = 0
+        return expression(1)
+    }
+
     private mutating func value() -> Node {
         if at(.openBracket) { return list() }
         if at(.openBrace) {
@@ -29,7 +35,7 @@ extension Parser {
             return Node(kind: .map(body), span: start.through(previous.span))
         }
         let node = expression(1)
-        guard at(word: "per") else { return node }
+        guard at(word: "per"), ahead(1).kind != .symbol(.assign) else { return node }
         advance()
         let per = operand()
         return Node(kind: .limit(node, per: per), span: node.span.through(per.span))
@@ -44,7 +50,7 @@ extension Parser {
         var carried: [Comment] = []
         if open.trailing != nil, let comment = pending.popLast() { carried.append(comment) }
         var elements: [Element] = []
-        while current.kind != .end, !at(.closeBracket) {
+        while current.kind != .end, !at(.closeBracket), !at(.closeBrace) {
             let start = index
             let mark = pending.count
             let blankBefore = current.blankBefore
@@ -111,8 +117,8 @@ extension Parser {
         let next = ahead(1)
         if !next.newlineBefore {
             switch next.kind {
-            case .number, .duration, .rate, .string where ahead(2).kind != .symbol(.assign):
-                return nil
+            case .number, .duration, .rate: return nil
+            case .string where ahead(2).kind != .symbol(.assign): return nil
             case .symbol(.openParenthesis), .symbol(.not):
                 return nil
             case .word(let word) where !Self.clauseWords.contains(word):
@@ -142,7 +148,8 @@ extension Parser {
             guard enter(at: token) else { return Node(kind: .missing, span: token.span) }
             defer { depth -= 1 }
             let inner = expression(1)
-            return Node(kind: .parenthesized(inner), span: token.span.through(close(token)))
+            guard let end = close(token) else { return Node(kind: .missing, span: token.span) }
+            return Node(kind: .parenthesized(inner), span: token.span.through(end))
         case .number(let value):
             advance()
             return Node(kind: .number(value, text: token.text), span: token.span)
@@ -199,16 +206,17 @@ extension Parser {
             guard at(.comma), index > start else { break }
             advance()
         }
-        return Node(kind: .call(name, arguments), span: name.span.through(close(open)))
+        guard let end = close(open) else { return Node(kind: .missing, span: name.span) }
+        return Node(kind: .call(name, arguments), span: name.span.through(end))
     }
 
     /// Consumes `)`; where it is missing, says so and consumes nothing.
-    private mutating func close(_ open: Token) -> Span {
+    private mutating func close(_ open: Token) -> Span? {
         guard at(.closeParenthesis) else {
             if current.kind != .invalid, !gaveUp {
                 faults.add("unclosed-parenthesis", open.span, "this `(` is never closed", hint: "add `)`")
             }
-            return previous.span
+            return nil
         }
         return advance().span
     }

@@ -125,7 +125,7 @@ struct Lexer {
             return append(.symbol(symbol), from: start)
         }
         // One fault for a run of strange characters, not one for each.
-        while let byte = peek(), byte.isStrange { offset += 1 }
+        while let byte = peek(), byte.isStrange || (offset > start && byte.continuesWord) { offset += 1 }
         if offset == start { offset += 1 }
         let text = text(from: start)
         faults.add(

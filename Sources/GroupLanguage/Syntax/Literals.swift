@@ -102,10 +102,15 @@ extension Lexer {
                 from: start)
         }
         guard TimeSpan.units.contains(where: { $0.name == unit }) else {
+            let unitEnd = offset
+            if peek() == UInt8(ascii: "/"), peek(1)?.beginsWord ?? false {
+                offset += 1
+                while peek()?.continuesWord ?? false { offset += 1 }
+            }
             let known = TimeSpan.units.map(\.name) + Self.rates.map { $0.name + "/s" }
             faults.add(
-                "unknown-unit", Span(start: unitStart, end: offset), "unknown unit `\(unit.prefix(20))`",
-                hint: Suggestion.hint(for: unit, among: known)
+                "unknown-unit", Span(start: unitStart, end: unitEnd), "unknown unit `\(unit.prefix(20))`",
+                hint: Suggestion.hint(for: text(from: unitStart), among: known)
                     ?? "times have `ms`, `s`, `m`, `h` or `d`; rates `kB/s`, `MB/s`, `GB/s`, `KiB/s`, `MiB/s` or `GiB/s`")
             return append(.invalid, from: start)
         }

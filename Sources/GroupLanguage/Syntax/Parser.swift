@@ -125,6 +125,7 @@ struct Parser {
                 body.entries.append(
                     Entry(leading: leading + inner, blankBefore: blankBefore, kind: kind, trailing: trailing))
             } else {
+                if !tokens[start].newlineBefore { body.dropLastValue() }
                 skipStatement(from: start)
                 body.isDamaged = true
             }
@@ -185,8 +186,8 @@ struct Parser {
             unexpected()
             return nil
         }
-        if place == .rule, let clause = clause(key) { return clause }
-        if place == .rule, key.text == "for" {
+        if place == .rule, case .word = current.kind, let clause = clause(key) { return clause }
+        if place == .rule, at(word: "for") {
             faults.add(
                 "misplaced-for", key.span, "`for` belongs behind a condition", hint: "write `when CONDITION for 10s`")
             return nil
@@ -234,7 +235,7 @@ struct Parser {
             advance()
             return .clause(Clause(keyword: key, value: Node(kind: .missing, span: key.span), holds: operand()))
         }
-        var clause = Clause(keyword: key, value: entryValue())
+        var clause = Clause(keyword: key, value: clauseValue())
         if key.text == "when", at(word: "for") {
             advance()
             clause.holds = operand()
@@ -253,6 +254,22 @@ struct Parser {
                 braces -= 1
             }
             advance()
+        }
+    }
+}
+
+extension Body {
+    /// What follows the last value on its line could not be read, so that the value is not what was meant.
+    fileprivate mutating func dropLastValue() {
+        guard let last = entries.indices.last else { return }
+        switch entries[last].kind {
+        case .pair(var pair):
+            pair.value.kind = .missing
+            entries[last].kind = .pair(pair)
+        case .clause(var clause):
+            clause.value.kind = .missing
+            entries[last].kind = .clause(clause)
+        case .block: break
         }
     }
 }

@@ -103,10 +103,9 @@ struct Formatter {
     // MARK: On one line
 
     private static func key(_ key: Key) -> String {
-        guard let first = key.text.utf8.first, first.beginsWord, key.text.utf8.allSatisfy(\.continuesWord) else {
-            return isDotted(key.text) ? key.text : ExpressionText.quoted(key.text)
-        }
-        return key.text
+        // Where it could be taken for the begin of a clause, it must stay in quotes.
+        let isClause = ["when", "then", "for", "per"].contains(key.text)
+        return isDotted(key.text) && !isClause ? key.text : ExpressionText.quoted(key.text)
     }
 
     /// Keys such as `a.b` are read as one word and so written as one.

@@ -1,0 +1,80 @@
+import Logging
+import Messaging
+
+/// The machine's side: registers, receives software, runs it, reports.
+///
+/// ```swift
+/// let status = await Agent.main(CommandLine.arguments.dropFirst())
+/// ```
+package enum Agent {
+    package static let version = "0.1.0"
+
+    /// Runs until SIGTERM or SIGINT. - Returns: the exit status: 0 done, 1 failed, 2 wrong usage.
+    package static func main(_ arguments: some Sequence<String>) async -> Int32 {
+        switch AgentArguments.parse(Array(arguments)) {
+        case .help:
+            print(AgentArguments.help)
+            return 0
+        case .version:
+            print("trunkline-agent \(version)")
+            return 0
+        case .wrong(let why):
+            StandardError.print("trunkline-agent: \(why)\n\(AgentArguments.usage)")
+            return 2
+        case .run(let arguments):
+            var logger = Logger(label: "agent") { StreamLogHandler.standardError(label: $0) }
+            logger.logLevel = arguments.logLevel
+            do {
+                try await run(arguments, logger: logger)
+                return 0
+            } catch {
+                StandardError.print("trunkline-agent: \(error)")
+                return 1
+            }
+        }
+    }
+
+    private static func run(_ arguments: AgentArguments, logger: Logger) async throws(AgentError) {
+        let state = try StateDirectory(at: arguments.state)
+        let identity = try Identity(ticketFile: arguments.ticket, state: state, now: SystemClock.now)
+        let sessions = try SessionCounter(in: state)
+        var logger = logger
+        logger[metadataKey: "machine"] = "\(identity.machine)"
+        let connection = Connection(
+            Connection.Configuration(broker: identity.broker, clientID: identity.machine) {
+                identity.farewell(session: sessions.next())
+            }, logger: logger)
+        // Unbounded: what comes from the broker is bounded by the connection, the rest is one answer for each piece of work.
+        let (events, continuation) = AsyncStream.makeStream(of: AgentEvent.self, bufferingPolicy: .unbounded)
+        let post: @Sendable (AgentEvent) -> Void = { continuation.yield($0) }
+        let loop = try AgentLoop(
+            identity: identity, state: state, sessions: sessions, connection: connection, logger: logger, post: post)
+        let signals = StopSignals { post(.terminate) }
+        defer { withExtendedLifetime(signals) {} }
+        let alarm = Alarm { post(.alarm) }
+
+        await withDiscardingTaskGroup { group in
+            func handOut() {
+                for body in loop.work { group.addTask { await body() } }
+                loop.work = []
+                alarm.set(loop.deadline)
+            }
+            // Software first: a machine without broker and manager runs what it last was ordered to run.
+            loop.begin()
+            handOut()
+            group.addTask { await connection.run() }
+            group.addTask {
+                for await event in connection.events { post(.connection(event)) }
+            }
+            for await event in events {
+                if case .alarm = event { alarm.rang() }
+                loop.handle(event)
+                handOut()
+                if loop.isFinished { break }
+            }
+            // A clean goodbye suppresses the will, so the same words are said as the last ones.
+            await connection.close(farewell: loop.registration.isDone ? [identity.farewell(session: sessions.current)] : [])
+            group.cancelAll()
+        }
+    }
+}

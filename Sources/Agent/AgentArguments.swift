@@ -1,0 +1,78 @@
+import Glibc
+import Logging
+
+/// The command line of `trunkline-agent`.
+struct AgentArguments: Equatable {
+    var ticket: String
+    var state: String
+    var logLevel: Logger.Level = .info
+
+    enum Parsed: Equatable {
+        case run(AgentArguments)
+        case help
+        case version
+        case wrong(String)
+    }
+
+    static let usage = "usage: trunkline-agent --ticket FILE --state DIR [--log-level LEVEL]"
+    static let help = """
+        \(usage)
+
+        Joins this machine to its group: registers with the boot ticket, receives the group's software, runs it and reports.
+
+          --ticket FILE      the boot ticket (trunkline group invite G > FILE); not needed any more once registered
+          --state DIR        keys, software and data of this machine; made if missing, used by one agent at a time
+          --log-level LEVEL  trace, debug, info, notice, warning, error or critical; info without it
+          --version          print the version
+          --help             print this
+
+        SIGTERM and SIGINT stop the software gracefully, say goodbye to the manager and end the agent; a second one kills the
+        software at once. If the agent itself is killed (SIGKILL) the software goes on running, and the next agent with the
+        same state directory takes it over. The agent starts the last good software without waiting for the network.
+        Exit status: 0 ended as asked, 1 failed, 2 wrong usage.
+        """
+
+    static func parse(_ arguments: [String]) -> Parsed {
+        var values: [String: String] = [:]
+        var index = 0
+        while index < arguments.count {
+            var argument = arguments[index]
+            index += 1
+            switch argument {
+            case "--help", "-h": return .help
+            case "--version": return .version
+            default: break
+            }
+            var value: String?
+            if argument.hasPrefix("--"), let equals = argument.firstIndex(of: "=") {
+                value = String(argument[argument.index(after: equals)...])
+                argument = String(argument[..<equals])
+            }
+            guard ["--ticket", "--state", "--log-level"].contains(argument) else {
+                return .wrong("unknown argument \(argument)")
+            }
+            if value == nil, index < arguments.count {
+                value = arguments[index]
+                index += 1
+            }
+            guard let value, !value.isEmpty else { return .wrong("\(argument) needs a value") }
+            guard values.updateValue(value, forKey: argument) == nil else { return .wrong("\(argument) is given twice") }
+        }
+        guard let ticket = values["--ticket"] else { return .wrong("--ticket is missing") }
+        guard let state = values["--state"] else { return .wrong("--state is missing") }
+        var parsed = AgentArguments(ticket: ticket, state: state)
+        if let text = values["--log-level"] {
+            guard let level = Logger.Level(rawValue: text) else {
+                return .wrong("--log-level \(text) is none of trace, debug, info, notice, warning, error, critical")
+            }
+            parsed.logLevel = level
+        }
+        return .run(parsed)
+    }
+}
+
+enum StandardError {
+    static func print(_ text: String) {
+        fputs(text + "\n", stderr)
+    }
+}

@@ -1,0 +1,19 @@
+import Fleet
+import Messaging
+
+/// Everything that makes the agent move; one loop takes them one after the other.
+enum AgentEvent: Sendable {
+    case connection(ConnectionEvent)
+    case subscribed(session: Int, well: Bool)
+    case published(session: Int, well: Bool)
+    /// A process was started; the record is nil where it has ended already.
+    case spawned(run: Int, ProcessRecord?)
+    case supervision(Supervisor.Event)
+    case bundleLookedFor(generation: Int, isPresent: Bool)
+    case received(generation: Int, BundleCache.Completion)
+    case prepared(generation: Int, AgentError?)
+    case partsSubscribed(generation: Int, well: Bool)
+    case glanced(run: Int, ReleaseStamp, changed: String?)
+    case alarm
+    case terminate
+}

@@ -1,0 +1,131 @@
+import Fleet
+import FoundationEssentials
+import Messaging
+import Sealing
+
+/// The broker: connecting, registering, reporting.
+extension AgentLoop {
+    func handle(_ event: ConnectionEvent, now: TimeSpan) {
+        switch event {
+        case .connected:
+            logger.info("connected to \(identity.broker), session \(sessions.current)")
+            subscribe()
+        case .disconnected(let reason):
+            logger.notice("not connected to \(identity.broker): \(reason)")
+            subscribeAgainAt = nil
+            registration.disconnected()
+            reporter.disconnected()
+            if case .receiving(let store, let receiver, _) = installation?.stage {
+                installation?.stage = .receiving(store, receiver, subscribed: false)
+            }
+        case .message(let message):
+            switch identity.topics.parse(message.topic) {
+            case .order(identity.group, identity.machine): handleOrder(message.payload, now: now)
+            case .part(identity.group, let digest, let index),
+                .machinePart(identity.group, identity.machine, let digest, let index):
+                take(part: message.payload, index: index, digest: digest, now: now)
+            default: logger.debug("a message on \(message.topic) is not for this machine")
+            }
+        }
+    }
+
+    /// The order's topic first: what answers the registration must be heard.
+    func subscribe() {
+        subscribeAgainAt = nil
+        let topic = identity.topics.order(group: identity.group, machine: identity.machine)
+        let session = sessions.current
+        work.append { [connection, post, logger] in
+            do {
+                try await connection.subscribe([topic], qos: .atLeastOnce)
+                post(.subscribed(session: session, well: true))
+            } catch {
+                logger.warning("cannot subscribe to \(topic): \(error)")
+                post(.subscribed(session: session, well: false))
+            }
+        }
+    }
+
+    func subscribed(session: Int, well: Bool, now: TimeSpan) {
+        guard session == sessions.current, connection.isConnected else { return }
+        guard well else {
+            subscribeAgainAt = now + .seconds(5)
+            return
+        }
+        reporter.connected(session: session)
+        registration.subscribed(now: now)
+        subscribeToParts()
+    }
+
+    func publishRegistration() {
+        let message = Message(
+            topic: identity.topics.register(group: identity.group, machine: identity.machine),
+            payload: identity.registration)
+        logger.info("registering as \(identity.machine) of group \(identity.group)")
+        work.append { [connection, logger] in
+            do { try await connection.publish(message) } catch { logger.warning("cannot register: \(error)") }
+        }
+    }
+
+    /// What the machine is, now.
+    var report: Report {
+        var report = Report(state: supervisor.state, order: order?.generation ?? 0)
+        if let job = supervisor.active {
+            let isProcess = process?.job == job
+            report.software = RunningSoftware(
+                name: job.manifest.name, version: job.manifest.version, digest: changedDigest ?? job.digest,
+                generation: job.generation, health: supervisor.health,
+                since: (isProcess ? process?.since : nil) ?? startedAt, restarts: supervisor.restarts)
+            report.metrics = supervisor.metrics
+        }
+        report.reason = supervisor.reason
+        guard let installation else { return report }
+        report.receiving = installation.receiving
+        report.reason = installation.trouble ?? report.reason
+        guard supervisor.isDown else { return report }
+        switch installation.stage {
+        case .looking, .preparing: report.state = .starting
+        case .receiving, .completing: report.state = .receiving
+        case .waiting: report.state = .failed
+        }
+        return report
+    }
+
+    /// Statuses begin with the first order: before it the manager does not know this machine's key.
+    func publishReport(now: TimeSpan) {
+        guard registration.isDone else { return }
+        if case .receiving(let store, var receiver, let subscribed) = installation?.stage, receiver.mustRepeat {
+            receiver.repeated()
+            installation?.stage = .receiving(store, receiver, subscribed: subscribed)
+            if subscribed { reporter.owe() }
+        }
+        let report = report
+        guard let (session, sequence) = reporter.due(report, now: now) else { return }
+        let status = report.status(
+            group: identity.group, machine: identity.machine, session: session, sequence: sequence, at: SystemClock.now)
+        let message = identity.message(status)
+        logger.debug("status \(session).\(sequence): \(report.state.rawValue)\(report.reason.map { ", " + $0 } ?? "")")
+        work.append { [connection, post] in
+            do {
+                try await connection.publish(message)
+                post(.published(session: session, well: true))
+            } catch {
+                post(.published(session: session, well: false))
+            }
+        }
+    }
+}
+
+extension Identity {
+    /// Signed, retained.
+    func message(_ status: Status) -> Message {
+        Message(
+            topic: topics.status(group: group, machine: machine),
+            payload: StatusMessage.encode(status) { statusKey.code(for: $0) }, retained: true)
+    }
+
+    /// The last will of a session, and the agent's own last word.
+    func farewell(session: Int) -> Message {
+        message(
+            Status(group: group, machine: machine, session: session, sequence: 0, at: SystemClock.now, state: .away))
+    }
+}

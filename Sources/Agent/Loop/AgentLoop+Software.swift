@@ -1,0 +1,195 @@
+import Fleet
+import FoundationEssentials
+import Glibc
+import Messaging
+
+/// The software: what the supervisor decides is done here.
+extension AgentLoop {
+    /// Takes over what an earlier agent left running, or starts what is to run, without waiting for any network.
+    func begin() {
+        let now = SystemClock.uptime
+        do { process = try state.value(from: .process) } catch { logger.error("\(error)") }
+        if let record = process, record.process.isAlive {
+            logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
+            watchOutput(fromEnd: true, now: now)
+            supervise(.adopt(record.job, restarts: record.restarts), now: now)
+            run = max(run, 1)
+            glanceAt = now
+            ExitWatch.wait(for: record.process) { [post, run] in
+                post(.supervision(.exited(run: run, SoftwareProcess.Ending.unknown.description)))
+            }
+        } else {
+            supervise(.boot, now: now)
+        }
+        if let order, order.generation > kept.generation { act(on: order, now: now) }
+    }
+
+    func supervise(_ event: Supervisor.Event, now: TimeSpan) {
+        if case .exited(let run, let how) = event, run == self.run, let process {
+            logger.notice("\(process.job.manifest.reference), process \(process.process.pid), \(how)")
+            // What it leaves behind would hold its ports.
+            if case .up = supervisor.phase { ProcessSession.signal(process.process.pid, SIGKILL) }
+        }
+        let before = (supervisor.state, supervisor.reason)
+        for action in supervisor.handle(event, now: now) { perform(action, now: now) }
+        if case .up = supervisor.phase {} else {
+            glanceAt = nil
+            outputAt = nil
+        }
+        guard before != (supervisor.state, supervisor.reason) else { return }
+        logger.info("\(supervisor.state.rawValue)\(supervisor.reason.map { ": " + $0 } ?? "")")
+    }
+
+    private func perform(_ action: Supervisor.Action, now: TimeSpan) {
+        switch action {
+        case .start(let job, let run): start(job, run: run)
+        case .stop(let stop, let run): self.stop(stop, run: run)
+        case .check(let check, let run):
+            runCheck(check.exec, timeout: check.timeout, name: "health", run: run) { result in
+                .checked(run: run, failure: result.failure)
+            }
+        case .probe(let probe, let run):
+            runCheck(probe.exec, timeout: min(probe.every, .seconds(10)), name: "metrics", run: run) { result in
+                .probed(run: run, result.failure == nil ? Check.metrics(from: result.output) : nil)
+            }
+        }
+    }
+
+    private func start(_ job: Job, run: Int) {
+        self.run = run
+        forwardOutput(now: SystemClock.uptime)
+        glanceAt = nil
+        changedDigest = nil
+        stamp = nil
+        startedAt = SystemClock.now
+        let environment = environment(of: job)
+        let (since, restarts, last) = (startedAt, supervisor.restarts, process)
+        work.append { [state, releases, post] in
+            if let last, last.process.mayHaveLeftovers { await ProcessSession.sweep(last.process.pid) }
+            await ProcessSession.sweepStrays(run: state.run)
+            do throws(AgentError) {
+                let error = await AgentQueues.onDisk { () -> AgentError? in
+                    do throws(AgentError) {
+                        // Every start, so that exchanged files never run again.
+                        try releases.prepare(job.digest)
+                        try DirectoryTree.make(state.data(ofSoftware: job.manifest.name))
+                        DirectoryTree.remove(state.run)
+                        try DirectoryTree.make(state.run)
+                    } catch { return error }
+                    return nil
+                }
+                if let error { throw error }
+                let ending = try await SoftwareProcess.run(
+                    job.manifest.run, in: releases.path(job.digest), environment: environment,
+                    standardOutput: state.log + "/stdout", standardError: state.log + "/stderr"
+                ) { pid in
+                    let record = ProcessIdentity(pid: pid).map { identity in
+                        ProcessRecord(process: identity, job: job, since: since, restarts: restarts)
+                    }
+                    // Here, not in the loop: the sooner it is on disk, the sooner an agent that is killed can be followed by one that knows.
+                    if let record { try? state.save(record, to: .process) }
+                    post(.spawned(run: run, record))
+                }
+                post(.supervision(.exited(run: run, ending.description)))
+            } catch {
+                post(.supervision(.startFailed(run: run, error.message)))
+            }
+        }
+    }
+
+    func spawned(run: Int, _ record: ProcessRecord?, now: TimeSpan) {
+        guard run == self.run else { return }
+        if let record {
+            process = record
+            logger.notice("started \(record.job.manifest.reference), process \(record.process.pid)")
+            watchOutput(fromEnd: false, now: now)
+        }
+        supervise(.started(run: run), now: now)
+        if case .up = supervisor.phase { glanceAt = now + Self.glanceEvery }
+    }
+
+    private func stop(_ stop: SoftwareManifest.Stop, run: Int) {
+        let last = process
+        logger.notice("stopping \(last?.job.manifest.reference.description ?? "the software")")
+        work.append { [state, post, logger] in
+            if let last, last.process.mayHaveLeftovers {
+                let number = ProcessSession.number(ofSignal: stop.signal)
+                let well = await ProcessSession.stop(last.process.pid, signal: number, timeout: stop.timeout)
+                if !well { logger.warning("\(last.job.manifest.reference) did not stop within \(stop.timeout): killed") }
+            }
+            await ProcessSession.sweepStrays(run: state.run)
+            state.remove(.process)
+            post(.supervision(.stopped(run: run)))
+        }
+    }
+
+    private func runCheck(
+        _ command: [String], timeout: TimeSpan, name: String, run: Int,
+        _ event: @escaping @Sendable (Check.Result) -> Supervisor.Event
+    ) {
+        guard let job = supervisor.active else { return }
+        let (environment, directory) = (environment(of: job), releases.path(job.digest))
+        let output = state.log + "/" + name
+        work.append { [post] in
+            let result = await Check.run(
+                command, timeout: timeout, in: directory, environment: environment, output: output)
+            post(.supervision(event(result)))
+        }
+    }
+
+    private func environment(of job: Job) -> [String: String] {
+        SoftwareProcess.environment(of: job, group: identity.group, machine: identity.machine, state: state)
+    }
+
+    // MARK: The files of the running release
+
+    func glance() {
+        glanceAt = nil
+        guard case .up = supervisor.phase, let digest = supervisor.active?.digest else { return }
+        let (run, known, changed) = (run, stamp, changedDigest)
+        work.append { [releases, post] in
+            let (stamp, found) = await AgentQueues.onDisk { () -> (ReleaseStamp, String?) in
+                let stamp = releases.stamp(digest)
+                return (stamp, stamp == known ? changed : releases.changedDigest(digest))
+            }
+            post(.glanced(run: run, stamp, changed: found))
+        }
+    }
+
+    func glanced(run: Int, _ stamp: ReleaseStamp, changed: String?, now: TimeSpan) {
+        guard run == self.run, case .up = supervisor.phase else { return }
+        if let changed, changed != changedDigest {
+            logger.error("the files of the release were changed: they are \(changed.prefix(12)) now")
+        }
+        self.stamp = stamp
+        changedDigest = changed
+        glanceAt = now + Self.glanceEvery
+    }
+
+    // MARK: Output
+
+    private func watchOutput(fromEnd: Bool, now: TimeSpan) {
+        outputAt = now + Self.outputEvery
+        guard outputs.isEmpty else { return }
+        outputs = [
+            (.stdout, OutputFile(path: state.log + "/stdout", fromEnd: fromEnd)),
+            (.stderr, OutputFile(path: state.log + "/stderr", fromEnd: fromEnd)),
+        ]
+    }
+
+    func forwardOutput(now: TimeSpan) {
+        outputAt = now + Self.outputEvery
+        for index in outputs.indices {
+            let lines = outputs[index].file.newLines()
+            outputs[index].file.rotateIfLarge()
+            let passed = lineLimit.pass(lines, uptimeMilliseconds: now.milliseconds)
+            guard !passed.isEmpty, registration.isDone, connection.isConnected else { continue }
+            let log = LogLines(
+                machine: identity.machine, at: SystemClock.now, stream: outputs[index].stream, lines: passed)
+            let message = Message(
+                topic: identity.topics.log(group: identity.group, machine: identity.machine), payload: log.encoded(),
+                qos: .atMostOnce)
+            work.append { [connection] in try? await connection.publish(message) }
+        }
+    }
+}

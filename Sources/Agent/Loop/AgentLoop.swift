@@ -1,0 +1,141 @@
+import Fleet
+import FoundationEssentials
+import Logging
+import Messaging
+import Sealing
+
+/// The agent's state and what each event does to it. It belongs to one task; work that waits is handed out as `work` and comes back as events.
+final class AgentLoop {
+    let identity: Identity
+    let state: StateDirectory
+    let sessions: SessionCounter
+    let connection: Connection
+    let logger: Logger
+    let bundles: BundleCache
+    let releases: ReleaseStore
+    /// To the loop itself; never full, since every producer waits for its own answer or is bounded by the connection.
+    let post: @Sendable (AgentEvent) -> Void
+    /// What the last event asks to be done beside the loop.
+    var work: [@Sendable () async -> Void] = []
+
+    var registration: Registration
+    var reporter = Reporter()
+    var supervisor: Supervisor
+    var kept: KeptPlan
+    var order: AcceptedOrder?
+    var installation: Installation?
+    /// What runs, or ran last.
+    var process: ProcessRecord?
+    var run = 0
+    /// When the last start was tried.
+    var startedAt = SystemClock.now
+    var subscribeAgainAt: TimeSpan?
+    var isTerminating = false
+
+    // The running release's files.
+    var stamp: ReleaseStamp?
+    var changedDigest: String?
+    var glanceAt: TimeSpan?
+    static let glanceEvery = TimeSpan.seconds(2)
+
+    // The software's output.
+    var outputs: [(stream: LogLines.Stream, file: OutputFile)] = []
+    var lineLimit = LineLimit()
+    var outputAt: TimeSpan?
+    static let outputEvery = TimeSpan.milliseconds(500)
+
+    init(
+        identity: Identity, state: StateDirectory, sessions: SessionCounter, connection: Connection, logger: Logger,
+        post: @escaping @Sendable (AgentEvent) -> Void
+    ) throws(AgentError) {
+        self.identity = identity
+        self.state = state
+        self.sessions = sessions
+        self.connection = connection
+        self.logger = logger
+        self.post = post
+        bundles = BundleCache(directory: state.bundles)
+        releases = ReleaseStore(directory: state.releases, bundles: bundles)
+        order = try state.value(from: .order)
+        kept = try state.value(from: .plan) ?? KeptPlan()
+        registration = Registration(done: order != nil)
+        supervisor = Supervisor(plan: kept.plan)
+        if let heartbeat = order?.content.heartbeat { reporter.heartbeat = max(heartbeat, .milliseconds(100)) }
+    }
+
+    /// Whether the agent has nothing left to do.
+    var isFinished: Bool { isTerminating && supervisor.isDown }
+
+    func handle(_ event: AgentEvent) {
+        let now = SystemClock.uptime
+        switch event {
+        case .connection(let event): handle(event, now: now)
+        case .subscribed(let session, let well): subscribed(session: session, well: well, now: now)
+        case .published(let session, let well): reporter.published(session: session, well: well, now: now)
+        case .spawned(let run, let record): spawned(run: run, record, now: now)
+        case .supervision(let event): supervise(event, now: now)
+        case .bundleLookedFor(let generation, let isPresent):
+            bundleLookedFor(generation: generation, isPresent: isPresent, now: now)
+        case .received(let generation, let completion): received(generation: generation, completion, now: now)
+        case .prepared(let generation, let error): prepared(generation: generation, error, now: now)
+        case .partsSubscribed(let generation, let well): partsSubscribed(generation: generation, well: well, now: now)
+        case .glanced(let run, let stamp, let changed): glanced(run: run, stamp, changed: changed, now: now)
+        case .alarm: break
+        case .terminate: terminate(now: now)
+        }
+        due(now: now)
+        keepPlan()
+        publishReport(now: now)
+    }
+
+    /// When the next `alarm` is to come.
+    var deadline: TimeSpan? {
+        [
+            registration.deadline, registration.isDone ? reporter.deadline : nil, supervisor.deadline,
+            installation?.deadline, glanceAt, outputAt, subscribeAgainAt,
+        ].compactMap { $0 }.min()
+    }
+
+    private func due(now: TimeSpan) {
+        if let at = subscribeAgainAt, at <= now { subscribe() }
+        if registration.due(now: now, jitter: .random(in: 0...1)) { publishRegistration() }
+        if let at = supervisor.deadline, at <= now { supervise(.due, now: now) }
+        installationDue(now: now)
+        if let at = glanceAt, at <= now { glance() }
+        if let at = outputAt, at <= now { forwardOutput(now: now) }
+    }
+
+    private func terminate(now: TimeSpan) {
+        if isTerminating, let process, process.process.mayHaveLeftovers {
+            logger.warning("asked again to end: killing the software")
+            ProcessSession.signal(process.process.pid, 9)
+        }
+        guard !isTerminating else { return }
+        isTerminating = true
+        abandonInstallation()
+        supervise(.shutdown, now: now)
+    }
+
+    /// What takes the plan over the agent's end is on disk before anybody hears of it.
+    private func keepPlan() {
+        let plan = supervisor.plan
+        guard plan != kept.plan else { return }
+        if let old = kept.plan.job?.digest, old != plan.job?.digest { kept.previousDigest = old }
+        kept.plan = plan
+        saveKept()
+        removeOldSoftware()
+    }
+
+    func saveKept() {
+        do { try state.save(kept, to: .plan) } catch { logger.error("cannot keep the plan: \(error)") }
+    }
+
+    /// Keeps the current software and the one before.
+    func removeOldSoftware() {
+        guard installation == nil, !kept.plan.onTrial else { return }
+        let digests = [kept.plan.job?.digest, kept.previousDigest, supervisor.active?.digest, order?.content.digest]
+        let needed = Set(digests.compactMap { $0 })
+        bundles.keepOnly(needed)
+        releases.keepOnly(needed)
+    }
+}

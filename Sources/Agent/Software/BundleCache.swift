@@ -1,0 +1,48 @@
+import Glibc
+import Sealing
+
+/// The verified bundles on disk, by digest.
+struct BundleCache: Sendable {
+    let directory: String
+
+    func path(_ digest: String) -> String { PartStore.bundle(digest, in: directory) }
+
+    /// Hashes the whole file: what changed on disk does not count as present.
+    func isPresent(_ digest: String) -> Bool {
+        (try? BundleDigest.hex(ofFile: path(digest))) == digest
+    }
+
+    enum Completion: Sendable {
+        case accepted
+        /// The SHA-256 of what was received.
+        case wrong(String)
+        case failed(AgentError)
+    }
+
+    /// Makes the received parts a bundle, if their SHA-256 is the digest.
+    func complete(_ digest: String) -> Completion {
+        let parts = PartStore.parts(digest, in: directory)
+        do {
+            let found = try BundleDigest.hex(ofFile: parts)
+            guard found == digest else { return .wrong(found) }
+        } catch {
+            return .failed(AgentError(.bundle, "cannot read \(parts): \(error)"))
+        }
+        let descriptor = open(parts, O_RDWR | O_CLOEXEC)
+        if descriptor >= 0 {
+            fsync(descriptor)
+            close(descriptor)
+        }
+        guard rename(parts, path(digest)) == 0 else { return .failed(.system("rename", parts)) }
+        unlink(PartStore.record(digest, in: directory))
+        return .accepted
+    }
+
+    /// Removes everything of other digests.
+    func keepOnly(_ digests: Set<String>) {
+        for name in DirectoryTree.names(in: directory) {
+            let digest = String(name.prefix { $0 != "." })
+            if !digests.contains(digest) { unlink(directory + "/" + name) }
+        }
+    }
+}

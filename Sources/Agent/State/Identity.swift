@@ -1,0 +1,104 @@
+import Fleet
+import FoundationEssentials
+import Messaging
+import Sealing
+
+/// Who this machine is: its name, its security key, and how it registers. Made once, then kept.
+struct Identity: Sendable {
+    let group: String
+    let machine: String
+    let key: SecurityKey
+    let groupKey: SecurityKey.PublicKey
+    let statusKey: StatusKey
+    /// The sealed registration, the very bytes that are repeated until the manager answers.
+    let registration: Data
+    let broker: BrokerAddress
+    let topics: Topics
+
+    private struct Names: Codable {
+        var group: String
+        var machine: String
+    }
+
+    /// - Parameter ticketFile: a machine that has registered does not need it any more.
+    init(ticketFile: String, state: StateDirectory, now: Timestamp) throws(AgentError) {
+        let names: Names? = try state.value(from: .machine)
+        let registered = DirectoryTree.exists(state.file(.order))
+        let kept = try state.read(.ticket)
+        guard let content = try AtomicFile.read(ticketFile, limit: Ticket.largestFile) ?? (registered ? kept : nil)
+        else { throw AgentError(.ticket, "there is no ticket \(ticketFile)") }
+        let ticket = try Ticket(content, file: ticketFile)
+        if let names, names.group != ticket.group || ticket.machine.map({ $0 != names.machine }) ?? false {
+            throw AgentError(
+                .ticket,
+                "ticket \(ticketFile) is for another machine: \(state.path) belongs to \(names.machine) of group \(names.group)")
+        }
+        guard registered || ticket.expires > now else {
+            throw AgentError(.ticket, "ticket \(ticketFile) expired at \(ticket.expires), and this machine never registered")
+        }
+        group = ticket.group
+        machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(50))-x\(Self.randomName())"
+        groupKey = ticket.groupKey
+        broker = ticket.broker
+        topics = Topics(root: ticket.root)
+        if names == nil { try state.save(Names(group: group, machine: machine), to: .machine) }
+        key = try Self.securityKey(in: state)
+
+        if let registration = try state.read(.registration), let raw = try state.read(.statusKey),
+            registered || kept == content
+        {
+            self.registration = registration
+            do { statusKey = try StatusKey(rawRepresentation: raw) } catch {
+                throw AgentError(.state, "\(state.file(.statusKey)) is damaged")
+            }
+        } else {
+            let (message, statusKey) = try Self.register(machine, key, ticket)
+            // The key first: a registration on disk without its status key would be of no use.
+            try state.write(statusKey.rawRepresentation, to: .statusKey)
+            try state.write(message, to: .registration)
+            registration = message
+            self.statusKey = statusKey
+        }
+        if kept != content { try state.write(content, to: .ticket) }
+    }
+
+    private static func securityKey(in state: StateDirectory) throws(AgentError) -> SecurityKey {
+        guard let raw = try state.read(.key) else {
+            let key = SecurityKey()
+            try state.write(key.rawRepresentation, to: .key)
+            return key
+        }
+        do { return try SecurityKey(rawRepresentation: raw) } catch {
+            throw AgentError(.state, "\(state.file(.key)) is damaged")
+        }
+    }
+
+    private static func register(
+        _ machine: String, _ key: SecurityKey, _ ticket: Ticket
+    ) throws(AgentError) -> (Data, StatusKey) {
+        let content = RegistrationContent(
+            machine: machine, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
+            facts: .ofThisMachine())
+        var statusKey: StatusKey?
+        do {
+            let plaintext = try JSONEncoder().encode(content)
+            let message = try RegistrationMessage.encode(group: ticket.group, machine: machine, ticket: ticket.id) {
+                header in
+                let (sealed, status) = try RegistrationSeal.seal(
+                    plaintext, to: ticket.groupKey, ticket: ticket.id, secret: ticket.secret, authenticating: header)
+                statusKey = status
+                return (sealed.encapsulated, sealed.ciphertext)
+            }
+            guard let statusKey else { throw AgentError(.state, "no status key was made") }
+            return (message, statusKey)
+        } catch {
+            throw AgentError(.ticket, "cannot seal the registration: \(error)")
+        }
+    }
+
+    /// Eight characters of base 32, without those that are taken for others.
+    private static func randomName() -> String {
+        let alphabet = Array("abcdefghijkmnpqrstuvwxyz23456789")
+        return String(RandomBytes.data(count: 8).map { alphabet[Int($0 & 31)] })
+    }
+}

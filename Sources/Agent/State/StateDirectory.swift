@@ -1,0 +1,71 @@
+import FoundationEssentials
+import Glibc
+
+/// The agent's directory: what it must not forget. One agent owns it at a time.
+///
+/// Every file is 0600 and written atomically; the directory is 0700, since keys and secrets are in it.
+struct StateDirectory: Sendable {
+    /// Absolute, without links, since software runs in other directories.
+    let path: String
+
+    enum File: String {
+        case ticket = "ticket.json"
+        case machine = "machine.json"
+        case key = "security.key"
+        case statusKey = "status.key"
+        case registration = "registration.json"
+        case session = "session"
+        case order = "order.json"
+        case plan = "plan.json"
+        case process = "process.json"
+    }
+
+    /// Makes the directory where it is missing, and locks it until the process ends.
+    init(at given: String) throws(AgentError) {
+        try DirectoryTree.make(given)
+        guard let resolved = realpath(given, nil) else { throw .system("find", given) }
+        path = String(cString: resolved)
+        free(resolved)
+        guard chmod(path, 0o700) == 0 else { throw .system("protect", path) }
+        // Closed on exec: software that outlives the agent must not keep the lock.
+        let lock = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard lock >= 0 else { throw .system("open", path + "/lock") }
+        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            throw AgentError(.owned, "another agent owns \(path)")
+        }
+        for directory in ["bundles", "releases", "data", "log", "run"] {
+            try DirectoryTree.make(path + "/" + directory)
+        }
+    }
+
+    var bundles: String { path + "/bundles" }
+    var releases: String { path + "/releases" }
+    var log: String { path + "/log" }
+    /// Fresh at each start of the software; short, since sockets in it have a limit of 107 bytes.
+    var run: String { path + "/run" }
+    func data(ofSoftware name: String) -> String { path + "/data/" + name }
+    func file(_ file: File) -> String { path + "/" + file.rawValue }
+
+    func read(_ file: File) throws(AgentError) -> Data? { try AtomicFile.read(self.file(file)) }
+    func write(_ data: Data, to file: File) throws(AgentError) { try AtomicFile.write(data, to: self.file(file)) }
+
+    /// Nil when there is no such file.
+    func value<Value: Decodable>(_ type: Value.Type = Value.self, from file: File) throws(AgentError) -> Value? {
+        guard let content = try read(file) else { return nil }
+        do {
+            return try JSONDecoder().decode(type, from: content)
+        } catch {
+            throw AgentError(.state, "\(self.file(file)) is damaged: \(error)")
+        }
+    }
+
+    func save(_ value: some Encodable, to file: File) throws(AgentError) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let content: Data
+        do { content = try encoder.encode(value) } catch { throw AgentError(.state, "\(error)") }
+        try write(content, to: file)
+    }
+
+    func remove(_ file: File) { unlink(self.file(file)) }
+}

@@ -1,0 +1,56 @@
+import Fleet
+import FoundationEssentials
+import Messaging
+import Sealing
+
+/// A boot ticket whose every field was checked.
+struct Ticket: Sendable {
+    var group: String
+    /// Nil: the machine names itself.
+    var machine: String?
+    var broker: BrokerAddress
+    var root: String
+    var groupKey: SecurityKey.PublicKey
+    var id: String
+    var secret: Data
+    var expires: Timestamp
+
+    static let largestFile = 64 << 10
+
+    /// - Parameter file: named in errors only.
+    init(_ content: Data, file: String) throws(AgentError) {
+        func refused(_ why: String) -> AgentError { AgentError(.ticket, "ticket \(file): \(why)") }
+        let ticket: BootTicket
+        do {
+            ticket = try JSONDecoder().decode(BootTicket.self, from: content)
+        } catch DecodingError.keyNotFound(let key, _) {
+            throw refused("has no \"\(key.stringValue)\"")
+        } catch DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context) {
+            throw refused("\(context.codingPath.map(\.stringValue).joined(separator: ".")) has the wrong type")
+        } catch {
+            throw refused("is not the JSON of a boot ticket")
+        }
+        guard ticket.v == 1 else { throw refused("has version \(ticket.v), and this agent knows 1") }
+        guard Name.isValid(ticket.group) else { throw refused("\"group\" is not a name") }
+        if let machine = ticket.machine, !Name.isValid(machine) { throw refused("\"machine\" is not a name") }
+        guard let broker = BrokerAddress(ticket.broker) else {
+            throw refused("\"broker\" is not an address such as mqtt://broker.example.net:1883")
+        }
+        guard Topics.isValidRoot(ticket.root) else { throw refused("\"root\" is not a topic") }
+        guard let bytes = Data(base64Encoded: ticket.groupKey),
+            let key = try? SecurityKey.PublicKey(rawRepresentation: bytes)
+        else { throw refused("\"group_key\" is not an X25519 public key in base64") }
+        guard !ticket.ticket.isEmpty, ticket.ticket.utf8.count <= 128 else { throw refused("\"ticket\" is not an id") }
+        guard let secret = Data(base64Encoded: ticket.secret), secret.count == 32 else {
+            throw refused("\"secret\" is not 32 bytes in base64")
+        }
+        group = ticket.group
+        machine = ticket.machine
+        self.broker = broker
+        root = ticket.root
+        groupKey = key
+        id = ticket.ticket
+        self.secret = secret
+        expires = ticket.expires
+    }
+}

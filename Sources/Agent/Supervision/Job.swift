@@ -1,0 +1,35 @@
+import Fleet
+
+/// What one accepted order makes a machine run.
+struct Job: Hashable, Sendable, Codable {
+    /// The order's.
+    var generation: Int
+    /// Of the bundle.
+    var digest: String
+    var manifest: SoftwareManifest
+    /// The manifest's, the group's and the secrets, merged; without what the agent adds.
+    var environment: [String: String]
+
+    /// Whether it would run just the same, whichever order asked for it.
+    func runsTheSame(as other: Job) -> Bool {
+        var copy = other
+        copy.generation = generation
+        return copy == self
+    }
+}
+
+/// What is to run, and what to go back to: kept on disk, so that a machine without broker and manager knows.
+struct Plan: Hashable, Sendable, Codable {
+    var job: Job?
+    /// What ran before and is started again when `job` does not become healthy.
+    var fallback: Job?
+    /// `job` has not been healthy yet.
+    var onTrial = false
+    /// The last order was to stop.
+    var stopped = false
+    /// Why it is not what the last order asked for.
+    var reason: String?
+
+    /// Nil where nothing is to run.
+    var wanted: Job? { stopped ? nil : job }
+}

@@ -1,0 +1,112 @@
+import Fleet
+import FoundationEssentials
+import Glibc
+import Subprocess
+import SystemPackage
+
+/// A started process as it is kept on disk, so that the next agent takes it over.
+struct ProcessRecord: Hashable, Sendable, Codable {
+    var process: ProcessIdentity
+    var job: Job
+    var since: Timestamp
+    var restarts: Int
+}
+
+/// Starts the software so that it outlives the agent: a session of its own, and files, not pipes, for its output.
+enum SoftwareProcess {
+    static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    /// The child's environment, and nothing else is in it.
+    static func environment(of job: Job, group: String, machine: String, state: StateDirectory) -> [String: String] {
+        let data = state.data(ofSoftware: job.manifest.name)
+        var environment = ["PATH": path, "HOME": data, "LANG": "C.UTF-8"]
+        environment.merge(job.environment) { _, ordered in ordered }
+        environment["TRUNKLINE_GROUP"] = group
+        environment["TRUNKLINE_MACHINE"] = machine
+        environment["TRUNKLINE_RELEASE"] = state.releases + "/" + job.digest
+        environment["TRUNKLINE_DATA"] = data
+        environment["TRUNKLINE_RUN"] = state.run
+        return environment
+    }
+
+    /// Runs it to its end. The task must not be cancelled while the software is to go on.
+    ///
+    /// - Parameter started: told the pid as soon as it is known.
+    /// - Returns: how it ended, for people.
+    static func run(
+        _ command: [String], in directory: String, environment: [String: String], standardOutput: String,
+        standardError: String, started: @Sendable (Int32) async -> Void
+    ) async throws(AgentError) -> Ending {
+        guard let program = command.first else { throw AgentError(.bundle, "the manifest names no program to run") }
+        var options = PlatformOptions()
+        options.createSession = true
+        let output = try log(standardOutput)
+        let error: FileDescriptor
+        do { error = try log(standardError) } catch {
+            try? output.close()
+            throw error
+        }
+        do {
+            let result = try await Subprocess.run(
+                try executable(program, in: directory, environment: environment),
+                arguments: Arguments(executablePathOverride: program, remainingValues: Array(command.dropFirst())),
+                environment: .custom(
+                    Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key($0.key), $0.value) })),
+                workingDirectory: FilePath(directory), platformOptions: options, input: .none,
+                output: .fileDescriptor(output, closeAfterSpawningProcess: true),
+                error: .fileDescriptor(error, closeAfterSpawningProcess: true)
+            ) { execution in
+                await started(Int32(execution.processIdentifier.value))
+            }
+            switch result.terminationStatus {
+            case .exited(let code): return .exited(Int32(code))
+            case .signaled(let signal): return .killed(Int32(signal))
+            }
+        } catch let error as AgentError {
+            throw error
+        } catch {
+            throw AgentError(.system, "cannot start \(program): \(error)")
+        }
+    }
+
+    enum Ending: Hashable, Sendable, CustomStringConvertible {
+        case exited(Int32)
+        case killed(Int32)
+        /// It was another agent's child.
+        case unknown
+
+        var description: String {
+            switch self {
+            case .exited(let code): "exited with status \(code)"
+            case .killed(let signal): "was ended by signal \(signal)"
+            case .unknown: "ended"
+            }
+        }
+    }
+
+    /// Appending, so that the file can be cut while it is written to.
+    private static func log(_ path: String) throws(AgentError) -> FileDescriptor {
+        let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .system("open", path) }
+        return FileDescriptor(rawValue: descriptor)
+    }
+
+    /// `./program` is in the release; a plain name is looked for in the child's path, not in ours.
+    private static func executable(
+        _ program: String, in directory: String, environment: [String: String]
+    ) throws(AgentError) -> Executable {
+        let found: String?
+        if program.hasPrefix("/") {
+            found = program
+        } else if program.contains("/") {
+            found = directory + "/" + (program.hasPrefix("./") ? String(program.dropFirst(2)) : program)
+        } else {
+            found = (environment["PATH"] ?? path).split(separator: ":").map { "\($0)/\(program)" }
+                .first { access($0, X_OK) == 0 }
+        }
+        guard let found, access(found, X_OK) == 0 else {
+            throw AgentError(.system, "cannot start \(program): there is no such program")
+        }
+        return .path(FilePath(found))
+    }
+}

@@ -1,0 +1,360 @@
+import Fleet
+
+/// Decides when software is started, checked, stopped, restarted and replaced. Pure: the shell performs the actions and reports back.
+///
+/// Every action carries the number of the run that it is for, and answers for an earlier run change nothing.
+struct Supervisor: Sendable {
+    enum Event: Equatable, Sendable {
+        /// The agent begins, and nothing of an earlier agent runs.
+        case boot
+        /// The agent begins, and what an earlier agent started still runs.
+        case adopt(Job, restarts: Int)
+        case run(Job)
+        case stop
+        /// The agent is to end: stop, but keep the plan.
+        case shutdown
+        case started(run: Int)
+        case startFailed(run: Int, String)
+        /// The main process ended by itself.
+        case exited(run: Int, String)
+        /// A `stop` action is done: nothing of the run is left.
+        case stopped(run: Int)
+        /// A health check's end; nil: passed.
+        case checked(run: Int, failure: String?)
+        /// A metrics probe's end; nil: it failed.
+        case probed(run: Int, [String: Double]?)
+        /// A deadline has come.
+        case due
+    }
+
+    enum Action: Equatable, Sendable {
+        /// Kill what is left of the last run, verify the release, start; answer with `started` or `startFailed`.
+        case start(Job, run: Int)
+        /// The manifest's signal, its timeout, then SIGKILL; answer with `stopped`.
+        case stop(SoftwareManifest.Stop, run: Int)
+        case check(SoftwareManifest.HealthCheck, run: Int)
+        case probe(SoftwareManifest.MetricsProbe, run: Int)
+    }
+
+    /// How a process that is up fares.
+    struct Life: Equatable, Sendable {
+        var since: TimeSpan
+        /// An agent before us started it, so it counts as running until a check says otherwise.
+        var adopted = false
+        var health = Health.unknown
+        /// Since when it passes without a break.
+        var wellSince: TimeSpan?
+        var passedOnce = false
+        var failuresInRow = 0
+        var quickChecks = 0
+        /// Nil while a check or probe is under way.
+        var nextCheck: TimeSpan?
+        var nextProbe: TimeSpan?
+    }
+
+    enum Phase: Equatable, Sendable {
+        case down
+        case starting
+        case up(Life)
+        /// Then the plan's job is started, but not before the instant.
+        case stopping(notBefore: TimeSpan)
+        case waiting(until: TimeSpan)
+    }
+
+    private(set) var plan: Plan
+    private(set) var phase = Phase.down
+    /// What is up, or was last.
+    private(set) var active: Job?
+    private(set) var restarts = 0
+    private(set) var metrics: [String: Double] = [:]
+    /// Several failures without a healthy time between them: it is tried again, but counts as failed.
+    private(set) var failed = false
+    /// The last thing that went wrong, until it is well again.
+    private(set) var trouble: String?
+    private var run = 0
+    private var crashes = 0
+    private var closing = false
+
+    static let firstBackoff = TimeSpan.milliseconds(500)
+    static let longestBackoff = TimeSpan.seconds(30)
+    /// So many failures in a row make `failed`.
+    static let mostCrashes = 5
+    /// So many during a trial end it.
+    static let mostTrialCrashes = 3
+    static let longestTrial = TimeSpan.seconds(30)
+    /// Healthy this long, earlier failures are forgotten.
+    static let healing = TimeSpan.seconds(60)
+    /// Without a check, software that stays up this long is well.
+    static let upIsWell = TimeSpan.seconds(1)
+
+    init(plan: Plan = Plan()) { self.plan = plan }
+
+    // MARK: What to report
+
+    var health: Health {
+        if case .up(let life) = phase { return life.health }
+        return failed ? .failing : .unknown
+    }
+
+    var state: MachineState {
+        switch phase {
+        case .down: return plan.stopped ? .stopped : failed ? .failed : .idle
+        case .stopping where plan.wanted == nil || closing: return .draining
+        case .starting, .waiting, .stopping: return failed ? .failed : .starting
+        case .up(let life):
+            if failed { return .failed }
+            return life.passedOnce || life.adopted || (life.health == .failing && !plan.onTrial) ? .running : .starting
+        }
+    }
+
+    var reason: String? { trouble ?? plan.reason }
+
+    /// Nothing runs, and nothing is being started or stopped.
+    var isDown: Bool { phase == .down }
+
+    /// When `due` is to come; nil: nothing waits for time.
+    var deadline: TimeSpan? {
+        switch phase {
+        case .waiting(let until): return until
+        case .up(let life):
+            let healed = (crashes > 0 || restarts > 0) ? life.wellSince.map { $0 + Self.healing } : nil
+            return [life.nextCheck, life.nextProbe, healed].compactMap { $0 }.min()
+        case .down, .starting, .stopping: return nil
+        }
+    }
+
+    // MARK: Events
+
+    mutating func handle(_ event: Event, now: TimeSpan) -> [Action] {
+        switch event {
+        case .boot: return startWanted()
+        case .adopt(let job, let restarts): return adopt(job, restarts: restarts, now: now)
+        case .run(let job): return replace(with: job, now: now)
+        case .stop:
+            plan.stopped = true
+            plan.fallback = nil
+            plan.onTrial = false
+            plan.reason = nil
+            failed = false
+            trouble = nil
+            return windDown(now: now)
+        case .shutdown:
+            closing = true
+            return windDown(now: now)
+        case .started(let number): return number == run ? started(now: now) : []
+        case .startFailed(let number, let reason):
+            guard number == run, phase == .starting else { return [] }
+            return ended(reason, now: now)
+        case .exited(let number, let how):
+            guard number == run, case .up = phase else { return [] }
+            return ended(how, now: now)
+        case .stopped(let number):
+            guard number == run, case .stopping(let notBefore) = phase else { return [] }
+            phase = .down
+            if wanted == nil { active = nil }
+            guard wanted != nil, notBefore > now else { return startWanted() }
+            phase = .waiting(until: notBefore)
+            return []
+        case .checked(let number, let failure):
+            guard number == run, case .up(let life) = phase else { return [] }
+            return judged(life, failure, now: now)
+        case .probed(let number, let values):
+            guard number == run, case .up(var life) = phase, let probe = active?.manifest.metrics else { return [] }
+            metrics = values ?? [:]
+            life.nextProbe = now + probe.every
+            phase = .up(life)
+            return []
+        case .due: return due(now: now)
+        }
+    }
+
+    private var wanted: Job? { closing ? nil : plan.wanted }
+
+    private mutating func startWanted() -> [Action] {
+        guard let job = wanted else {
+            phase = .down
+            return []
+        }
+        run += 1
+        if active?.generation != job.generation || active?.digest != job.digest { restarts = 0 }
+        active = job
+        phase = .starting
+        metrics = [:]
+        return [.start(job, run: run)]
+    }
+
+    private mutating func adopt(_ job: Job, restarts: Int, now: TimeSpan) -> [Action] {
+        run += 1
+        active = job
+        self.restarts = restarts
+        phase = .up(
+            Life(since: now, adopted: !plan.onTrial, nextCheck: now, nextProbe: job.manifest.metrics.map { _ in now }))
+        return job == wanted ? [] : halt(now: now)
+    }
+
+    private mutating func replace(with job: Job, now: TimeSpan) -> [Action] {
+        let before = plan.onTrial ? plan.fallback : plan.wanted
+        plan = Plan(job: job, fallback: before.flatMap { $0.runsTheSame(as: job) ? nil : $0 }, onTrial: true)
+        crashes = 0
+        failed = false
+        trouble = nil
+        switch phase {
+        case .down, .waiting: return startWanted()
+        case .up: return halt(now: now)
+        case .stopping:
+            phase = .stopping(notBefore: now)
+            return []
+        // Its `started` finds that another job is wanted.
+        case .starting: return []
+        }
+    }
+
+    private mutating func windDown(now: TimeSpan) -> [Action] {
+        switch phase {
+        case .up: return halt(now: now)
+        case .down, .waiting:
+            phase = .down
+            active = nil
+            metrics = [:]
+            return []
+        case .starting, .stopping: return []
+        }
+    }
+
+    /// Stops what is up; then the plan's job is started.
+    private mutating func halt(now: TimeSpan, notBefore: TimeSpan? = nil) -> [Action] {
+        guard let active else { return [] }
+        phase = .stopping(notBefore: notBefore ?? now)
+        metrics = [:]
+        return [.stop(active.manifest.stop, run: run)]
+    }
+
+    private mutating func started(now: TimeSpan) -> [Action] {
+        guard phase == .starting, let active else { return [] }
+        let first = active.manifest.health == nil ? Self.upIsWell : .milliseconds(50)
+        phase = .up(Life(since: now, nextCheck: now + first))
+        return active == wanted ? [] : halt(now: now)
+    }
+
+    private mutating func due(now: TimeSpan) -> [Action] {
+        switch phase {
+        case .waiting(let until): return until <= now ? startWanted() : []
+        case .up(var life):
+            var actions: [Action] = []
+            if let well = life.wellSince, well + Self.healing <= now {
+                crashes = 0
+                restarts = 0
+            }
+            if let next = life.nextProbe, next <= now, let probe = active?.manifest.metrics {
+                life.nextProbe = nil
+                actions.append(.probe(probe, run: run))
+            }
+            if let next = life.nextCheck, next <= now {
+                life.nextCheck = nil
+                guard let check = active?.manifest.health else { return actions + judged(life, nil, now: now) }
+                actions.append(.check(check, run: run))
+            }
+            phase = .up(life)
+            return actions
+        case .down, .starting, .stopping: return []
+        }
+    }
+}
+
+// MARK: Health and failure
+
+extension Supervisor {
+    private mutating func judged(_ before: Life, _ failure: String?, now: TimeSpan) -> [Action] {
+        guard let active else { return [] }
+        var life = before
+        let check = active.manifest.health
+        guard let failure else {
+            life.failuresInRow = 0
+            life.health = .passing
+            life.wellSince = life.wellSince ?? now
+            life.nextCheck = check.map { now + $0.every }
+            if !life.passedOnce, active.manifest.metrics != nil, life.nextProbe == nil { life.nextProbe = now }
+            life.passedOnce = true
+            phase = .up(life)
+            passedTrial()
+            return []
+        }
+        life.failuresInRow += 1
+        life.wellSince = nil
+        let every = check?.every ?? Self.upIsWell
+        let needed = check?.failures ?? 1
+        guard !life.passedOnce && !life.adopted else {
+            life.nextCheck = now + every
+            if life.failuresInRow >= needed {
+                life.health = .failing
+                trouble = failure
+            }
+            phase = .up(life)
+            return []
+        }
+        // Quick looks at first, so that good software is seen at once; slow software gets the time that its manifest gives it.
+        life.quickChecks += 1
+        life.nextCheck = now + min(every, .milliseconds(50 << Int64(min(life.quickChecks, 10))))
+        phase = .up(life)
+        let patience = min(every * Int64(needed), Self.longestTrial)
+        guard life.failuresInRow >= needed, now - life.since >= patience else { return [] }
+        life.health = .failing
+        phase = .up(life)
+        trouble = failure
+        guard plan.onTrial else { return [] }
+        if plan.fallback != nil { return fallBack(failure, now: now) }
+        failed = true
+        return halt(now: now, notBefore: now + nextBackoff())
+    }
+
+    private mutating func passedTrial() {
+        if plan.onTrial {
+            plan.onTrial = false
+            plan.fallback = nil
+            plan.reason = nil
+        }
+        failed = false
+        trouble = nil
+    }
+
+    /// The run is over, by itself or because it could not begin.
+    private mutating func ended(_ how: String, now: TimeSpan) -> [Action] {
+        metrics = [:]
+        guard let active, active == wanted else {
+            phase = .down
+            return startWanted()
+        }
+        trouble = how
+        let pause = nextBackoff()
+        if plan.onTrial && crashes >= Self.mostTrialCrashes {
+            if plan.fallback != nil {
+                phase = .down
+                return fallBack(how, now: now)
+            }
+            failed = true
+        }
+        if crashes >= Self.mostCrashes { failed = true }
+        phase = .waiting(until: now + pause)
+        return []
+    }
+
+    /// Counts a failure and says how long to wait before the next try.
+    private mutating func nextBackoff() -> TimeSpan {
+        crashes += 1
+        restarts += 1
+        let doublings = Int64(min(crashes - 1, 10))
+        return min(Self.firstBackoff * (1 << doublings), Self.longestBackoff)
+    }
+
+    private mutating func fallBack(_ why: String, now: TimeSpan) -> [Action] {
+        guard let old = plan.fallback, let new = plan.job else { return [] }
+        plan = Plan(
+            job: old,
+            reason: "\(new.manifest.reference) did not become healthy: \(why); \(old.manifest.reference) runs again")
+        crashes = 0
+        failed = false
+        trouble = nil
+        if case .up = phase { return halt(now: now) }
+        return startWanted()
+    }
+}

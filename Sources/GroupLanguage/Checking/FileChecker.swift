@@ -1,0 +1,62 @@
+import Fleet
+
+/// What a file holds, once it is without fault.
+enum Content: Sendable {
+    case group(GroupDefinition)
+    case software(SoftwareManifest)
+}
+
+extension Checker {
+    static let kinds = ["group", "software"]
+
+    /// Checks a whole file: exactly one block, of the kind that is expected if one is given.
+    mutating func content(of body: Body, expected: String? = nil) -> Content? {
+        var first: String?
+        var content: Content?
+        var isDamaged = body.isDamaged
+        for entry in body.entries {
+            guard case .block(let block) = entry.kind, Self.kinds.contains(block.keyword.text) else {
+                isDamaged = true
+                stray(entry)
+                continue
+            }
+            let kind = block.keyword.text
+            if let first {
+                faults.add(
+                    "second-block", block.keyword.span, "a file holds one block, and this is the second",
+                    hint: first == kind ? "put each \(kind) into a file of its own" : "a group and software stand in files of their own")
+                continue
+            }
+            first = kind
+            if let expected, kind != expected {
+                faults.add(
+                    "wrong-file", block.keyword.span, "this is \(kind == "group" ? "a group" : "software"), not \(expected == "group" ? "a group" : "software")",
+                    hint: "write `\(expected) \"name\" { … }`")
+                continue
+            }
+            content = kind == "group" ? group(block).map(Content.group) : software(block).map(Content.software)
+        }
+        if first == nil, !isDamaged, faults.isEmpty {
+            let kind = expected ?? "group"
+            faults.add(
+                "missing-block", Span(start: 0, end: 0), "there is no `\(kind)` in this text",
+                hint: "write `\(kind) \"name\" { … }`")
+        }
+        return faults.isEmpty ? content : nil
+    }
+
+    private mutating func stray(_ entry: Entry) {
+        let key: Key
+        switch entry.kind {
+        case .pair(let pair): key = pair.key
+        case .block(let block): key = block.keyword
+        case .clause(let clause): key = clause.keyword
+        }
+        let inner = ["service", "heartbeat", "machines", "env", "rollout", "rule", "version", "run"]
+        faults.add(
+            "unknown-block", key.span, "unknown block `\(key.text.prefix(64))`",
+            hint: inner.contains(key.text)
+                ? "it belongs inside `group \"name\" { … }` or `software \"name\" { … }`"
+                : Suggestion.hint(for: key.text, among: Self.kinds) ?? "a file holds a `group` or a `software` block")
+    }
+}

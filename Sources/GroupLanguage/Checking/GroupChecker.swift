@@ -1,0 +1,239 @@
+import Fleet
+
+extension Checker {
+    private static let groupShape = Shape(
+        keys: ["service", "software", "heartbeat"], blocks: ["machines", "rollout"], named: ["rule"], maps: ["env"])
+
+    mutating func group(_ block: Block) -> GroupDefinition? {
+        let name = label(of: block, check: { Name.isValid($0) }, rule: Self.nameRule)
+        let fields = fields(of: block, Self.groupShape)
+        require("service", in: fields, hint: "service = voice")
+        require("software", in: fields, hint: "software = \"name@version\"")
+        require("machines", in: fields, hint: "machines { count = 1  platform = local }")
+
+        let service = fields.pairs["service"].flatMap { self.name($0) }
+        let software = fields.pairs["software"].flatMap { reference($0) }
+        let heartbeat = fields.pairs["heartbeat"].map { duration($0, in: .seconds(1) ... .hours(1)) }
+        let machines = fields.blocks["machines"]?.first.flatMap { self.machines($0) }
+        let environment = fields.pairs["env"].map { self.environment($0) }
+        let rollout = fields.blocks["rollout"]?.first.map { self.rollout($0) }
+        let rules = rules(fields.blocks["rule"] ?? [], machines: machines)
+
+        guard faults.isEmpty, let name, let service, let software, let machines else { return nil }
+        return GroupDefinition(
+            name: name, service: service, software: software,
+            heartbeat: (heartbeat ?? nil) ?? GroupDefinition.defaultHeartbeat, machines: machines,
+            environment: environment ?? [], rollout: rollout ?? Rollout(), rules: rules.isEmpty ? Rule.defaults : rules)
+    }
+
+    private mutating func reference(_ pair: Pair) -> SoftwareReference? {
+        guard let text = string(pair) else { return nil }
+        guard let reference = SoftwareReference(text) else {
+            faults.add(
+                "invalid-reference", pair.value.span, "not software by name and version",
+                hint: text.contains("@")
+                    ? "\(Self.nameRule); a version of letters, digits and `.-_+~`"
+                    : "write `\"\(Name.isValid(text) ? text : "name")@VERSION\"`, for example `\"kamailio@5.6.3\"`")
+            return nil
+        }
+        return reference
+    }
+
+    // MARK: Machines
+
+    private mutating func machines(_ block: Block) -> MachineSet? {
+        let fields = fields(of: block, Shape(keys: ["count", "min", "max", "platform"], maps: ["labels"]))
+        require("count", in: fields, hint: "count = 1")
+        require("platform", in: fields, hint: "platform = local")
+        let range = 0...MachineSet.most
+        let count = fields.pairs["count"].flatMap { integer($0, in: range) }
+        let minimum = fields.pairs["min"].flatMap { integer($0, in: range) }
+        let maximum = fields.pairs["max"].flatMap { integer($0, in: range) }
+        let platform = fields.pairs["platform"].flatMap { self.platform($0) }
+        let labels = fields.pairs["labels"].map { self.labels($0) }
+
+        if let minimum, let maximum, minimum > maximum, let pair = fields.pairs["min"] {
+            faults.add("out-of-range", pair.value.span, "`min` is greater than `max`", hint: "`max` is \(maximum)")
+        } else if let count, let pair = fields.pairs["count"] {
+            if let minimum, count < minimum {
+                faults.add("count-outside-bounds", pair.value.span, "`count` is less than `min`", hint: "`min` is \(minimum)")
+            }
+            if let maximum, count > maximum {
+                faults.add(
+                    "count-outside-bounds", pair.value.span, "`count` is greater than `max`", hint: "`max` is \(maximum)")
+            }
+        }
+        guard let count, let platform else { return nil }
+        return MachineSet(
+            count: count, minimum: minimum, maximum: maximum, platform: platform, labels: labels ?? [:])
+    }
+
+    private mutating func platform(_ pair: Pair) -> Platform? {
+        guard case .call(let name, let arguments) = pair.value.kind else {
+            if case .word("exec") = pair.value.kind {
+                faults.add(
+                    "wrong-arguments", pair.value.span, "`exec` names its driver", hint: "write `exec(\"driver\")`")
+                return nil
+            }
+            return word(pair, among: ["local", "none", "exec"]).flatMap(Platform.init)
+        }
+        guard name.text == "exec" else {
+            faults.add(
+                "unknown-function", name.span, "unknown platform `\(name.text.prefix(64))(…)`",
+                hint: "a platform is `local`, `none` or `exec(\"driver\")`")
+            return nil
+        }
+        guard arguments.count == 1, case .string(let driver) = arguments[0].kind else {
+            if !arguments.contains(where: \.isMissing) {
+                faults.add(
+                    "wrong-arguments", name.span, "`exec` takes the driver's name", hint: "write `exec(\"driver\")`")
+            }
+            return nil
+        }
+        guard Name.isValid(driver) else {
+            faults.add("invalid-name", arguments[0].span, "not a valid name of a driver", hint: Self.nameRule)
+            return nil
+        }
+        return .exec(driver)
+    }
+
+    private mutating func labels(_ pair: Pair) -> [String: String] {
+        var labels: [String: String] = [:]
+        for pair in map(pair) ?? [] {
+            let name = pair.key.text
+            let isName = !name.isEmpty && name.utf8.count <= 63
+                && name.utf8.allSatisfy { $0.continuesWord || ".-/".utf8.contains($0) }
+            if !isName {
+                faults.add(
+                    "invalid-name", pair.key.span, "not a valid name of a label",
+                    hint: "1 to 63 letters, digits and `_.-/`")
+            }
+            if let value = string(pair) { labels[name] = value }
+        }
+        return labels
+    }
+
+    // MARK: Environment
+
+    private mutating func environment(_ pair: Pair) -> [EnvironmentEntry] {
+        (map(pair) ?? []).compactMap { pair in
+            let isNamed = isVariable(pair.key)
+            guard !pair.value.isMissing else { return nil }
+            var checker = ExpressionChecker(place: .environment, faults: faults)
+            let typed = checker.check(pair.value)
+            faults = checker.faults
+            guard let typed, isNamed else { return nil }
+            if case .word(let word) = typed.kind {
+                faults.add(
+                    "wrong-type", pair.value.span, "the word `\(word.prefix(64))` means nothing in `env`",
+                    hint: Suggestion.hint(for: word, among: ExpressionChecker.environmentFacts.map(\.rawValue))
+                        ?? "write `\"\(word.prefix(64))\"`")
+                return nil
+            }
+            return EnvironmentEntry(name: pair.key.text, value: typed.expression)
+        }
+    }
+
+    /// What a process environment can carry, without the names that the agent gives itself.
+    mutating func isVariable(_ key: Key) -> Bool {
+        guard let first = key.text.utf8.first, first.beginsWord, key.text.utf8.allSatisfy(\.continuesWord),
+            key.text.utf8.count <= 128
+        else {
+            faults.add(
+                "invalid-variable", key.span, "not a valid name of an environment variable",
+                hint: "letters, digits and `_`, not beginning with a digit")
+            return false
+        }
+        guard !key.text.hasPrefix("TRUNKLINE_") else {
+            faults.add(
+                "reserved-variable", key.span, "`\(key.text)` is for the agent to set",
+                hint: "names that begin with `TRUNKLINE_` are taken")
+            return false
+        }
+        return true
+    }
+
+    // MARK: Rollout
+
+    private mutating func rollout(_ block: Block) -> Rollout {
+        let fields = fields(
+            of: block,
+            Shape(
+                keys: ["batch", "settle", "max_failed", "on_failure", "bandwidth", "delivery"], blocks: ["drain"]))
+        var rollout = Rollout()
+        if let pair = fields.pairs["batch"], let batch = batch(pair) { rollout.batch = batch }
+        if let pair = fields.pairs["settle"], let settle = duration(pair, in: .zero ... .hours(1)) {
+            rollout.settle = settle
+        }
+        if let pair = fields.pairs["max_failed"], let count = integer(pair, in: 0...MachineSet.most) {
+            rollout.maxFailed = count
+        }
+        if let pair = fields.pairs["on_failure"] {
+            let word = word(pair, among: Rollout.OnFailure.allCases.map(\.rawValue))
+            rollout.onFailure = word.flatMap(Rollout.OnFailure.init) ?? rollout.onFailure
+        }
+        if let pair = fields.pairs["delivery"] {
+            let word = word(pair, among: Rollout.Delivery.allCases.map(\.rawValue))
+            rollout.delivery = word.flatMap(Rollout.Delivery.init) ?? rollout.delivery
+        }
+        if let pair = fields.pairs["bandwidth"] { rollout.bandwidth = bandwidth(pair) }
+        if let block = fields.blocks["drain"]?.first { rollout.drain = drain(block) }
+        return rollout
+    }
+
+    private mutating func batch(_ pair: Pair) -> Rollout.Batch? {
+        if case .percent(let percent, _) = pair.value.kind {
+            guard percent >= 1, percent <= 100 else {
+                outOfRange(pair.value, "batch", "1% to 100%")
+                return nil
+            }
+            return .percent(percent)
+        }
+        guard literal(pair.value) != nil else {
+            wrongType(pair.value, "batch", expected: "a percentage or a count", hint: "such as `25%` or `2`")
+            return nil
+        }
+        return integer(pair, in: 1...MachineSet.most).map(Rollout.Batch.count)
+    }
+
+    private mutating func bandwidth(_ pair: Pair) -> Int? {
+        guard case .rate(let rate, _) = pair.value.kind else {
+            wrongType(pair.value, "bandwidth", expected: "a rate", hint: "such as `500kB/s` or `20MB/s`")
+            return nil
+        }
+        guard rate >= 1, rate <= 1_000_000_000_000 else {
+            outOfRange(pair.value, "bandwidth", "1B/s to 1000GB/s")
+            return nil
+        }
+        return rate
+    }
+
+    private mutating func drain(_ block: Block) -> Rollout.Drain? {
+        let fields = fields(of: block, Shape(keys: ["until", "at_most", "keep"]))
+        require("until", in: fields, hint: "until = metric(\"calls\") == 0")
+        require("at_most", in: fields, hint: "at_most = 30m")
+        let until = fields.pairs["until"].flatMap { condition($0.value, of: "until") }
+        let longest = fields.pairs["at_most"].flatMap { duration($0, in: .milliseconds(1) ... .hours(720)) }
+        let keep = fields.pairs["keep"].flatMap { integer($0, in: 0...MachineSet.most) }
+        guard let until, let longest else { return nil }
+        return Rollout.Drain(until: until.expression, atMost: longest, keep: keep ?? 0)
+    }
+
+    /// A condition, or nil after it has said what is wrong.
+    mutating func condition(_ node: Node, of key: String) -> ExpressionChecker.Typed? {
+        guard !node.isMissing else { return nil }
+        var checker = ExpressionChecker(place: .condition, faults: faults)
+        defer { faults = checker.faults }
+        guard let typed = checker.check(node) else { return nil }
+        guard typed.kind == .bool else {
+            var hint = "compare it, for example with `>` or `==`"
+            if case .word(let word) = typed.kind {
+                hint = Suggestion.hint(for: word, among: Fact.allCases.map(\.rawValue)) ?? hint
+            }
+            checker.faults.add(
+                "not-a-condition", node.span, "`\(key)` is a condition, not \(typed.kind.description)", hint: hint)
+            return nil
+        }
+        return typed
+    }
+}

@@ -1,0 +1,110 @@
+import Fleet
+
+extension Checker {
+    private static let softwareShape = Shape(
+        keys: ["version", "service", "run"], blocks: ["stop", "health", "metrics", "drain"], maps: ["env"])
+
+    mutating func software(_ block: Block) -> SoftwareManifest? {
+        let name = label(of: block, check: { Name.isValid($0) }, rule: Self.nameRule)
+        let fields = fields(of: block, Self.softwareShape)
+        require("version", in: fields, hint: "version = \"1.0\"")
+        require("service", in: fields, hint: "service = voice")
+        require("run", in: fields, hint: "run = [\"./start.sh\"]")
+
+        let version = fields.pairs["version"].flatMap { self.version($0) }
+        let service = fields.pairs["service"].flatMap { self.name($0) }
+        let run = fields.pairs["run"].flatMap { command($0) }
+        let environment = fields.pairs["env"].map { plainEnvironment($0) }
+        let stop = fields.blocks["stop"]?.first.map { self.stop($0) }
+        let health = fields.blocks["health"]?.first.flatMap { self.health($0) }
+        let metrics = fields.blocks["metrics"]?.first.flatMap { self.metrics($0) }
+        let drain = fields.blocks["drain"]?.first.flatMap { hook($0) }
+
+        guard faults.isEmpty, let name, let version, let service, let run else { return nil }
+        return SoftwareManifest(
+            name: name, version: version, service: service, run: run, environment: environment ?? [:],
+            stop: stop ?? SoftwareManifest.Stop(), health: health, metrics: metrics, drain: drain)
+    }
+
+    private mutating func version(_ pair: Pair) -> String? {
+        guard let version = string(pair) else { return nil }
+        guard Name.isValidVersion(version) else {
+            faults.add(
+                "invalid-version", pair.value.span, "not a valid version",
+                hint: "1 to 64 letters, digits and `.-_+~`, beginning with a letter or digit")
+            return nil
+        }
+        return version
+    }
+
+    /// Literals only: what software brings along is the same on every machine.
+    private mutating func plainEnvironment(_ pair: Pair) -> [String: String] {
+        var environment: [String: String] = [:]
+        for pair in map(pair) ?? [] {
+            guard isVariable(pair.key) else { continue }
+            if let value = plain(pair.value) {
+                environment[pair.key.text] = value
+            } else if !pair.value.isMissing {
+                var hint = "expressions and secrets stand in a group's `env`"
+                if case .word(let word) = pair.value.kind { hint = "write `\"\(word.prefix(64))\"`" }
+                wrongType(pair.value, pair.key.text.prefix(64).description, expected: "a string or a number", hint: hint)
+            }
+        }
+        return environment
+    }
+
+    private func plain(_ node: Node) -> String? {
+        switch node.kind {
+        case .string(let string): string
+        case .number(_, let text), .duration(_, let text): text
+        case .prefix(.minus, let inner): if case .number(_, let text) = inner.kind { "-\(text)" } else { nil }
+        case .word("true"): "true"
+        case .word("false"): "false"
+        default: nil
+        }
+    }
+
+    private mutating func stop(_ block: Block) -> SoftwareManifest.Stop {
+        let fields = fields(of: block, Shape(keys: ["signal", "timeout"]))
+        var stop = SoftwareManifest.Stop()
+        if let pair = fields.pairs["signal"], let signal = word(pair, among: SoftwareManifest.Stop.signals) {
+            stop.signal = signal
+        }
+        if let pair = fields.pairs["timeout"], let timeout = timeout(pair) { stop.timeout = timeout }
+        return stop
+    }
+
+    private mutating func timeout(_ pair: Pair) -> TimeSpan? { duration(pair, in: .milliseconds(1) ... .hours(1)) }
+
+    private mutating func period(_ pair: Pair) -> TimeSpan? { duration(pair, in: .milliseconds(100) ... .hours(24)) }
+
+    private mutating func health(_ block: Block) -> SoftwareManifest.HealthCheck? {
+        let fields = fields(of: block, Shape(keys: ["exec", "every", "timeout", "failures"]))
+        require("exec", in: fields, hint: "exec = [\"./healthy.sh\"]")
+        var check = SoftwareManifest.HealthCheck(exec: [])
+        let exec = fields.pairs["exec"].flatMap { command($0) }
+        if let pair = fields.pairs["every"], let every = period(pair) { check.every = every }
+        if let pair = fields.pairs["timeout"], let timeout = timeout(pair) { check.timeout = timeout }
+        if let pair = fields.pairs["failures"], let failures = integer(pair, in: 1...1000) { check.failures = failures }
+        guard let exec else { return nil }
+        check.exec = exec
+        return check
+    }
+
+    private mutating func metrics(_ block: Block) -> SoftwareManifest.MetricsProbe? {
+        let fields = fields(of: block, Shape(keys: ["exec", "every"]))
+        require("exec", in: fields, hint: "exec = [\"./metrics.sh\"]")
+        let exec = fields.pairs["exec"].flatMap { command($0) }
+        let every = fields.pairs["every"].flatMap { period($0) }
+        guard let exec else { return nil }
+        var probe = SoftwareManifest.MetricsProbe(exec: exec)
+        if let every { probe.every = every }
+        return probe
+    }
+
+    private mutating func hook(_ block: Block) -> SoftwareManifest.DrainHook? {
+        let fields = fields(of: block, Shape(keys: ["exec"]))
+        require("exec", in: fields, hint: "exec = [\"./drain.sh\"]")
+        return fields.pairs["exec"].flatMap { command($0) }.map { SoftwareManifest.DrainHook(exec: $0) }
+    }
+}

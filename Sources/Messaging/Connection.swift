@@ -1,0 +1,159 @@
+package import Fleet
+package import Logging
+import Synchronization
+
+/// A connection with the broker that comes back by itself: MQTT 5, or 3.1.1 where the broker speaks no 5.
+///
+/// It has a thread of its own, so that neither name resolution nor a slow broker blocks Swift's pool. Nothing is kept over a
+/// reconnect: whoever uses it subscribes and says its state again on every `.connected`. While there is no connection,
+/// publishing throws at once.
+package final class Connection: Sendable {
+    package struct Configuration: Sendable {
+        package var broker: BrokerAddress
+        package var clientID: String
+        /// Whole seconds, at least 5; a dead connection is noticed after about twice as long.
+        package var keepAlive: TimeSpan
+        /// False keeps the broker's session over reconnects, which is done by MQTT 3.1.1.
+        package var cleanStart: Bool
+        /// The last will, asked for before every attempt to connect, on the connection's thread.
+        package var will: @Sendable () -> Message?
+
+        package init(
+            broker: BrokerAddress, clientID: String, keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true,
+            will: @escaping @Sendable () -> Message? = { nil }
+        ) {
+            self.broker = broker
+            self.clientID = clientID
+            self.keepAlive = keepAlive
+            self.cleanStart = cleanStart
+            self.will = will
+        }
+    }
+
+    private enum Phase {
+        case idle
+        case running([CheckedContinuation<Void, Never>])
+        case ended
+    }
+
+    /// For one consumer, in order; ends when the connection is closed. Holds 100,000 messages and 256 MiB, then drops.
+    package let events: AsyncStream<ConnectionEvent>
+
+    private let configuration: Configuration
+    private let logger: Logger
+    private let queue: EventQueue
+    private let mailbox = Mailbox()
+    private let phase = Mutex(Phase.idle)
+
+    package init(_ configuration: Configuration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        let queue = EventQueue(logger: logger)
+        self.queue = queue
+        events = AsyncStream { await queue.next() }
+    }
+
+    package var isConnected: Bool { mailbox.isConnected }
+
+    /// Incoming messages that were too large, had too long a topic, or found the buffer full.
+    package var droppedMessages: Int { queue.dropped }
+
+    /// Connects, and reconnects until the task is cancelled or `close` is called; then disconnects cleanly (no will is sent)
+    /// and returns when thread and descriptors are gone. Once only.
+    package func run() async {
+        let isFirst = phase.withLock { phase in
+            guard case .idle = phase else { return false }
+            phase = .running([])
+            return true
+        }
+        guard isFirst else { return }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let started = LoopThread.start { [configuration, mailbox, queue, logger] in
+                    Loop(configuration, mailbox: mailbox, events: queue, logger: logger).run()
+                    continuation.resume()
+                }
+                if !started {
+                    queue.yield(.disconnected(reason: "no thread to be had"))
+                    logger.critical("the MQTT connection cannot start: no thread to be had")
+                    continuation.resume()
+                }
+            }
+        } onCancel: {
+            mailbox.close(farewell: [])
+        }
+        end()
+    }
+
+    /// Publishes `farewell` if there is a connection, disconnects, and returns when `run` has nothing left to do.
+    package func close(farewell: [Message] = []) async {
+        mailbox.close(farewell: farewell)
+        let neverRan = phase.withLock { phase in
+            guard case .idle = phase else { return false }
+            phase = .ended
+            return true
+        }
+        if neverRan { return queue.finish() }
+        await withCheckedContinuation { continuation in
+            let isOver = phase.withLock { phase in
+                guard case .running(let waiting) = phase else { return true }
+                phase = .running(waiting + [continuation])
+                return false
+            }
+            if isOver { continuation.resume() }
+        }
+    }
+
+    private func end() {
+        let waiting = phase.withLock { phase in
+            defer { phase = .ended }
+            if case .running(let waiting) = phase { return waiting }
+            return []
+        }
+        queue.finish()
+        for continuation in waiting { continuation.resume() }
+    }
+
+    /// Returns when the broker has acknowledged it (`atLeastOnce`) or it was handed to the socket (`atMostOnce`). Throws
+    /// `notConnected` at once where there is no connection, `connectionLost` when it breaks meanwhile.
+    package func publish(_ message: Message) async throws(MessagingError) {
+        guard Self.isTopic(message.topic) else {
+            throw MessagingError(.invalid, "not a topic to publish on: \(message.topic.prefix(100))")
+        }
+        guard message.payload.count <= Message.largestPayload else {
+            throw MessagingError(.invalid, "a payload of \(message.payload.count) bytes is too large")
+        }
+        try await ask { .publish(message, $0) }
+    }
+
+    /// Returns when the broker has granted every filter; throws `refused` when it did not.
+    package func subscribe(_ filters: [String], qos: QoS) async throws(MessagingError) {
+        guard !filters.isEmpty else { return }
+        try Self.check(filters)
+        try await ask { .subscribe(filters, qos, $0) }
+    }
+
+    package func unsubscribe(_ filters: [String]) async throws(MessagingError) {
+        guard !filters.isEmpty else { return }
+        try Self.check(filters)
+        try await ask { .unsubscribe(filters, $0) }
+    }
+
+    private func ask(_ command: (@escaping Command.Reply) -> Command) async throws(MessagingError) {
+        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Void, MessagingError>, Never>) in
+            mailbox.send(command { continuation.resume(returning: $0) })
+        }
+        try result.get()
+    }
+
+    private static func isTopic(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.count <= Message.longestTopic && !text.utf8.contains { "+#\0".utf8.contains($0) }
+    }
+
+    private static func check(_ filters: [String]) throws(MessagingError) {
+        for filter in filters
+        where filter.isEmpty || filter.utf8.count > Message.longestTopic || filter.utf8.contains(0) {
+            throw MessagingError(.invalid, "not a topic filter: \(filter.prefix(100))")
+        }
+    }
+}

@@ -1,0 +1,212 @@
+import CMosquitto
+import Fleet
+import Glibc
+import Logging
+
+/// The connection's thread: connects, waits on the socket with poll(2), reconnects, and at last disconnects.
+///
+/// poll(2) and not libmosquitto's own loop, which is built on select(2) and does nothing once the process has 1,024
+/// descriptors.
+final class Loop {
+    private enum End {
+        /// Never reached a broker, or lost it.
+        case failed(String)
+        /// The broker does not speak this version of MQTT, or hung up when it heard it.
+        case wrongVersion(String)
+        case closed
+    }
+
+    /// How long a broker may take to accept a connection.
+    private static let patience = ContinuousClock.Duration.seconds(10)
+    /// How long a close waits for the broker's acknowledgements.
+    private static let politeness = ContinuousClock.Duration.seconds(2)
+    /// A connection that held this long was a good one: the next failure starts with short pauses again.
+    private static let steady = ContinuousClock.Duration.seconds(5)
+    /// More publishes than this are not in flight at once; MQTT has 65,535 message ids.
+    private static let mostWaiting = 10_000
+
+    private let configuration: Connection.Configuration
+    private let logger: Logger
+    private let mailbox: Mailbox
+    private let events: EventQueue
+    private let wakeup: Int32
+    private var version: ProtocolVersion
+    private var backoff = Backoff()
+    private var generator = SystemRandomNumberGenerator()
+    private let clock = ContinuousClock()
+
+    init(_ configuration: Connection.Configuration, mailbox: Mailbox, events: EventQueue, logger: Logger) {
+        self.configuration = configuration
+        self.mailbox = mailbox
+        self.events = events
+        self.logger = logger
+        version = configuration.cleanStart ? .five : .threeOneOne
+        wakeup = mailbox.open()
+    }
+
+    /// Until `mailbox` is closed. Blocks.
+    func run() {
+        defer { mailbox.end() }
+        guard wakeup >= 0 else {
+            events.yield(.disconnected(reason: "no descriptor to be had"))
+            return logger.critical("the MQTT connection cannot start: no descriptor to be had")
+        }
+        while !mailbox.isClosing {
+            let reason = connect()
+            guard !mailbox.isClosing else { break }
+            logger.notice("disconnected from the broker", metadata: ["reason": "\(reason)"])
+            events.yield(.disconnected(reason: reason))
+            pause(backoff.next(using: &generator))
+        }
+    }
+
+    /// Tries each address of the broker, and each version of MQTT that it may speak; returns why it is over.
+    private func connect() -> String {
+        let addresses: [String]
+        switch Resolver.addresses(of: configuration.broker.host) {
+        case .success(let found): addresses = found
+        case .failure(let error): return error.message
+        }
+        var reason = ""
+        for address in addresses {
+            var versions = configuration.cleanStart ? [version, version.other] : [version]
+            attempts: while let next = versions.first {
+                versions.removeFirst()
+                if mailbox.isClosing { return "closed" }
+                let (end, wasConnected) = attempt(address, version: next)
+                switch end {
+                case .closed: return "closed"
+                case .wrongVersion(let why): reason = why
+                case .failed(let why):
+                    if wasConnected {
+                        version = next
+                        return why
+                    }
+                    reason = why
+                    break attempts
+                }
+            }
+        }
+        return reason
+    }
+
+    private func attempt(_ address: String, version: ProtocolVersion) -> (End, wasConnected: Bool) {
+        let session = Session(configuration, version: version, events: events) { [mailbox, events, logger] in
+            mailbox.connected()
+            logger.info("connected with the broker", metadata: ["address": "\(address)"])
+            events.yield(.connected)
+        }
+        guard let session else { return (.failed("libmosquitto refuses the client's id or its last will"), false) }
+        defer { session.destroy() }
+        let keepAlive = Int32(clamping: min(max(configuration.keepAlive.milliseconds / 1000, 5), 65_535))
+        let began = clock.now
+        var end: End
+        if let error = session.connect(to: address, port: configuration.broker.port, keepAlive: keepAlive) {
+            end = .failed(error.message)
+        } else {
+            end = serve(session, keepAlive: keepAlive, until: began + Self.patience)
+        }
+        let wasConnected = session.context.answer == 0
+        let lost = MessagingError(.connectionLost, "the connection with the broker was lost")
+        // First nobody can add to what waits, then everybody who waits is told.
+        for command in mailbox.disconnected() { command.reply(.failure(lost)) }
+        session.context.failAll(lost)
+        if wasConnected {
+            if clock.now - began > Self.steady { backoff.reset() }
+            if case .wrongVersion(let why) = end { end = .failed(why) }
+        }
+        return (end, wasConnected)
+    }
+
+    /// The life of one session.
+    private func serve(_ session: Session, keepAlive: Int32, until deadline: ContinuousClock.Instant) -> End {
+        let tick = min(max(keepAlive * 250, 250), 5000)
+        var isEstablished = false
+        while true {
+            let isAccepted = session.context.answer == 0
+            if mailbox.isClosing {
+                if isAccepted { bid(session) }
+                return .closed
+            }
+            for command in mailbox.take(atMost: Self.mostWaiting - session.context.waiting.count) {
+                session.perform(command)
+            }
+            if isEstablished, session.wantsToWrite, let error = session.write() { return over(session, error) }
+            let remaining = clock.now.duration(to: deadline)
+            if !isAccepted, remaining < .zero { return .failed("the broker does not answer") }
+            let timeout = isAccepted ? tick : min(tick, Int32(clamping: remaining.components.seconds * 1000 + 100))
+            let ready = wait(session, writing: !isEstablished || session.wantsToWrite, milliseconds: timeout)
+            if ready != 0, !isEstablished {
+                let error = session.connectError
+                if error != 0 { return .failed(String(cString: strerror(error))) }
+                isEstablished = true
+            }
+            if ready & ~Int16(POLLOUT) != 0, let error = session.read() { return over(session, error) }
+            if session.socket < 0 { return over(session, nil) }
+            if isEstablished, let error = session.keepAlive() { return over(session, error) }
+        }
+    }
+
+    /// What ended a session, in the words of whoever ended it.
+    private func over(_ session: Session, _ error: MessagingError?) -> End {
+        let context = session.context
+        guard let answer = context.answer else {
+            // Some brokers close the connection without a word when they hear a version that they do not know.
+            return .wrongVersion(error?.message ?? "the broker closed the connection before it accepted it")
+        }
+        if answer != 0 {
+            let text = "the broker refused the connection: \(text(ofAnswer: answer))"
+            let isVersion =
+                answer == Int32(MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION.rawValue)
+                || answer == Int32(CONNACK_REFUSED_PROTOCOL_VERSION.rawValue)
+            return isVersion ? .wrongVersion(text) : .failed(text)
+        }
+        if let farewell = context.farewell, farewell >= 0x80 {
+            return .failed(String(cString: mosquitto_reason_string(farewell)))
+        }
+        return .failed(error?.message ?? "the broker closed the connection")
+    }
+
+    private func text(ofAnswer answer: Int32) -> String {
+        String(cString: answer < 0x80 ? mosquitto_connack_string(answer) : mosquitto_reason_string(answer))
+    }
+
+    /// Finishes what was asked for before the close, says farewell, and disconnects so that the broker sends no will.
+    private func bid(_ session: Session) {
+        let deadline = clock.now + Self.politeness
+        for command in mailbox.take(atMost: .max) { session.perform(command) }
+        for message in mailbox.takeFarewell() { session.perform(.publish(message) { _ in }) }
+        while !session.context.waiting.isEmpty, turn(session, until: deadline) {}
+        session.disconnect()
+        while session.socket >= 0, session.wantsToWrite, turn(session, until: deadline) {}
+    }
+
+    private func turn(_ session: Session, until deadline: ContinuousClock.Instant) -> Bool {
+        guard clock.now < deadline, session.socket >= 0, session.write() == nil else { return false }
+        guard session.socket >= 0 else { return false }
+        let ready = wait(session, writing: session.wantsToWrite, milliseconds: 100)
+        return ready & ~Int16(POLLOUT) == 0 || session.read() == nil
+    }
+
+    /// Waits for the socket or a wake-up; returns what the socket is ready for.
+    private func wait(_ session: Session, writing: Bool, milliseconds: Int32) -> Int16 {
+        var descriptors = [
+            pollfd(fd: session.socket, events: Int16(POLLIN) | (writing ? Int16(POLLOUT) : 0), revents: 0),
+            pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0),
+        ]
+        guard poll(&descriptors, 2, milliseconds) > 0 else { return 0 }
+        if descriptors[1].revents != 0 { trunkline_wakeup_clear(wakeup) }
+        return descriptors[0].revents
+    }
+
+    private func pause(_ milliseconds: Int32) {
+        let deadline = clock.now + .milliseconds(milliseconds)
+        while !mailbox.isClosing {
+            let remaining = clock.now.duration(to: deadline)
+            guard remaining > .zero else { return }
+            var descriptor = pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0)
+            let timeout = Int32(clamping: Int(remaining / .milliseconds(1)) + 1)
+            if poll(&descriptor, 1, timeout) > 0 { trunkline_wakeup_clear(wakeup) }
+        }
+    }
+}

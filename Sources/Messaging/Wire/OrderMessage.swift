@@ -1,0 +1,150 @@
+package import Fleet
+package import FoundationEssentials
+
+/// The manager's order to one machine: a readable header, and the rest sealed to the machine's key.
+package struct OrderMessage: Hashable, Sendable {
+    package let group: String
+    package let machine: String
+    package let generation: Int
+    package let action: Order.Action
+    package let software: SoftwareReference
+    /// SHA-256 of the bundle.
+    package let digest: String
+    /// The bytes before `,"enc":`, which the seal authenticates.
+    package let header: Data
+    package let encapsulated: Data
+    package let ciphertext: Data
+
+    package static let largest = 256 << 10
+
+    package var sealed: (encapsulated: Data, ciphertext: Data) { (encapsulated, ciphertext) }
+
+    /// `seal` is given the header's bytes to authenticate.
+    package static func encode<Failure: Error>(
+        group: String, machine: String, generation: Int, action: Order.Action, software: SoftwareReference,
+        digest: String, seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
+    ) throws(Failure) -> Data {
+        var json = JSONWriter()
+        json.write("v", 1)
+        json.write("group", group)
+        json.write("machine", machine)
+        json.write("generation", generation)
+        json.write("action", action.rawValue)
+        json.write("software") { json in
+            json.write("name", software.name)
+            json.write("version", software.version)
+            json.write("digest", digest)
+        }
+        let header = json.open
+        let sealed = try seal(header)
+        return SealedTail.close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)])
+    }
+
+    package static func decode(_ payload: Data) throws(WireError) -> OrderMessage {
+        try WireChecks.size(payload, atMost: largest)
+        let tail = try SealedTail(payload, keys: ["enc", "sealed"], limits: [1024, largest])
+        let json = try WireChecks.decode(OrderJSON.self, tail.object)
+        try WireChecks.version(json.v)
+        try WireChecks.name(json.group, "group")
+        try WireChecks.name(json.machine, "machine")
+        try WireChecks.count(json.generation, "generation")
+        try WireChecks.reference(name: json.software.name, version: json.software.version)
+        try WireChecks.digest(json.software.digest)
+        return OrderMessage(
+            group: json.group, machine: json.machine, generation: json.generation, action: json.action,
+            software: SoftwareReference(name: json.software.name, version: json.software.version),
+            digest: json.software.digest, header: tail.header, encapsulated: tail.values[0], ciphertext: tail.values[1])
+    }
+}
+
+private struct OrderJSON: Decodable {
+    struct Software: Decodable {
+        var name: String
+        var version: String
+        var digest: String
+    }
+
+    var v: Int
+    var group: String
+    var machine: String
+    var generation: Int
+    var action: Order.Action
+    var software: Software
+
+    enum CodingKeys: CodingKey { case v, group, machine, generation, action, software }
+
+    init(from decoder: any Decoder) throws {
+        try AnyKey.refuse(["enc", "sealed"], in: decoder)
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        v = try container.decode(Int.self, forKey: .v)
+        group = try container.decode(String.self, forKey: .group)
+        machine = try container.decode(String.self, forKey: .machine)
+        generation = try container.decode(Int.self, forKey: .generation)
+        action = try container.decode(Order.Action.self, forKey: .action)
+        software = try container.decode(Software.self, forKey: .software)
+    }
+}
+
+/// What is sealed inside an order.
+package struct OrderContent: Codable, Hashable, Sendable {
+    package static let standardPartSize = 256 << 10
+
+    package var action: Order.Action
+    package var generation: Int
+    package var digest: String
+    /// Of the bundle, in bytes.
+    package var size: Int
+    package var partSize: Int
+    package var parts: Int
+    package var contentKey: Data
+    package var delivery: Rollout.Delivery
+    package var manifest: SoftwareManifest
+    /// The manifest's, the group's and the secrets, merged.
+    package var environment: [String: String]
+    package var heartbeat: TimeSpan
+
+    package init(
+        action: Order.Action, generation: Int, digest: String, size: Int, partSize: Int = standardPartSize, parts: Int,
+        contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
+        heartbeat: TimeSpan
+    ) {
+        self.action = action
+        self.generation = generation
+        self.digest = digest
+        self.size = size
+        self.partSize = partSize
+        self.parts = parts
+        self.contentKey = contentKey
+        self.delivery = delivery
+        self.manifest = manifest
+        self.environment = environment
+        self.heartbeat = heartbeat
+    }
+
+    package func encoded() throws(WireError) -> Data { try SealedContent.encode(self) }
+
+    package static func decode(_ json: Data) throws(WireError) -> OrderContent {
+        try WireChecks.size(json, atMost: OrderMessage.largest)
+        let content = try WireChecks.decode(OrderContent.self, json)
+        try WireChecks.count(content.generation, "generation")
+        try WireChecks.digest(content.digest)
+        try WireChecks.count(content.size, "size")
+        try WireChecks.require((1...(1 << 20)).contains(content.partSize), "the part size is out of range")
+        let parts = content.size / content.partSize + (content.size % content.partSize == 0 ? 0 : 1)
+        try WireChecks.require(
+            content.parts == parts && parts <= PartRanges.mostParts, "the number of parts does not fit the size")
+        try WireChecks.require(content.contentKey.count == 32, "the content key does not have 32 bytes")
+        try WireChecks.reference(name: content.manifest.name, version: content.manifest.version)
+        try WireChecks.require(!content.manifest.run.isEmpty, "there is nothing to run")
+        try WireChecks.require(
+            content.environment.allSatisfy { isVariable($0.key) && !$0.value.utf8.contains(0) },
+            "the environment has a name or value that no environment can have")
+        try WireChecks.require(
+            (1...86_400_000).contains(content.heartbeat.milliseconds), "the heartbeat is out of range")
+        return content
+    }
+
+    private static func isVariable(_ name: String) -> Bool {
+        !name.isEmpty && !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "=") }
+    }
+}

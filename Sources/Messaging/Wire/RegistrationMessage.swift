@@ -1,0 +1,109 @@
+package import Fleet
+package import FoundationEssentials
+
+/// A machine's registration: who wants to join with which ticket, and the rest sealed to the group's key.
+package struct RegistrationMessage: Hashable, Sendable {
+    package let group: String
+    package let machine: String
+    package let ticket: String
+    /// The bytes before `,"enc":`, which the seal authenticates.
+    package let header: Data
+    package let encapsulated: Data
+    package let ciphertext: Data
+
+    package static let largest = 8 << 10
+
+    package var sealed: (encapsulated: Data, ciphertext: Data) { (encapsulated, ciphertext) }
+
+    /// `seal` is given the header's bytes to authenticate.
+    package static func encode<Failure: Error>(
+        group: String, machine: String, ticket: String,
+        seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
+    ) throws(Failure) -> Data {
+        var json = JSONWriter()
+        json.write("v", 1)
+        json.write("group", group)
+        json.write("machine", machine)
+        json.write("ticket", ticket)
+        let header = json.open
+        let sealed = try seal(header)
+        return SealedTail.close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)])
+    }
+
+    package static func decode(_ payload: Data) throws(WireError) -> RegistrationMessage {
+        try WireChecks.size(payload, atMost: largest)
+        let tail = try SealedTail(payload, keys: ["enc", "sealed"], limits: [1024, largest])
+        let json = try WireChecks.decode(RegistrationJSON.self, tail.object)
+        try WireChecks.version(json.v)
+        try WireChecks.name(json.group, "group")
+        try WireChecks.name(json.machine, "machine")
+        try WireChecks.ticket(json.ticket)
+        return RegistrationMessage(
+            group: json.group, machine: json.machine, ticket: json.ticket, header: tail.header,
+            encapsulated: tail.values[0], ciphertext: tail.values[1])
+    }
+}
+
+private struct RegistrationJSON: Decodable {
+    var v: Int
+    var group: String
+    var machine: String
+    var ticket: String
+
+    enum CodingKeys: CodingKey { case v, group, machine, ticket }
+
+    init(from decoder: any Decoder) throws {
+        try AnyKey.refuse(["enc", "sealed"], in: decoder)
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        v = try container.decode(Int.self, forKey: .v)
+        group = try container.decode(String.self, forKey: .group)
+        machine = try container.decode(String.self, forKey: .machine)
+        ticket = try container.decode(String.self, forKey: .ticket)
+    }
+}
+
+/// What is sealed inside a registration.
+package struct RegistrationContent: Codable, Hashable, Sendable {
+    package var machine: String
+    /// The machine's X25519 public key.
+    package var key: Data
+    /// 16 bytes, made at boot.
+    package var nonce: Data
+    package var facts: MachineFacts
+
+    package init(machine: String, key: Data, nonce: Data, facts: MachineFacts) {
+        self.machine = machine
+        self.key = key
+        self.nonce = nonce
+        self.facts = facts
+    }
+
+    package func encoded() throws(WireError) -> Data { try SealedContent.encode(self) }
+
+    package static func decode(_ json: Data) throws(WireError) -> RegistrationContent {
+        try WireChecks.size(json, atMost: RegistrationMessage.largest)
+        let content = try WireChecks.decode(RegistrationContent.self, json)
+        try WireChecks.name(content.machine, "machine")
+        try WireChecks.require(content.key.count == 32, "the security key does not have 32 bytes")
+        try WireChecks.require(content.nonce.count == 16, "the nonce does not have 16 bytes")
+        for fact in [content.facts.host, content.facts.os, content.facts.arch] {
+            try WireChecks.require(
+                fact.utf8.count <= 255 && fact.utf8.allSatisfy { $0 > 0x1f && $0 != 0x7f }, "a fact is out of range")
+        }
+        try WireChecks.count(content.facts.cores, "cores")
+        try WireChecks.count(content.facts.memory, "memory")
+        return content
+    }
+}
+
+enum SealedContent {
+    static func encode(_ content: some Encodable) throws(WireError) -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return try encoder.encode(content)
+        } catch {
+            throw WireError(.malformed, "cannot be written as JSON: \(String(describing: error).cut(to: 200))")
+        }
+    }
+}

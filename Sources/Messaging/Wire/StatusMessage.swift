@@ -1,0 +1,129 @@
+package import Fleet
+package import FoundationEssentials
+
+/// A machine's status as it goes over the wire: readable JSON whose last member is a MAC over all bytes before it.
+package struct StatusMessage: Hashable, Sendable {
+    package let status: Status
+    /// The bytes that the MAC covers: everything before `,"mac":`.
+    package let signed: Data
+    /// Still to be checked.
+    package let mac: Data
+
+    package static let largest = 64 << 10
+    package static let mostMetrics = 64
+    package static let longestReason = 1024
+    static let longestMetricName = 128
+
+    /// Metrics that the wire does not carry (not finite, too many) are left out and a reason that is too long is cut.
+    package static func encode(_ status: Status, code: (Data) -> Data) -> Data {
+        var json = JSONWriter()
+        json.write("v", 1)
+        json.write("group", status.group)
+        json.write("machine", status.machine)
+        json.write("session", status.session)
+        json.write("seq", status.sequence)
+        json.write("at", status.at.description)
+        json.write("state", status.state.rawValue)
+        json.write("order", status.order)
+        if let software = status.software {
+            json.write("software") { json in
+                json.write("name", software.name)
+                json.write("version", software.version)
+                json.write("digest", software.digest)
+                json.write("generation", software.generation)
+                json.write("health", software.health.rawValue)
+                json.write("since", software.since.description)
+                json.write("restarts", software.restarts)
+            }
+        }
+        if let receiving = status.receiving {
+            json.write("receiving") { json in
+                json.write("digest", receiving.digest)
+                json.write("have", receiving.have.description)
+            }
+        }
+        let metrics = status.metrics.filter { isMetric($0.key, $0.value) }.sorted { $0.key < $1.key }
+        if !metrics.isEmpty {
+            json.write("metrics") { json in
+                for (name, value) in metrics.prefix(mostMetrics) { json.write(name, value) }
+            }
+        }
+        if let reason = status.reason { json.write("reason", reason.cut(to: longestReason)) }
+        let signed = json.open
+        return SealedTail.close(signed, [("mac", code(signed))])
+    }
+
+    /// Checks everything but the MAC itself.
+    package static func decode(_ payload: Data) throws(WireError) -> StatusMessage {
+        try WireChecks.size(payload, atMost: largest)
+        let tail = try SealedTail(payload, keys: ["mac"], limits: [32])
+        try WireChecks.require(tail.values[0].count == 32, "the MAC does not have 32 bytes")
+        let status = try WireChecks.decode(StatusJSON.self, tail.object).status()
+        return StatusMessage(status: status, signed: tail.header, mac: tail.values[0])
+    }
+
+    static func isMetric(_ name: String, _ value: Double) -> Bool {
+        value.isFinite && (1...longestMetricName).contains(name.utf8.count) && name.utf8.allSatisfy { $0 > 0x1f && $0 != 0x7f }
+    }
+}
+
+private struct StatusJSON: Decodable {
+    var v: Int
+    var group: String
+    var machine: String
+    var session: Int
+    var seq: Int
+    var at: Timestamp
+    var state: MachineState
+    var order: Int
+    var software: RunningSoftware?
+    var receiving: Receiving?
+    var metrics: [String: Double]?
+    var reason: String?
+
+    enum CodingKeys: CodingKey {
+        case v, group, machine, session, seq, at, state, order, software, receiving, metrics, reason
+    }
+
+    init(from decoder: any Decoder) throws {
+        try AnyKey.refuse(["mac"], in: decoder)
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        v = try container.decode(Int.self, forKey: .v)
+        group = try container.decode(String.self, forKey: .group)
+        machine = try container.decode(String.self, forKey: .machine)
+        session = try container.decode(Int.self, forKey: .session)
+        seq = try container.decode(Int.self, forKey: .seq)
+        at = try container.decode(Timestamp.self, forKey: .at)
+        state = try container.decode(MachineState.self, forKey: .state)
+        order = try container.decode(Int.self, forKey: .order)
+        software = try container.decodeIfPresent(RunningSoftware.self, forKey: .software)
+        receiving = try container.decodeIfPresent(Receiving.self, forKey: .receiving)
+        metrics = try container.decodeIfPresent([String: Double].self, forKey: .metrics)
+        reason = try container.decodeIfPresent(String.self, forKey: .reason)
+    }
+
+    func status() throws(WireError) -> Status {
+        try WireChecks.version(v)
+        try WireChecks.name(group, "group")
+        try WireChecks.name(machine, "machine")
+        try WireChecks.count(session, "session")
+        try WireChecks.count(seq, "seq")
+        try WireChecks.count(order, "order")
+        if let software {
+            try WireChecks.reference(name: software.name, version: software.version)
+            try WireChecks.digest(software.digest)
+            try WireChecks.count(software.generation, "generation")
+            try WireChecks.count(software.restarts, "restarts")
+        }
+        if let receiving { try WireChecks.digest(receiving.digest) }
+        let metrics = self.metrics ?? [:]
+        try WireChecks.require(metrics.count <= StatusMessage.mostMetrics, "more than \(StatusMessage.mostMetrics) metrics")
+        try WireChecks.require(metrics.allSatisfy(StatusMessage.isMetric), "a metric is out of range")
+        if let reason {
+            try WireChecks.require(reason.utf8.count <= StatusMessage.longestReason, "the reason is too long")
+        }
+        return Status(
+            group: group, machine: machine, session: session, sequence: seq, at: at, state: state, order: order,
+            software: software, receiving: receiving, metrics: metrics, reason: reason)
+    }
+}

@@ -1,0 +1,127 @@
+import Fleet
+import FoundationEssentials
+
+/// What every decoder asks of what it reads.
+enum WireChecks {
+    /// Reads one JSON object, its size checked first.
+    static func decode<Value: Decodable>(_ type: Value.Type, _ json: Data) throws(WireError) -> Value {
+        do {
+            return try JSONDecoder().decode(type, from: json)
+        } catch {
+            throw WireError(.malformed, "not the JSON that is expected: \(String(describing: error).cut(to: 200))")
+        }
+    }
+
+    static func size(_ payload: Data, atMost limit: Int) throws(WireError) {
+        guard payload.count <= limit else {
+            throw WireError(.tooLarge, "\(payload.count) bytes are more than the \(limit) allowed")
+        }
+    }
+
+    static func version(_ version: Int) throws(WireError) {
+        guard version == 1 else { throw WireError(.unknownVersion, "version \(version) is not 1") }
+    }
+
+    static func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(WireError) {
+        guard condition else { throw WireError(.outOfRange, message()) }
+    }
+
+    static func name(_ name: String, _ what: String) throws(WireError) {
+        try require(Name.isValid(name), "\(what) is not a name")
+    }
+
+    static func digest(_ digest: String) throws(WireError) {
+        try require(Digest.isValid(digest), "a digest is not 64 hex digits")
+    }
+
+    static func reference(name: String, version: String) throws(WireError) {
+        try require(Name.isValid(name) && Name.isValidVersion(version), "the software is not NAME@VERSION")
+    }
+
+    /// Not negative, and exact in every language's numbers.
+    static func count(_ value: Int, _ what: String) throws(WireError) {
+        try require((0..<(1 << 53)).contains(value), "\(what) is out of range")
+    }
+
+    /// The name that a ticket goes by: 1 to 64 printable characters that need no escaping.
+    static func ticket(_ ticket: String) throws(WireError) {
+        let isPlain = ticket.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+        try require(isPlain && (1...64).contains(ticket.utf8.count), "the ticket's id is out of range")
+    }
+
+    /// Reads base64 in its one canonical form.
+    static func base64(_ text: some Collection<UInt8>, atMost limit: Int) throws(WireError) -> Data {
+        let data = Data(text)
+        guard let decoded = Data(base64Encoded: data), decoded.base64EncodedData() == data else {
+            throw WireError(.malformed, "not base64")
+        }
+        try require((1...limit).contains(decoded.count), "base64 of \(decoded.count) bytes where 1 to \(limit) are allowed")
+        return decoded
+    }
+}
+
+/// The end of a message whose beginning is covered by a seal or MAC: members that are found by their place, not by parsing,
+/// so that what is verified is exactly the bytes that came.
+struct SealedTail {
+    /// The bytes before the tail.
+    let header: Data
+    let values: [Data]
+
+    /// Splits `{…,"first":"BASE64","second":"BASE64"}` before `,"first"`.
+    init(_ payload: Data, keys: [String], limits: [Int]) throws(WireError) {
+        let bytes = [UInt8](payload)
+        let marker = Array(",\"\(keys[0])\":\"".utf8)
+        // Base64 has no quotes, so the last place where the marker stands is the only one that can be the tail's.
+        guard bytes.count > marker.count, bytes.first == UInt8(ascii: "{"),
+            let start = stride(from: bytes.count - marker.count, through: 0, by: -1)
+                .first(where: { bytes[$0] == marker[0] && bytes[$0..<($0 + marker.count)].elementsEqual(marker) })
+        else { throw WireError(.malformed, "there is no \(keys[0])") }
+        var position = start
+        var values: [Data] = []
+        for (key, limit) in zip(keys, limits) {
+            let opening = Array(",\"\(key)\":\"".utf8)
+            guard bytes[position...].starts(with: opening) else { throw WireError(.malformed, "there is no \(key)") }
+            position += opening.count
+            guard let end = bytes[position...].firstIndex(of: UInt8(ascii: "\"")) else {
+                throw WireError(.malformed, "\(key) does not end")
+            }
+            values.append(try WireChecks.base64(bytes[position..<end], atMost: limit))
+            position = end + 1
+        }
+        guard bytes[position...].elementsEqual([UInt8(ascii: "}")]) else {
+            throw WireError(.malformed, "something stands after \(keys[keys.count - 1])")
+        }
+        header = Data(bytes[..<start])
+        self.values = values
+    }
+
+    /// The header as an object of its own, to be parsed.
+    var object: Data { header + [UInt8(ascii: "}")] }
+
+    static func close(_ header: Data, _ members: [(String, Data)]) -> Data {
+        var message = header
+        for (key, value) in members {
+            message.append(contentsOf: ",\"\(key)\":\"".utf8)
+            message.append(value.base64EncodedData())
+            message.append(UInt8(ascii: "\""))
+        }
+        message.append(UInt8(ascii: "}"))
+        return message
+    }
+}
+
+/// Refuses a header that has a member which only the tail may have.
+struct AnyKey: CodingKey {
+    var stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+
+    static func refuse(_ names: [String], in decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: AnyKey.self)
+        for name in names where container.contains(AnyKey(stringValue: name)) {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "\(name) stands twice"))
+        }
+    }
+}

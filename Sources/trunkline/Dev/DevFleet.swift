@@ -1,0 +1,172 @@
+import Client
+import Fleet
+import Foundation
+import Subprocess
+import SystemPackage
+
+/// Broker and manager as child processes, taken down in order whatever happens in between.
+struct DevFleet {
+    let home: String
+    let directory: DevDirectory
+    let port: Int
+    let brokerPort: Int
+
+    func run(_ body: @escaping @Sendable (TrunklineClient, Int) async throws -> Void) async throws {
+        defer { Leftovers.end(below: directory.path) }
+        let own = try Programs.absolute(FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+        let broker = ChildProcess(
+            name: "the broker", program: "\(home)/mosquitto/start.sh",
+            arguments: [directory.file("broker"), "\(brokerPort)"], log: directory.file("broker.log"))
+        let manager = ChildProcess(
+            name: "the manager", program: own,
+            arguments: [
+                "serve", "--data", directory.path, "--listen", "127.0.0.1:\(port)", "--broker",
+                "mqtt://127.0.0.1:\(brokerPort)",
+            ], log: directory.file("manager.log"))
+        try await broker.run {
+            try await manager.run {
+                let (server, token) = try await serverFile()
+                try await withClient(server: server, token: token) { client in
+                    try await ready(client)
+                    do {
+                        try await body(client, brokerPort)
+                    } catch {
+                        await releaseAll(client)
+                        throw (error as? ClientError).map { Failure($0.description) } ?? error
+                    }
+                    await releaseAll(client)
+                }
+            }
+        }
+    }
+
+    private func serverFile() async throws -> (String, String) {
+        let path = directory.file("server.json")
+        for _ in 0..<300 {
+            if let bytes = FileManager.default.contents(atPath: path),
+                let file = try? JSONDecoder().decode([String: String].self, from: bytes), let server = file["server"],
+                let token = file["token"]
+            {
+                return (server, token)
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw Failure("the manager did not start listening within 15 s; see \(directory.file("manager.log"))")
+    }
+
+    private func ready(_ client: TrunklineClient) async throws {
+        for _ in 0..<300 {
+            if (try? await client.isReady()) == true { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw Failure("the manager did not reach the broker within 15 s; see \(directory.file("manager.log"))")
+    }
+
+    /// In a task of its own: the one around it may be cancelled already.
+    private func releaseAll(_ client: TrunklineClient) async {
+        await Task {
+            guard let groups = try? await client.allGroups(), !groups.isEmpty else { return }
+            Note.line("releasing machines …")
+            for group in groups { try? await client.removeGroup(group.name, force: true) }
+            for _ in 0..<300 {
+                guard let machines = try? await client.allMachines(group: nil), !machines.isEmpty else { return }
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }.value
+    }
+}
+
+/// A child in a session of its own (a terminal's Ctrl-C does not reach it), ended when the work around which it runs ends.
+struct ChildProcess: Sendable {
+    let name: String
+    let program: String
+    let arguments: [String]
+    let log: String
+
+    private enum Outcome: Sendable {
+        case ended(String)
+        case done
+    }
+
+    func run(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Outcome.self) { group in
+            group.addTask { .ended(try await child()) }
+            group.addTask {
+                try await body()
+                return .done
+            }
+            defer { group.cancelAll() }
+            if case .ended(let status) = try await group.next() {
+                let tail = (FileManager.default.contents(atPath: log) ?? Data()).suffix(2000)
+                throw Failure("\(name) ended by itself (\(status)):\n\(String(decoding: tail, as: UTF8.self))")
+            }
+        }
+    }
+
+    private func child() async throws -> String {
+        let output = try FileDescriptor.open(
+            FilePath(log), .writeOnly, options: [.create, .append], permissions: [.ownerReadWrite])
+        var options = PlatformOptions()
+        options.createSession = true
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(15))]
+        let result = try await Subprocess.run(
+            .path(FilePath(program)), arguments: Arguments(arguments), platformOptions: options,
+            output: .fileDescriptor(output, closeAfterSpawningProcess: false),
+            error: .fileDescriptor(output, closeAfterSpawningProcess: true))
+        return "\(result.terminationStatus)"
+    }
+}
+
+/// Where `dev` keeps everything.
+struct DevDirectory: Sendable {
+    let path: String
+    private let isTemporary: Bool
+
+    init(home: String, given: String?) throws {
+        for needed in ["Config/software", "mosquitto/start.sh"] {
+            guard FileManager.default.fileExists(atPath: "\(home)/\(needed)") else {
+                throw Failure("\(home)/\(needed) is not there; run this in a checkout of Trunkline, or name one with --home")
+            }
+        }
+        if let given {
+            path = Programs.absolute(given)
+            isTemporary = false
+        } else {
+            path = "\(home)/.run/\(getpid())"
+            isTemporary = true
+        }
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw Failure("\(path) can't be made: \(error.localizedDescription)")
+        }
+    }
+
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    /// Short where it is below the working directory.
+    var shown: String {
+        let here = FileManager.default.currentDirectoryPath + "/"
+        return path.hasPrefix(here) ? String(path.dropFirst(here.count)) : path
+    }
+
+    func remove() {
+        if isTemporary { try? FileManager.default.removeItem(atPath: path) }
+    }
+}
+
+/// The last resort after an orderly end: what was started below the directory and still runs.
+enum Leftovers {
+    static func end(below directory: String) {
+        let needle = Data(directory.utf8)
+        for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
+            guard let pid = Int32(entry), pid != getpid() else { continue }
+            let mine = ["environ", "cmdline"].contains { name in
+                FileManager.default.contents(atPath: "/proc/\(entry)/\(name)")?.range(of: needle) != nil
+            }
+            guard mine, pid != getppid() else { continue }
+            kill(pid, SIGKILL)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import Foundation
+import Testing
+
+@testable import Bundles
+
+@Suite("A packed directory")
+struct RoundTripTests {
+    let workspace: Workspace
+
+    init() throws { workspace = try Workspace() }
+
+    private func path(_ name: String) -> String { "\(workspace.path)/\(name)" }
+
+    @Test("unpacks to the same names, contents and permissions", arguments: 0..<40 as Range<UInt64>)
+    func roundTrip(seed: UInt64) throws {
+        try workspace.writeRandomTree("source", seed: seed)
+        try BundleWriter.pack(directory: path("source"), to: path("bundle"))
+        let contents = try BundleReader.check(bundleAt: path("bundle"))
+        #expect(contents.manifestText == "software \(seed)")
+        let unpacked = try BundleReader.unpack(
+            bundleAt: path("bundle"), into: path("release"), durable: seed.isMultiple(of: 10))
+        #expect(unpacked == contents)
+        let tree = try workspace.tree("source")
+        #expect(try workspace.tree("release") == tree)
+        #expect(contents.files == tree.values.count { $0.hasPrefix("file") })
+    }
+
+    @Test("gives the same bytes whenever it is packed, and wherever it stands", arguments: 0..<10 as Range<UInt64>)
+    func isDeterministic(seed: UInt64) throws {
+        try workspace.writeRandomTree("source", seed: seed)
+        try BundleWriter.pack(directory: path("source"), to: path("one"))
+        try workspace.run("/bin/cp", ["-r", path("source"), path("copy")])
+        for name in try workspace.tree("copy").keys {
+            try FileManager.default.setAttributes(
+                [.modificationDate: Date(timeIntervalSince1970: 1000)], ofItemAtPath: path("copy/\(name)"))
+        }
+        try BundleWriter.pack(directory: path("copy") + "/", to: path("two"))
+        #expect(FileManager.default.contentsEqual(atPath: path("one"), andPath: path("two")))
+    }
+
+    @Test("says nothing of time, owner or umask in its bytes")
+    func isAnonymous() throws {
+        try workspace.write("source/software.trunk", Data("s".utf8), mode: 0o600)
+        try workspace.write("source/run", Data("r".utf8), mode: 0o700)
+        try BundleWriter.pack(directory: path("source"), to: path("bundle"))
+        let gzip = try Data(contentsOf: URL(filePath: path("bundle")))
+        #expect(Array(gzip[3..<8]) == [0, 0, 0, 0, 0], "no flags, no time")
+        try BundleReader.unpack(bundleAt: path("bundle"), into: path("release"))
+        let tree = try workspace.tree("release")
+        #expect(tree == ["software.trunk": "file 644 cw==", "run": "file 755 cg=="])
+    }
+
+    @Test("can be read by the system's tar")
+    func isPlainTar() throws {
+        try workspace.writeRandomTree("source", seed: 77)
+        let long = (0..<4).map { "\($0)" + String(repeating: "n", count: 55) }.joined(separator: "/")
+        try workspace.write("source/\(long)", Data("deep".utf8))
+        try BundleWriter.pack(directory: path("source"), to: path("bundle"))
+        try FileManager.default.createDirectory(atPath: path("theirs"), withIntermediateDirectories: true)
+        try workspace.run("/bin/tar", ["xzpf", path("bundle"), "-C", path("theirs")])
+        #expect(try workspace.tree("theirs") == workspace.tree("source"))
+    }
+
+    @Test("may be packed by the system's tar instead", arguments: ["gnu", "ustar", "pax"], [true, false])
+    func readsPlainTar(format: String, withDot: Bool) throws {
+        try workspace.writeRandomTree("source", seed: 78)
+        let long = (0..<4).map { "\($0)" + String(repeating: "n", count: 40) }.joined(separator: "/")
+        try workspace.write("source/\(long)", Data("deep".utf8))
+        let names = withDot ? ["."] : try FileManager.default.contentsOfDirectory(atPath: path("source"))
+        try workspace.run(
+            "/bin/tar", ["czf", path("bundle"), "--format=\(format)", "-C", path("source"), "--"] + names)
+        let contents = try BundleReader.check(bundleAt: path("bundle"))
+        #expect(contents.manifestText == "software 78")
+        try BundleReader.unpack(bundleAt: path("bundle"), into: path("release"))
+        #expect(try workspace.tree("release") == workspace.tree("source"))
+    }
+
+    @Test("may be gzip'd in several members")
+    func readsMembers() throws {
+        let archive = TarBuilder.archive { $0.add("a", Array("content".utf8)) }
+        let first = try Data(contentsOf: URL(filePath: workspace.gzip(Array(archive[..<700]), as: "1")))
+        let second = try Data(contentsOf: URL(filePath: workspace.gzip(Array(archive[700...]), as: "2")))
+        try (first + second).write(to: URL(filePath: path("bundle")))
+        #expect(try BundleReader.check(bundleAt: path("bundle")).files == 2)
+    }
+}

@@ -1,0 +1,168 @@
+import Client
+import Fleet
+import Foundation
+import Synchronization
+import TestSupport
+
+/// A broker, a manager and its machines, all real processes, in a directory of their own; nothing of it is left afterwards.
+final class Installation: Sendable {
+    let directory: URL
+    let broker: Broker
+    /// First of the ports that this installation's sample software uses.
+    let basePort: Int
+    private let state = Mutex<Process?>(nil)
+    private let connection = Mutex<(server: String, token: String)?>(nil)
+
+    private init(broker: Broker) throws {
+        self.broker = broker
+        directory = FileManager.default.temporaryDirectory.appending(path: "tl-\(UUID().uuidString.prefix(8))")
+        basePort = Ports.block()
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    }
+
+    /// Runs `body` in a fresh installation and ends every process of it afterwards, whatever happened.
+    static func with(
+        arguments: [String] = [], _ body: (Installation, TrunklineClient) async throws -> Void
+    ) async throws {
+        let installation = try Installation(broker: try await Broker.start())
+        do {
+            try await installation.startManager(arguments)
+            try await installation.withClient { try await body(installation, $0) }
+        } catch {
+            let log = (try? String(contentsOf: installation.directory.appending(path: "manager.log"), encoding: .utf8)) ?? ""
+            print("manager.log of the failed test:\n\(log.suffix(4000))")
+            for machine in (try? FileManager.default.contentsOfDirectory(atPath: installation.data + "/machines")) ?? [] {
+                let log = FileManager.default.contents(atPath: "\(installation.data)/machines/\(machine)/agent.log")
+                print("agent.log of \(machine):\n\(String(decoding: (log ?? Data()).suffix(2000), as: UTF8.self))")
+            }
+            await installation.end()
+            throw error
+        }
+        await installation.end()
+    }
+
+    var data: String { directory.path + "/data" }
+
+    /// The directory that `swift build` put this test and the two programs in.
+    static let programs = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    /// The checkout.
+    static let home = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    func startManager(_ arguments: [String] = []) async throws {
+        try? FileManager.default.removeItem(atPath: data + "/server.json")
+        let process = Process()
+        process.executableURL = Self.programs.appending(path: "trunkline")
+        process.arguments =
+            ["serve", "--data", data, "--listen", "127.0.0.1:0", "--broker", broker.url, "--log-level", "info"] + arguments
+        let log = directory.appending(path: "manager.log").path
+        if !FileManager.default.fileExists(atPath: log) { _ = FileManager.default.createFile(atPath: log, contents: nil) }
+        let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
+        try output.seekToEnd()
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        state.withLock { $0 = process }
+        let listening = try await eventually {
+            guard process.isRunning else { throw Unexpected("the manager ended with \(process.terminationStatus)") }
+            guard let bytes = FileManager.default.contents(atPath: self.data + "/server.json"),
+                let file = try? JSONDecoder().decode([String: String].self, from: bytes), let server = file["server"],
+                let token = file["token"]
+            else { return false }
+            self.connection.withLock { $0 = (server, token) }
+            return true
+        }
+        guard listening else { throw Unexpected("the manager did not listen in time") }
+    }
+
+    /// SIGKILL, as a power cut would.
+    func killManager() {
+        guard let process = state.withLock({ $0 }) else { return }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    var managerPid: Int32 { state.withLock { $0?.processIdentifier ?? -1 } }
+
+    func withClient<Answer>(_ body: (TrunklineClient) async throws -> Answer) async throws -> Answer {
+        guard let (server, token) = connection.withLock({ $0 }) else { throw Unexpected("no manager") }
+        return try await Client.withClient(server: server, token: token, body)
+    }
+
+    var server: String { connection.withLock { $0?.server ?? "" } }
+    var token: String { connection.withLock { $0?.token ?? "" } }
+
+    private func end() async {
+        try? await withClient { client in
+            for group in try await client.allGroups() { try? await client.removeGroup(group.name, force: true) }
+            _ = try await eventually { try await client.allMachines(group: nil).isEmpty }
+        }
+        if let process = state.withLock({ $0 }), process.isRunning {
+            process.terminate()
+            _ = try? await eventually(within: .seconds(10)) { !process.isRunning }
+            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        }
+        for pid in Processes.mentioning(directory.path) { kill(pid, SIGKILL) }
+        await broker.cleanUp()
+        try? FileManager.default.removeItem(at: directory)
+    }
+}
+
+/// What a test met instead of what it waited for.
+struct Unexpected: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}
+
+enum Ports {
+    private static let next = Mutex(20_000 + Int(getpid() % 300) * 30)
+
+    /// 30 ports in a row for one installation's sample software; each installation of this run gets others.
+    static func block() -> Int {
+        next.withLock { base in
+            while true {
+                base += 30
+                if base > 31_900 { base = 20_000 }
+                if (base..<base + 30).allSatisfy(FreePort.isFree) { return base }
+            }
+        }
+    }
+}
+
+enum Processes {
+    /// Processes that live (no zombies) and have this text in their environment or arguments; not this one.
+    static func mentioning(_ text: String) -> [Int32] {
+        let needle = Data(text.utf8)
+        return ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { entry in
+            guard let pid = Int32(entry), pid != getpid() else { return nil }
+            let found = ["environ", "cmdline"].contains {
+                FileManager.default.contents(atPath: "/proc/\(entry)/\($0)")?.range(of: needle) != nil
+            }
+            return found && isAlive(pid) ? pid : nil
+        }
+    }
+
+    static func isAlive(_ pid: Int32) -> Bool {
+        guard let stat = FileManager.default.contents(atPath: "/proc/\(pid)/stat") else { return false }
+        let text = String(decoding: stat, as: UTF8.self)
+        guard let end = text.lastIndex(of: ")") else { return false }
+        return text[text.index(end, offsetBy: 2)] != "Z"
+    }
+
+    /// The agent process of a machine.
+    static func agent(of machine: String, in installation: Installation) -> Int32? {
+        let directory = "\(installation.data)/machines/\(machine)/"
+        return mentioning(directory).first { pid in
+            let arguments = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
+            return arguments.range(of: Data("trunkline-agent".utf8)) != nil
+        }
+    }
+
+    /// The processes of a machine's software: those that have its identity in their environment.
+    static func software(of machine: String, in installation: Installation) -> [Int32] {
+        mentioning("\(installation.data)/machines/\(machine)/").filter { pid in
+            let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
+            return environment.range(of: Data("TRUNKLINE_MACHINE=\(machine)\0".utf8)) != nil
+        }
+    }
+}

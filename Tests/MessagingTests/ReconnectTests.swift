@@ -1,0 +1,150 @@
+import FoundationEssentials
+import Glibc
+import Messaging
+import Synchronization
+import Testing
+import TestSupport
+
+/// Numbers the attempts to connect from 1.
+private final class Attempts: Sendable {
+    private let count = Mutex(0)
+
+    func next() -> Int {
+        count.withLock { count in
+            count += 1
+            return count
+        }
+    }
+}
+
+extension ConnectionTests {
+    @Suite("when the connection is lost", .serialized, .timeLimit(.minutes(2)))
+    struct ReconnectTests {
+        @Test("the broker sends the will; after the reconnect it has a new one")
+        func wills() async throws {
+            try await withBroker { broker in
+                let relay = try Relay(to: broker.port)
+                let attempts = Attempts()
+                try await withConnection(to: broker.url, subscribing: ["will"]) { _, inbox in
+                    try await withConnection(
+                        to: "mqtt://127.0.0.1:\(relay.port)",
+                        will: { text("will", "session \(attempts.next())", retained: true) }
+                    ) { (_: Connection, client: Inbox) async throws -> Void in
+                        relay.cut()
+                        #expect(try await eventually { inbox.texts == ["session 1"] })
+                        #expect(try await eventually { client.connects == 2 })
+                        relay.cut()
+                        #expect(try await eventually { inbox.texts == ["session 1", "session 2"] })
+                        #expect(client.disconnects.count >= 1)
+                    }
+                }
+                try await relay.close()
+            }
+        }
+
+        @Test("it reconnects to a broker that was killed and restarted", arguments: [true, false])
+        func brokerRestarts(keepingPersistence: Bool) async throws {
+            try await withBroker { broker in
+                try await withConnection(to: broker.url, subscribing: ["a"]) { connection, inbox in
+                    try await connection.publish(text("kept", "1", retained: true))
+                    if keepingPersistence { await broker.stop() } else { await broker.kill() }
+                    #expect(try await eventually { !connection.isConnected })
+                    await #expect {
+                        try await connection.publish(text("a", "offline"))
+                    } throws: {
+                        ($0 as? MessagingError)?.code == .notConnected
+                    }
+                    await #expect(throws: MessagingError.self) { try await connection.subscribe(["b"], qos: .atMostOnce) }
+                    try await broker.restart(keepingPersistence: keepingPersistence)
+                    #expect(try await eventually { inbox.connects == 2 })
+                    try await connection.publish(text("a", "online"))
+                    #expect(try await eventually { inbox.texts == ["online"] })
+                    try await connection.subscribe(["kept"], qos: .atLeastOnce)
+                    try await connection.publish(text("a", "after"))
+                    #expect(try await eventually { inbox.texts.last == "after" })
+                    #expect(inbox.texts.contains("1") == keepingPersistence)
+                }
+            }
+        }
+
+        @Test("whoever waits for the broker is told")
+        func waiting() async throws {
+            try await withBroker { broker in
+                let relay = try Relay(to: broker.port)
+                try await withConnection(to: "mqtt://127.0.0.1:\(relay.port)") { connection, client in
+                    let failures = await withTaskGroup(of: MessagingError?.self) { group in
+                        for number in 0..<2000 {
+                            group.addTask {
+                                do throws(MessagingError) {
+                                    try await connection.publish(
+                                        Message(topic: "n/\(number)", payload: Data(count: 10_000)))
+                                    return nil
+                                } catch { return error }
+                            }
+                        }
+                        var failures: [MessagingError] = []
+                        var isCut = false
+                        for await failure in group {
+                            if !isCut { relay.cut() }
+                            isCut = true
+                            if let failure { failures.append(failure) }
+                        }
+                        return failures
+                    }
+                    #expect(!failures.isEmpty)
+                    #expect(failures.allSatisfy { $0.code == .connectionLost || $0.code == .notConnected })
+                    #expect(try await eventually { client.connects == 2 })
+                    try await connection.publish(text("a", "it goes on"))
+                }
+                try await relay.close()
+            }
+        }
+
+        @Test("a client whose id was taken over comes back once the other has gone")
+        func takenOver() async throws {
+            try await withBroker { broker in
+                try await withConnection(to: broker.url, clientID: "one", subscribing: ["a"]) { connection, inbox in
+                    let other = try TCP.connect(to: broker.port)
+                    let connect: [UInt8] = [0x10, 15, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, 0, 3] + Array("one".utf8)
+                    #expect(send(other, connect, connect.count, 0) == connect.count)
+                    #expect(try await eventually { inbox.connects == 2 })
+                    close(other)
+                    #expect(inbox.disconnects.count == 1)
+                    try await connection.publish(text("a", "back"))
+                    #expect(try await eventually { inbox.texts == ["back"] })
+                }
+            }
+        }
+
+        @Test("a broker that stops answering is noticed by the keep-alive")
+        func silence() async throws {
+            try await withBroker { broker in
+                try await withConnection(to: broker.url, keepAlive: 5) { connection, inbox in
+                    try broker.freeze()
+                    #expect(try await eventually(within: .seconds(40)) { !connection.isConnected })
+                    try broker.thaw()
+                    #expect(try await eventually { inbox.connects == 2 })
+                }
+            }
+        }
+
+        @Test(
+            "a broker that does not speak MQTT 5 is spoken to in 3.1.1, at once and ever after",
+            arguments: [Relay.VersionFive.closed, .refused])
+        func fallsBack(behaviour: Relay.VersionFive) async throws {
+            try await withBroker { broker in
+                let relay = try Relay(to: broker.port, versionFive: behaviour)
+                try await withConnection(to: "mqtt://127.0.0.1:\(relay.port)", subscribing: ["a"]) { connection, inbox in
+                    #expect(inbox.disconnects.isEmpty)
+                    #expect(relay.versions == [5, 4])
+                    try await connection.publish(text("a", "b"))
+                    #expect(try await eventually { inbox.texts == ["b"] })
+                    relay.cut()
+                    #expect(try await eventually { inbox.connects == 2 })
+                    #expect(relay.versions == [5, 4, 4])
+                }
+                try await relay.close()
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+import Fleet
+import FoundationEssentials
+import Messaging
+import Testing
+
+@Suite("Registrations, orders and the rest on the wire")
+struct SealedMessageTests {
+    static let facts = MachineFacts(host: "den-7", os: "Debian 12", arch: "x86_64", cores: 2, memory: 8 << 30)
+
+    static func order(_ random: inout SeededGenerator, header: inout Data) -> Data {
+        let sealed = (encapsulated: Data(random.bytes(32)), ciphertext: Data(random.bytes(500)))
+        return OrderMessage.encode(
+            group: random.name(), machine: random.name(), generation: 7, action: .run,
+            software: SoftwareReference(name: random.name(), version: "1.0"), digest: random.digest()
+        ) { bytes in
+            header = bytes
+            return sealed
+        }
+    }
+
+    @Test("a registration is read as it was written", arguments: 0..<50)
+    func registration(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let (group, machine, ticket) = (random.name(), random.name(), random.name())
+        let sealed = (encapsulated: Data(random.bytes(32)), ciphertext: Data(random.bytes(Int.random(in: 1...900, using: &random))))
+        var header = Data()
+        let payload = RegistrationMessage.encode(group: group, machine: machine, ticket: ticket) { bytes in
+            header = bytes
+            return sealed
+        }
+        let read = try RegistrationMessage.decode(payload)
+        #expect((read.group, read.machine, read.ticket) == (group, machine, ticket))
+        #expect(read.sealed == sealed)
+        #expect(read.header == header)
+        #expect(String(decoding: header, as: UTF8.self) == #"{"v":1,"group":"\#(group)","machine":"\#(machine)","ticket":"\#(ticket)""#)
+    }
+
+    @Test("an order is read as it was written, and its header is readable")
+    func order() throws {
+        let digest = String(repeating: "ab", count: 32)
+        var header = Data()
+        let payload = OrderMessage.encode(
+            group: "edge", machine: "edge-1", generation: 4, action: .stop,
+            software: SoftwareReference(name: "janus", version: "1.1.2"), digest: digest
+        ) { bytes in
+            header = bytes
+            return (Data([1, 2]), Data([3]))
+        }
+        #expect(
+            String(decoding: payload, as: UTF8.self)
+                == #"{"v":1,"group":"edge","machine":"edge-1","generation":4,"action":"stop","software":{"name":"janus","version":"1.1.2","digest":"\#(digest)"},"enc":"AQI=","sealed":"Aw=="}"#
+        )
+        let read = try OrderMessage.decode(payload)
+        #expect((read.generation, read.action, read.software.description, read.digest) == (4, .stop, "janus@1.1.2", digest))
+        #expect(read.header == header && read.encapsulated == Data([1, 2]) && read.ciphertext == Data([3]))
+    }
+
+    @Test("a changed byte is refused, or changes the header, the encapsulated key or the ciphertext", arguments: 0..<4)
+    func mutations(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var header = Data()
+        let payload = Self.order(&random, header: &header)
+        let original = try OrderMessage.decode(payload)
+        for index in payload.indices {
+            var changed = payload
+            changed[index] ^= UInt8.random(in: 1...255, using: &random)
+            guard let decoded = try? OrderMessage.decode(changed) else { continue }
+            #expect(
+                decoded.header != original.header || decoded.encapsulated != original.encapsulated
+                    || decoded.ciphertext != original.ciphertext, "byte \(index)")
+        }
+        for count in 0..<payload.count { #expect(throws: WireError.self) { try OrderMessage.decode(payload.prefix(count)) } }
+        #expect(throws: WireError.self) { try OrderMessage.decode(payload + Data(" ".utf8)) }
+    }
+
+    @Test(
+        "members that stand twice, are missing or are swapped are refused",
+        arguments: [
+            #"{"v":1,"group":"g","machine":"m","ticket":"t"}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"AQI="}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"t","sealed":"AQI=","enc":"AQI="}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"AQI=","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"t","sealed":"AA==","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"","sealed":"AQI="}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"AQI","sealed":"AQI="}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"a b","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":1,"group":"../x","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#, "", "{", "null", #","enc":""#,
+        ])
+    func malformed(text: String) {
+        #expect(throws: WireError.self) { try RegistrationMessage.decode(Data(text.utf8)) }
+    }
+
+    @Test("sizes are bounded before anything is parsed")
+    func sizes() {
+        #expect { try RegistrationMessage.decode(Data(count: 8 << 10 + 1)) } throws: { ($0 as? WireError)?.code == .tooLarge }
+        #expect { try OrderMessage.decode(Data(count: 256 << 10 + 1)) } throws: { ($0 as? WireError)?.code == .tooLarge }
+    }
+
+    @Test("noise never traps", arguments: 0..<200)
+    func noise(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let pieces = [#"{"v":1"#, #","enc":""#, #","sealed":""#, #","mac":""#, "AQI=", "\"}", "}", "\"", "{", "[", "\u{0}", "🦊"]
+        let text = (0..<12).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+        for payload in [Data(text.utf8), Data(random.bytes(Int.random(in: 0...100, using: &random)))] {
+            #expect(throws: WireError.self) { try StatusMessage.decode(payload) }
+            #expect(throws: WireError.self) { try RegistrationMessage.decode(payload) }
+            #expect(throws: WireError.self) { try OrderMessage.decode(payload) }
+            #expect(throws: WireError.self) { try ManagerStatus.decode(payload) }
+            #expect(throws: WireError.self) { try LogLines.decode(payload) }
+        }
+    }
+
+    @Test("sealed contents are read as they were written, and checked")
+    func contents() throws {
+        let registration = RegistrationContent(
+            machine: "m-1", key: Data(count: 32), nonce: Data(count: 16), facts: Self.facts)
+        #expect(try RegistrationContent.decode(registration.encoded()) == registration)
+        var short = registration
+        short.key = Data(count: 31)
+        #expect(throws: WireError.self) { try RegistrationContent.decode(short.encoded()) }
+
+        let order = OrderContent(
+            action: .run, generation: 3, digest: String(repeating: "0", count: 64), size: 262_145, parts: 2,
+            contentKey: Data(count: 32), delivery: .individual,
+            manifest: SoftwareManifest(name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"]),
+            environment: ["SIP_PORT": "5060", "EMPTY": ""], heartbeat: .seconds(10))
+        #expect(try OrderContent.decode(order.encoded()) == order)
+        for change: (inout OrderContent) -> Void in [
+            { $0.parts = 3 }, { $0.partSize = 0 }, { $0.size = -1 }, { $0.size = .max }, { $0.contentKey = Data() },
+            { $0.digest = "x" }, { $0.generation = -1 }, { $0.environment = ["A=B": "c"] }, { $0.environment = ["A": "\u{0}"] },
+            { $0.heartbeat = .zero }, { $0.manifest.run = [] },
+        ] {
+            var changed = order
+            change(&changed)
+            #expect(throws: WireError.self) { try OrderContent.decode(changed.encoded()) }
+        }
+    }
+
+    @Test("the manager's status and log lines are read as they were written")
+    func plain() throws {
+        let status = ManagerStatus(state: .online, at: Timestamp(milliseconds: 0), version: "0.1.0")
+        #expect(
+            String(decoding: status.encoded(), as: UTF8.self)
+                == #"{"v":1,"state":"online","at":"1970-01-01T00:00:00.000Z","version":"0.1.0"}"#)
+        #expect(try ManagerStatus.decode(status.encoded()) == status)
+        let lines = LogLines(
+            machine: "m-1", at: Timestamp(milliseconds: 0), stream: .stderr, lines: ["a \"b\" \u{1b}[31m", "", "🦊\t"])
+        #expect(try LogLines.decode(lines.encoded()) == lines)
+        #expect(!lines.encoded().contains(0x1b))
+    }
+
+    @Test("log lines are bounded, and say what was left out", arguments: [99, 100, 101, 5000])
+    func logBounds(count: Int) throws {
+        let lines = LogLines(
+            machine: "m", at: Timestamp(milliseconds: 0), stream: .stdout,
+            lines: (0..<count).map { _ in String(repeating: "\u{1}", count: 90) })
+        #expect(lines.encoded().count <= LogLines.largest)
+        #expect(lines.lines.count <= LogLines.mostLines)
+        #expect(try LogLines.decode(lines.encoded()) == lines)
+        #expect(count <= 100 || lines.lines.last == "… \(count - lines.lines.count + 1) lines left out")
+        let long = LogLines(
+            machine: "m", at: Timestamp(milliseconds: 0), stream: .stdout, lines: [String(repeating: "\u{0}", count: 9999)])
+        #expect(long.lines[0].utf8.count == LogLines.longestLine)
+    }
+}

@@ -1,0 +1,107 @@
+import Fleet
+import Foundation
+import GRDB
+import Testing
+
+@testable import Records
+
+@Suite("The database file")
+struct DatabaseFileTests {
+    let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    /// Beside this file, since the package has no resources.
+    private static let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("Fixtures/v1.sqlite").path
+
+    @Test("is kept in WAL mode, synced in full, with foreign keys on and a busy timeout")
+    func pragmas() throws {
+        let records = try Records.open(at: directory.database)
+        let expected = ["journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"]
+        for (pragma, value) in expected {
+            let found = try records.writer.writeWithoutTransaction { database in
+                try String.fetchOne(database, sql: "PRAGMA \(pragma)")
+            }
+            #expect(found == value, "\(pragma)")
+        }
+        #expect(try records.read { try Int.fetchOne($0, sql: "PRAGMA foreign_keys") } == 1)
+    }
+
+    @Test("of version 1 is migrated and loses nothing")
+    func oldDatabase() throws {
+        try FileManager.default.copyItem(atPath: Self.fixture, toPath: directory.database)
+        let records = try Records.open(at: directory.database)
+        try expectEverything(in: records)
+        #expect(try records.read(Schema.migrator.hasCompletedMigrations))
+        #expect(try records.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
+    }
+
+    @Test("is refused to a second manager, with what to do, until the first has gone")
+    func secondManager() throws {
+        do {
+            let first = try Records.open(at: directory.database)
+            let error = #expect(throws: RecordsError.self) { _ = try Records.open(at: directory.database) }
+            #expect(error?.code == .inUse)
+            #expect(error?.message.contains("process \(getpid())") == true)
+            #expect(error?.message.contains("--data") == true)
+            _ = try first.commit([.event(Samples.event())])
+        }
+        #expect(try Records.open(at: directory.database).lastEventID() == 1)
+    }
+
+    @Test("of a newer version is refused and left alone")
+    func newerDatabase() throws {
+        do {
+            let records = try Records.open(at: directory.database)
+            try records.writer.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('v999')") }
+        }
+        let error = #expect(throws: RecordsError.self) { _ = try Records.open(at: directory.database) }
+        #expect(error?.code == .newer)
+    }
+
+    @Test("that is no database is refused as damaged")
+    func garbage() throws {
+        try Data(repeating: 0x61, count: 8192).write(to: URL(fileURLWithPath: directory.database))
+        let error = #expect(throws: RecordsError.self) { _ = try Records.open(at: directory.database) }
+        #expect(error?.code == .corrupt)
+    }
+
+    @Test("with a word that no version knows is reported as damaged, not trapped on")
+    func unknownWord() throws {
+        let records = try Records.open(at: directory.database)
+        _ = try records.commit([.saveMachine(Samples.machine()), .event(Samples.event())])
+        try records.writer.write { database in
+            try database.execute(sql: "UPDATE machines SET phase = 'sleeping'")
+            try database.execute(sql: "UPDATE events SET facts = '{'")
+        }
+        let machines = #expect(throws: RecordsError.self) { try records.allMachines() }
+        #expect(machines?.code == .corrupt)
+        let events = #expect(throws: RecordsError.self) { try records.events(after: 0, limit: 1) }
+        #expect(events?.code == .corrupt)
+    }
+
+    @Test("on a full disk refuses the burst, says so, and works again when there is space")
+    func fullDisk() throws {
+        let records = try Records.open(at: directory.database)
+        _ = try records.commit([.event(Samples.event())])
+        // SQLite's own limit gives the very result that a full disk gives.
+        try records.writer.writeWithoutTransaction { database in
+            let pages = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
+            try database.execute(sql: "PRAGMA max_page_count = \(pages)")
+        }
+        let large = Records.Change.secret(name: "large", sealed: Data(count: 1 << 20), at: Samples.at)
+        let error = #expect(throws: RecordsError.self) { try records.commit([.event(Samples.event()), large]) }
+        #expect(error?.code == .full)
+        #expect(try records.lastEventID() == 1)
+        try records.writer.writeWithoutTransaction { try $0.execute(sql: "PRAGMA max_page_count = 1000000") }
+        #expect(try records.commit([.event(Samples.event()), large]).count == 1)
+    }
+
+    @Test("in a directory that does not exist is refused with what to check")
+    func noDirectory() throws {
+        let error = #expect(throws: RecordsError.self) { _ = try Records.open(at: directory.path + "/none/t.sqlite") }
+        #expect(error?.code == .unavailable)
+        #expect(error?.message.contains("directory exists") == true)
+    }
+}

@@ -1,0 +1,124 @@
+import Fleet
+import Foundation
+import GRDB
+import Records
+import Testing
+
+/// What every row reads as, whether it was written a moment ago or by an old version.
+func expectEverything(in records: Records) throws {
+    #expect(try records.allGroups() == [Samples.group()])
+    #expect(try records.group("edge") == Samples.group())
+    #expect(try records.revisions(of: "edge") == [Samples.revision(2), Samples.revision(1)])
+    #expect(try records.revision(1, of: "edge") == Samples.revision(1))
+    #expect(try records.software(SoftwareReference(name: "kamailio", version: "5.6.3")) == Samples.software)
+    #expect(try records.allMachines() == [Samples.machine(), Samples.launching()])
+    #expect(try records.machine("edge-2") == Samples.launching())
+    #expect(try records.machineKey("edge-1") == Samples.key)
+    #expect(try records.statusKeys() == ["edge-1": Samples.key.statusKeySealed])
+    #expect(try records.isRevoked(fingerprint: "beef"))
+    #expect(try records.ticket("t1") == Samples.ticket)
+    #expect(try records.machines(usingTicket: "t1") == ["edge-1"])
+    #expect(try records.contentKey(group: "edge", digest: "d1", machine: nil) == Data([1]))
+    #expect(try records.contentKey(group: "edge", digest: "d1", machine: "edge-1") == Data([2]))
+    #expect(try records.secret("sip-key") == Data([3]))
+    #expect(try records.secretNames() == ["sip-key"])
+    #expect(try records.token(hash: "feed") == Samples.token)
+    #expect(try records.tokens() == [Samples.token])
+    #expect(try records.idempotentAnswer(key: "k", caller: "admin") == Samples.answer)
+    var events = [Samples.event(), Samples.event(.ruleActed, machine: "edge-1")]
+    for index in events.indices { events[index].id = Int64(index + 1) }
+    #expect(try records.events(after: 0, limit: 10) == events)
+}
+
+@Suite("What is committed")
+struct RoundTripTests {
+    let directory: TemporaryDirectory
+    let records: Records
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        records = try Records.open(at: directory.database)
+    }
+
+    @Test("is read back as it was, every kind of row")
+    func everyRow() throws {
+        _ = try records.commit(Samples.everything)
+        try expectEverything(in: records)
+    }
+
+    @Test("is there after the file is opened anew")
+    func reopened() throws {
+        _ = try records.commit(Samples.everything)
+        try records.close()
+        let again = try Records.open(at: directory.database)
+        try expectEverything(in: again)
+    }
+
+    @Test("is in the files at once, so that a kill -9 loses nothing")
+    func filesHoldEverything() throws {
+        _ = try records.commit(Samples.everything)
+        // What a process that dies now leaves behind: the files as they are, neither closed nor checkpointed.
+        let copy = try TemporaryDirectory()
+        for suffix in ["", "-wal"] {
+            try FileManager.default.copyItem(atPath: directory.database + suffix, toPath: copy.database + suffix)
+        }
+        try expectEverything(in: try Records.open(at: copy.database))
+    }
+
+    @Test("as a change of a row replaces the row and keeps what hangs on it")
+    func changesKeepChildren() throws {
+        _ = try records.commit(Samples.everything)
+        var group = Samples.group()
+        group.text = "another"
+        group.revision = 3
+        _ = try records.commit([.saveGroup(group), .saveMachine(Samples.machine())])
+        #expect(try records.group("edge") == group)
+        #expect(try records.revisions(of: "edge").count == 2)
+        #expect(try records.machineKey("edge-1") == Samples.key)
+    }
+
+    @Test("as a group's state changes run, pause and serial, and nothing else")
+    func groupState() throws {
+        _ = try records.commit(Samples.everything)
+        let definition = GroupDefinition(
+            name: "edge", service: "voice", software: Samples.software.reference,
+            machines: MachineSet(count: 1, platform: .local))
+        let state = GroupRecord(
+            definition: definition, revision: 9, digest: "other", manifest: Samples.manifest, run: .stopped, paused: false,
+            nextSerial: 17)
+        _ = try records.commit([.groupState(state)])
+        var expected = Samples.group()
+        expected.run = .stopped
+        expected.paused = false
+        expected.nextSerial = 17
+        #expect(try records.group("edge") == expected)
+    }
+
+    @Test("numbers its events in their order and returns them")
+    func eventIDs() throws {
+        let first = try records.commit([
+            .event(Samples.event()), .secret(name: "s", sealed: Data(), at: Samples.at), .event(Samples.event(.groupStarted)),
+        ])
+        #expect(first.map(\.id) == [1, 2])
+        #expect(first.map(\.kind) == [.groupCreated, .groupStarted])
+        #expect(try records.commit([.event(Samples.event())]).map(\.id) == [3])
+        #expect(try records.lastEventID() == 3)
+    }
+
+    @Test("of a thousand machines is one transaction that is quick enough for a burst")
+    func thousandMachines() throws {
+        let changes = (0..<1000).map { Records.Change.saveMachine(Samples.machine("edge-\($0)")) }
+        _ = try records.commit(changes)
+        let took = try ContinuousClock().measure { _ = try records.commit(changes) }
+        print("1,000 machines saved in \(took)")
+        #expect(try records.allMachines().count == 1000)
+    }
+
+    @Test("keeps a metric that JSON has no number for from failing the burst")
+    func infiniteMetric() throws {
+        var machine = Samples.machine()
+        machine.status?.metrics = ["good": 1, "bad": .infinity, "worse": .nan]
+        _ = try records.commit([.saveMachine(machine)])
+        #expect(try records.machine("edge-1")?.status?.metrics == ["good": 1])
+    }
+}
