@@ -11,7 +11,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dependencies: ## Install what is missing (apt): broker, headers, telephony programs
-	@scripts/install-dependencies.sh
+	@.ci/install-dependencies.sh
 
 build: dependencies ## bin/trunkline and bin/trunkline-agent, release, statically linked Swift runtime
 	$(SWIFT) build -c release --static-swift-stdlib --product trunkline
@@ -29,8 +29,8 @@ demo: build ## The same, and exits with 0 or 1
 	@bin/trunkline dev --demo --exit
 
 test: dependencies lint ## Everything that must hold: format, warnings, unit and end-to-end tests
-	$(SWIFT) build --build-tests -Xswiftc -warnings-as-errors
-	$(SWIFT) test --skip-build
+	TRUNKLINE_STRICT=1 $(SWIFT) build --build-tests
+	TRUNKLINE_STRICT=1 $(SWIFT) test --skip-build
 
 check: test ## The same as test
 
@@ -41,10 +41,14 @@ format: ## Rewrite the sources in the one format
 	@$(SWIFT) format -i --configuration .swift-format $(SOURCES)
 
 unit: ## Unit tests only
-	$(SWIFT) test --skip EndToEndTests
+	TRUNKLINE_STRICT=1 $(SWIFT) test --skip EndToEndTests
 
 e2e: ## End-to-end tests only
-	$(SWIFT) test --filter EndToEndTests
+	TRUNKLINE_STRICT=1 $(SWIFT) test --filter EndToEndTests
+
+bench: build ## Speed and memory against a bare broker, measured in one run
+	$(SWIFT) build -c release --static-swift-stdlib --product trunkline-bench
+	@"$$($(SWIFT) build -c release --static-swift-stdlib --show-bin-path)/trunkline-bench"
 
 clean: ## Remove what was built
 	rm -rf .build bin

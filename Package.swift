@@ -10,12 +10,20 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
+/// `make test` takes no warning; whoever builds with a newer compiler than ours is not stopped by its new ones.
+let strict: [SwiftSetting] = Context.environment["TRUNKLINE_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
+
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -30,7 +38,9 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
@@ -45,12 +55,12 @@ let package = Package(
                 "Manager", "Client", "GroupLanguage", "Bundles", "Fleet", arguments, logging, subprocess, systemPackage,
             ]),
         .executableTarget(name: "trunkline-agent", dependencies: ["Agent"]),
-        .target(name: "Client", dependencies: ["Fleet", "Bundles", httpClient]),
+        .target(name: "Client", dependencies: ["Fleet", crypto, httpClient, nio, nioHTTP, nioPosix]),
         .target(
             name: "Manager",
             dependencies: [
                 "Platforms", "Records", "Messaging", "Sealing", "Monitor", "GroupLanguage", "Bundles", "Fleet",
-                hummingbird, lifecycle, logging,
+                crypto, hummingbird, lifecycle, signals, logging, httpTypes, nio,
             ]),
         .target(
             name: "Agent",
@@ -69,6 +79,12 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "PaperFleet", dependencies: ["Messaging", "Sealing", "Fleet"], path: "Tests/PaperFleet"),
+        .executableTarget(
+            name: "trunkline-bench",
+            dependencies: [
+                "Client", "Messaging", "CMosquitto", "Sealing", "Bundles", "Fleet", "PaperFleet", "TestSupport",
+            ], path: "Tests/Bench"),
         .testTarget(name: "FleetTests", dependencies: ["Fleet"]),
         .testTarget(name: "GroupLanguageTests", dependencies: ["GroupLanguage", "Fleet"]),
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet"]),
@@ -79,17 +95,22 @@ let package = Package(
         .testTarget(
             name: "AgentTests", dependencies: ["Agent", "Messaging", "Sealing", "Bundles", "Fleet", "TestSupport"]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Fleet", "TestSupport"]),
-        .testTarget(name: "RecordsTests", dependencies: ["Records", "Fleet", grdb]),
+        .testTarget(name: "RecordsTests", dependencies: ["Records", "Fleet", grdb], exclude: ["Fixtures"]),
         .testTarget(
             name: "ManagerTests",
             dependencies: [
-                "Manager", "Records", "Fleet", "TestSupport",
+                "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Fleet", "TestSupport",
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),
-        .testTarget(name: "EndToEndTests", dependencies: ["Client", "Fleet", "TestSupport"]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "trunkline", "trunkline-agent", "Client", "Messaging", "Sealing", "Bundles", "GroupLanguage", "Fleet",
+                "PaperFleet", "TestSupport", logging,
+            ]),
     ]
 )
 
 for target in package.targets where target.type != .system {
-    target.swiftSettings = (target.swiftSettings ?? []) + settings
+    target.swiftSettings = (target.swiftSettings ?? []) + settings + strict
 }

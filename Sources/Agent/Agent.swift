@@ -1,3 +1,4 @@
+import Fleet
 import Logging
 import Messaging
 
@@ -7,7 +8,7 @@ import Messaging
 /// let status = await Agent.main(CommandLine.arguments.dropFirst())
 /// ```
 package enum Agent {
-    package static let version = "0.1.0"
+    package static let version = Version.text
 
     /// Runs until SIGTERM or SIGINT. - Returns: the exit status: 0 done, 1 failed, 2 wrong usage.
     package static func main(_ arguments: some Sequence<String>) async -> Int32 {
@@ -29,7 +30,9 @@ package enum Agent {
                 return 0
             } catch {
                 StandardError.print("trunkline-agent: \(error)")
-                return 1
+                guard error.code == .usage else { return 1 }
+                StandardError.print(AgentArguments.usage)
+                return 2
             }
         }
     }
@@ -49,6 +52,8 @@ package enum Agent {
         let post: @Sendable (AgentEvent) -> Void = { continuation.yield($0) }
         let loop = try AgentLoop(
             identity: identity, state: state, sessions: sessions, connection: connection, logger: logger, post: post)
+        // The next one is taken from the connection when the last one was handled: the connection's own bound holds.
+        let (handled, acknowledgement) = AsyncStream.makeStream(of: Void.self)
         let signals = StopSignals { post(.terminate) }
         defer { withExtendedLifetime(signals) {} }
         let alarm = Alarm { post(.alarm) }
@@ -64,16 +69,23 @@ package enum Agent {
             handOut()
             group.addTask { await connection.run() }
             group.addTask {
-                for await event in connection.events { post(.connection(event)) }
+                var acknowledgements = handled.makeAsyncIterator()
+                for await event in connection.events {
+                    post(.connection(event))
+                    await acknowledgements.next()
+                }
             }
             for await event in events {
                 if case .alarm = event { alarm.rang() }
                 loop.handle(event)
                 handOut()
+                if case .connection = event { acknowledgement.yield() }
                 if loop.isFinished { break }
             }
+            acknowledgement.finish()
             // A clean goodbye suppresses the will, so the same words are said as the last ones.
-            await connection.close(farewell: loop.registration.isDone ? [identity.farewell(session: sessions.current)] : [])
+            await connection.close(
+                farewell: loop.registration.isDone ? [identity.farewell(session: sessions.current)] : [])
             group.cancelAll()
         }
     }

@@ -3,7 +3,8 @@ import Logging
 
 /// The command line of `trunkline-agent`.
 struct AgentArguments: Equatable {
-    var ticket: String
+    /// Nil: the state directory is of a machine that has one already.
+    var ticket: String?
     var state: String
     var logLevel: Logger.Level = .info
 
@@ -14,13 +15,13 @@ struct AgentArguments: Equatable {
         case wrong(String)
     }
 
-    static let usage = "usage: trunkline-agent --ticket FILE --state DIR [--log-level LEVEL]"
+    static let usage = "usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL]"
     static let help = """
         \(usage)
 
         Joins this machine to its group: registers with the boot ticket, receives the group's software, runs it and reports.
 
-          --ticket FILE      the boot ticket (trunkline group invite G > FILE); not needed any more once registered
+          --ticket FILE      the boot ticket (trunkline group invite G > FILE); not needed once registered
           --state DIR        keys, software and data of this machine; made if missing, used by one agent at a time
           --log-level LEVEL  trace, debug, info, notice, warning, error or critical; info without it
           --version          print the version
@@ -56,11 +57,12 @@ struct AgentArguments: Equatable {
                 index += 1
             }
             guard let value, !value.isEmpty else { return .wrong("\(argument) needs a value") }
-            guard values.updateValue(value, forKey: argument) == nil else { return .wrong("\(argument) is given twice") }
+            guard values.updateValue(value, forKey: argument) == nil else {
+                return .wrong("\(argument) is given twice")
+            }
         }
-        guard let ticket = values["--ticket"] else { return .wrong("--ticket is missing") }
         guard let state = values["--state"] else { return .wrong("--state is missing") }
-        var parsed = AgentArguments(ticket: ticket, state: state)
+        var parsed = AgentArguments(ticket: values["--ticket"], state: state)
         if let text = values["--log-level"] {
             guard let level = Logger.Level(rawValue: text) else {
                 return .wrong("--log-level \(text) is none of trace, debug, info, notice, warning, error, critical")
@@ -73,6 +75,7 @@ struct AgentArguments: Equatable {
 
 enum StandardError {
     static func print(_ text: String) {
-        fputs(text + "\n", stderr)
+        let bytes = Array((text + "\n").utf8)
+        _ = write(STDERR_FILENO, bytes, bytes.count)
     }
 }

@@ -1,5 +1,6 @@
 /// An instant in UTC, in whole milliseconds since 1970-01-01T00:00:00Z; written as RFC 3339 with milliseconds.
 ///
+/// Arithmetic stays at the ends of the range and never wraps round: what is too late is late, not past.
 /// The model has its own type because the pure core may read no clock and the agent links no full Foundation.
 package struct Timestamp: Hashable, Comparable, Sendable {
     /// Milliseconds since the Unix epoch.
@@ -9,13 +10,13 @@ package struct Timestamp: Hashable, Comparable, Sendable {
 
     package static func < (left: Self, right: Self) -> Bool { left.milliseconds < right.milliseconds }
     package static func + (left: Self, right: TimeSpan) -> Self {
-        Self(milliseconds: left.milliseconds &+ right.milliseconds)
+        Self(milliseconds: left.milliseconds.saturatingAdd(right.milliseconds))
     }
     package static func - (left: Self, right: TimeSpan) -> Self {
-        Self(milliseconds: left.milliseconds &- right.milliseconds)
+        Self(milliseconds: left.milliseconds.saturatingSubtract(right.milliseconds))
     }
     package static func - (left: Self, right: Self) -> TimeSpan {
-        TimeSpan(milliseconds: left.milliseconds &- right.milliseconds)
+        TimeSpan(milliseconds: left.milliseconds.saturatingSubtract(right.milliseconds))
     }
 }
 
@@ -23,7 +24,8 @@ extension Timestamp: CustomStringConvertible, LosslessStringConvertible {
     /// `2026-11-23T05:41:00.123Z`
     package var description: String {
         let day = milliseconds.floorDivided(by: 86_400_000)
-        let ofDay = milliseconds - day * 86_400_000
+        // Not what the whole days leave: their sum would be too early for the earliest instants.
+        let ofDay = (milliseconds % 86_400_000 + 86_400_000) % 86_400_000
         let (year, month, dayOfMonth) = civil(fromDays: day)
         func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
         func padded(_ value: Int64, _ width: Int) -> String {
@@ -52,6 +54,9 @@ extension Timestamp: CustomStringConvertible, LosslessStringConvertible {
             let day = number(8..<10), (1...31).contains(day), let hour = number(11..<13), hour < 24,
             let minute = number(14..<16), minute < 60, let second = number(17..<19), second < 61
         else { return nil }
+        let dayNumber = days(fromYear: year, month: month, day: day)
+        // The 30th of February comes back as a day of March.
+        guard civil(fromDays: dayNumber).month == month else { return nil }
         var fraction: Int64 = 0
         if bytes.count > 20 {
             guard bytes[19] == UInt8(ascii: "."), bytes.count > 21, bytes.count <= 30,
@@ -61,7 +66,7 @@ extension Timestamp: CustomStringConvertible, LosslessStringConvertible {
             for byte in digits { fraction = fraction * 10 + Int64(byte - 48) }
             for _ in digits.count..<3 { fraction *= 10 }
         }
-        let seconds = days(fromYear: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second
+        let seconds = dayNumber * 86_400 + hour * 3600 + minute * 60 + second
         self.init(milliseconds: seconds * 1000 + fraction)
     }
 }
@@ -88,14 +93,18 @@ package struct TimeSpan: Hashable, Comparable, Sendable {
 
     package init(milliseconds: Int64) { self.milliseconds = milliseconds }
     package static func milliseconds(_ value: Int64) -> Self { Self(milliseconds: value) }
-    package static func seconds(_ value: Int64) -> Self { Self(milliseconds: value * 1000) }
-    package static func minutes(_ value: Int64) -> Self { .seconds(value * 60) }
-    package static func hours(_ value: Int64) -> Self { .minutes(value * 60) }
+    package static func seconds(_ value: Int64) -> Self { Self(milliseconds: value.saturatingMultiply(1000)) }
+    package static func minutes(_ value: Int64) -> Self { .seconds(value.saturatingMultiply(60)) }
+    package static func hours(_ value: Int64) -> Self { .minutes(value.saturatingMultiply(60)) }
     package static let zero = Self(milliseconds: 0)
 
     package static func < (left: Self, right: Self) -> Bool { left.milliseconds < right.milliseconds }
-    package static func + (left: Self, right: Self) -> Self { Self(milliseconds: left.milliseconds &+ right.milliseconds) }
-    package static func * (left: Self, right: Int64) -> Self { Self(milliseconds: left.milliseconds &* right) }
+    package static func + (left: Self, right: Self) -> Self {
+        Self(milliseconds: left.milliseconds.saturatingAdd(right.milliseconds))
+    }
+    package static func * (left: Self, right: Int64) -> Self {
+        Self(milliseconds: left.milliseconds.saturatingMultiply(right))
+    }
 
     /// For `Task.sleep` and timers.
     package var duration: Duration { .milliseconds(milliseconds) }
@@ -148,6 +157,21 @@ extension Int64 {
     fileprivate func floorDivided(by divisor: Int64) -> Int64 {
         let quotient = self / divisor
         return self % divisor < 0 ? quotient - 1 : quotient
+    }
+
+    fileprivate func saturatingAdd(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (other < 0 ? .min : .max) : sum
+    }
+
+    fileprivate func saturatingSubtract(_ other: Int64) -> Int64 {
+        let (difference, overflow) = subtractingReportingOverflow(other)
+        return overflow ? (other < 0 ? .max : .min) : difference
+    }
+
+    fileprivate func saturatingMultiply(_ other: Int64) -> Int64 {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? ((self < 0) == (other < 0) ? .max : .min) : product
     }
 }
 

@@ -1,4 +1,5 @@
 import Fleet
+import Monitor
 import Foundation
 import Logging
 import Messaging
@@ -22,7 +23,7 @@ struct BrokerLink: Sendable {
                 broker: broker, clientID: "trunkline-manager-\(AdminToken.hash(token).prefix(12))", keepAlive: .seconds(20),
                 will: {
                     Message(
-                        topic: topics.manager, payload: ManagerStatus(state: .away, at: .now).encode(), qos: .atLeastOnce,
+                        topic: topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce,
                         retained: true)
                 }),
             logger: logger)
@@ -36,6 +37,10 @@ struct BrokerLink: Sendable {
                 await control.set(connected: false)
                 logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
             case .message(let message):
+                if case .log(_, let machine) = control.topics.parse(message.topic) {
+                    await control.logDesk.receive(message.payload, of: machine)
+                    continue
+                }
                 // Waiting here fills the connection's own buffer, which counts what it has to drop.
                 if control.mailbox.put(.message(message)) > Self.mostWaiting { await control.drain() }
             }
@@ -51,8 +56,9 @@ struct BrokerLink: Sendable {
             try await connection.subscribe([topics.allStatuses], qos: .atMostOnce)
             try await connection.publish(
                 Message(
-                    topic: topics.manager, payload: ManagerStatus(state: .online, at: .now).encode(), qos: .atLeastOnce,
+                    topic: topics.manager, payload: ManagerStatus.payload(.online), qos: .atLeastOnce,
                     retained: true))
+            await control.logDesk.subscribeAgain()
             await control.set(connected: true)
             control.mailbox.put(.event(.connected))
             logger.notice("connected with the broker", metadata: ["broker": "\(control.configuration.broker)"])
@@ -61,11 +67,17 @@ struct BrokerLink: Sendable {
         }
     }
 
-    /// Said before a clean close, which suppresses the will.
-    func farewell() async {
-        try? await connection.publish(
+    /// Ends the connection cleanly, which suppresses the will: so it is said here.
+    func close() async {
+        await connection.close(farewell: [
             Message(
-                topic: control.topics.manager, payload: ManagerStatus(state: .away, at: .now).encode(), qos: .atLeastOnce,
-                retained: true))
+                topic: control.topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce, retained: true)
+        ])
+    }
+}
+
+extension ManagerStatus {
+    fileprivate static func payload(_ state: State) -> Data {
+        ManagerStatus(state: state, at: .now, version: Version.text).encoded()
     }
 }

@@ -8,6 +8,7 @@ import Platforms
 import Records
 import Sealing
 import ServiceLifecycle
+import UnixSignals
 
 /// The manager as one process: records, monitor, broker, platforms and REST, started and stopped together.
 package struct ManagerService: Sendable {
@@ -24,16 +25,17 @@ package struct ManagerService: Sendable {
     /// Throws a description of what to do when something that it needs is missing or taken.
     package func run() async throws {
         try prepareDirectories()
-        let records = try Records(path: configuration.path("trunkline.sqlite"))
+        let records = try Records.open(at: configuration.path("trunkline.sqlite"))
         let vault = try Vault.open(
             file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
-        let control = try Control(configuration: configuration, records: records, vault: vault, logger: logger)
-        let platforms = try Platforms.Platforms(
+        let connection = try BrokerLink.connection(configuration, token: token, logger: logger)
+        let control = try Control(
+            configuration: configuration, records: records, vault: vault, connection: connection, logger: logger)
+        let platforms = try Platforms(
             local: LocalPlatform(
                 agent: configuration.agent, directory: configuration.path("machines"), logger: logger),
             drivers: configuration.driverDirectory, logger: logger)
-        let connection = try BrokerLink.connection(configuration, token: token, logger: logger)
         let delivery = DeliveryDesk(
             configuration: configuration, connection: connection, counters: control.counters, logger: logger)
         let dispatch = Dispatch(
@@ -58,7 +60,7 @@ package struct ManagerService: Sendable {
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    Part("broker connection") { await connection.run() } stop: { await connection.close() },
+                    Part("broker connection") { await connection.run() } stop: { await link.close() },
                     Part("delivery") { await delivery.run() },
                     Part("dispatch") { await dispatch.run() },
                     Part("control") { await control.run() } stop: { control.mailbox.close() },
@@ -124,7 +126,7 @@ struct Part: Service {
 
 /// Tells the monitor what platforms say by themselves.
 struct PlatformWatch: Sendable {
-    let platforms: Platforms.Platforms
+    let platforms: Platforms
     let mailbox: Mailbox<Control.Input>
 
     func run() async {

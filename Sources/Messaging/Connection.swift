@@ -4,7 +4,8 @@ import Synchronization
 
 /// A connection with the broker that comes back by itself: MQTT 5, or 3.1.1 where the broker speaks no 5.
 ///
-/// It has a thread of its own, so that neither name resolution nor a slow broker blocks Swift's pool. Nothing is kept over a
+/// It has a thread of its own, so that neither name resolution nor a slow broker blocks Swift's pool. Nothing is kept
+/// over a
 /// reconnect: whoever uses it subscribes and says its state again on every `.connected`. While there is no connection,
 /// publishing throws at once.
 package final class Connection: Sendable {
@@ -58,7 +59,8 @@ package final class Connection: Sendable {
     /// Incoming messages that were too large, had too long a topic, or found the buffer full.
     package var droppedMessages: Int { queue.dropped }
 
-    /// Connects, and reconnects until the task is cancelled or `close` is called; then disconnects cleanly (no will is sent)
+    /// Connects, and reconnects until the task is cancelled or `close` is called; then disconnects cleanly (no will is
+    /// sent)
     /// and returns when thread and descriptors are gone. Once only.
     package func run() async {
         let isFirst = phase.withLock { phase in
@@ -114,7 +116,8 @@ package final class Connection: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
-    /// Returns when the broker has acknowledged it (`atLeastOnce`) or it was handed to the socket (`atMostOnce`). Throws
+    /// Returns when the broker has acknowledged it (`atLeastOnce`) or it was handed to the socket (`atMostOnce`).
+    /// Throws
     /// `notConnected` at once where there is no connection, `connectionLost` when it breaks meanwhile.
     package func publish(_ message: Message) async throws(MessagingError) {
         guard Self.isTopic(message.topic) else {
@@ -140,7 +143,8 @@ package final class Connection: Sendable {
     }
 
     private func ask(_ command: (@escaping Command.Reply) -> Command) async throws(MessagingError) {
-        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Void, MessagingError>, Never>) in
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<Void, MessagingError>, Never>) in
             mailbox.send(command { continuation.resume(returning: $0) })
         }
         try result.get()

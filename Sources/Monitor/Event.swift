@@ -1,65 +1,69 @@
 package import Fleet
 
-/// What makes the monitor move. Events carry values that the shell has already checked (MACs, seals) and committed.
-package enum Event: Sendable {
-    /// A group was created or its record changed: a new revision, `start`, `stop`, `pause`, `resume`. The record is the one in force from now on.
-    case group(GroupRecord, Change)
-    /// The group is gone from the records; its machines are to go too.
-    case groupDeleted(String)
-    /// The user restarts every machine of a group.
-    case restartGroup(String)
-    /// The user's word on one machine.
-    case restartMachine(String)
-    case replaceMachine(String)
-    case revokeMachine(String)
-    /// A machine's registration was opened and its ticket accepted. `machine` is known (launched) or new (invited).
-    case registered(Registered)
-    /// A status whose MAC was right. A last will has state `away`.
-    case status(Status)
-    /// The platform's answers.
-    case launched(machine: String)
-    case launchFailed(machine: String, reason: String)
-    /// The platform says that the machine no longer exists, asked for or not.
-    case gone(machine: String, reason: String)
-    /// The connection with the broker is up (again): every current order is to be sent, since the broker may have lost them.
-    case connected
-    /// `nextDeadline` has come.
-    case due
+extension Monitor {
+    /// What makes the monitor move. Events carry values that the shell has already checked (MACs, seals) and committed.
+    package enum Event: Sendable {
+        /// A group was created or its record changed: a new revision, `start`, `stop`, `pause`, `resume`. The record is the one in force from now on.
+        case group(GroupRecord, Change)
+        /// The group is gone from the records; its machines are to go too.
+        case groupDeleted(String)
+        /// The user restarts every machine of a group.
+        case restartGroup(String)
+        /// The user's word on one machine.
+        case restartMachine(String)
+        case replaceMachine(String)
+        case revokeMachine(String)
+        /// A machine's registration was opened and its ticket accepted. `machine` is known (launched) or new (invited).
+        case registered(Registered)
+        /// A status whose MAC was right. A last will has state `away`.
+        case status(Status)
+        /// The platform's answers.
+        case launched(machine: String)
+        case launchFailed(machine: String, reason: String)
+        /// The platform says that the machine no longer exists, asked for or not.
+        case gone(machine: String, reason: String)
+        /// The connection with the broker is up (again): every current order is to be sent, since the broker may have lost them.
+        case connected
+        /// `nextDeadline` has come.
+        case due
 
-    package enum Change: Sendable {
-        case created, revised, started, stopped, paused, resumed
-    }
+        package enum Change: Sendable {
+            case created, revised, started, stopped, paused, resumed
+        }
 
-    package struct Registered: Sendable {
-        package var machine: String
-        package var group: String
-        package var fingerprint: String
-        package var facts: MachineFacts
+        package struct Registered: Sendable {
+            package var machine: String
+            package var group: String
+            package var fingerprint: String
+            package var facts: MachineFacts
 
-        package init(machine: String, group: String, fingerprint: String, facts: MachineFacts) {
-            self.machine = machine
-            self.group = group
-            self.fingerprint = fingerprint
-            self.facts = facts
+            package init(machine: String, group: String, fingerprint: String, facts: MachineFacts) {
+                self.machine = machine
+                self.group = group
+                self.fingerprint = fingerprint
+                self.facts = facts
+            }
         }
     }
-}
 
-/// What the shell is to do, in this order, after it has committed every `save…`, `remove…` and `record` of the burst.
-package enum Effect: Hashable, Sendable {
-    case saveGroup(GroupRecord)
-    case saveMachine(MachineRecord)
-    /// Delete the row and its keys, and clear the machine's retained topics.
-    case removeMachine(id: String, group: String)
-    case record(EventEntry)
-    /// Seal and publish the machine's current order (`MachineRecord.order`), new or again.
-    case sendOrder(machine: String, group: String)
-    /// Make a boot ticket and ask the platform for the machine; answer with `launched` or `launchFailed`.
-    case launch(machine: String, group: String, index: Int, platform: Platform)
-    /// Answer with `gone`.
-    case release(machine: String, group: String, platform: Platform)
-    /// A rule scales: make a revision with this count, commit it, and come back with `group(…, .revised)`.
-    case scale(group: String, count: Int, rule: String)
-    /// A rule rolls back: make a revision that repeats the one before the current.
-    case rollback(group: String, rule: String)
+    /// What the shell is to do, in this order, after it has committed every `save…`, `remove…` and `record` of the burst.
+    package enum Effect: Hashable, Sendable {
+        case saveGroup(GroupRecord)
+        case saveMachine(MachineRecord)
+        /// Delete the row and its keys, and clear the machine's retained topics.
+        case removeMachine(id: String, group: String)
+        case record(EventEntry)
+        /// Seal and publish the machine's current order (`MachineRecord.order`), new or again.
+        case sendOrder(machine: String, group: String)
+        /// Make a boot ticket and ask the platform for the machine; answer with `launched` or `launchFailed`.
+        case launch(machine: String, group: String, index: Int, platform: Platform)
+        /// Answer with `gone`.
+        case release(machine: String, group: String, platform: Platform)
+        /// Remember the machine's key as revoked and clear its retained topics; it gets nothing more.
+        case revoke(machine: String, group: String, fingerprint: String?)
+        /// A rule scales: make a revision with this count, commit it, and come back with `group(…, .revised)`.
+        case scale(group: String, count: Int, rule: String)
+        /// A rule rolls back: make a revision that repeats the one before the current.
+        case rollback(group: String, rule: String)
+    }
 }

@@ -28,7 +28,10 @@ enum DriverProcess {
                 defer { input.finish() }
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     group.addTask {
-                        for await line in lines { _ = try await execution.standardInputWriter.write(line) }
+                        for await line in lines {
+                            // A driver that takes no more is at its end; how it ended says more than a broken pipe.
+                            do { _ = try await execution.standardInputWriter.write(line) } catch { return }
+                        }
                     }
                     group.addTask { try await log(execution.standardError, platform) }
                     group.addTask { try await receive(execution.standardOutput, platform) }

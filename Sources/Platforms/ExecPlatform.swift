@@ -26,13 +26,20 @@ package final class ExecPlatform: MachinePlatform {
         var queued: [(id: Int, line: [UInt8])] = []
         /// Keeps a driver running; owned by this platform, ended by `close`.
         var supervision: Task<Void, Never>?
+        /// The beginning of the last line that was none of the protocol, for the error message of who waits in vain.
+        var garbage: String?
         var closed = false
     }
+
+    /// For the whole process, set once; children get the default back.
+    private static let brokenPipesAreErrors: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
 
     /// Starts nothing yet.
     package init(
         driver: String, environment: [String: String] = [:], timeout: TimeSpan = .seconds(60), logger: Logger
     ) {
+        // Writing to a driver that has died is an error like any other, not the end of the manager.
+        _ = Self.brokenPipesAreErrors
         self.driver = driver
         self.environment = environment
         self.timeout = timeout.duration
@@ -89,19 +96,20 @@ package final class ExecPlatform: MachinePlatform {
                 continuation.resume(returning: .failure(PlatformError(.failed, "The driver \(driver) was closed.")))
                 return
             }
-            let milliseconds = Int(
-                timeout.components.seconds * 1000 + timeout.components.attoseconds / 1_000_000_000_000_000)
-            DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [weak self] in
-                self?.finish(
-                    id,
-                    .failure(
-                        PlatformError(
-                            .timedOut,
-                            "The driver \(self?.driver ?? "") did not answer \(request.op.rawValue) in time; look at its output in the manager's log."
-                        )))
+            DispatchQueue.global().asyncAfter(deadline: .now() + timeout.forDispatch) { [weak self] in
+                self?.outOfTime(id, request.op)
             }
         }
         return try result.get()
+    }
+
+    private func outOfTime(_ id: Int, _ operation: DriverRequest.Operation) {
+        let garbage = state.withLock { $0.garbage }
+        let hint =
+            garbage.map { "it last wrote what is no line of the protocol: \($0)" }
+            ?? "look at its output in the manager's log."
+        let message = "The driver \(driver) did not answer \(operation.rawValue) in time; \(hint)"
+        finish(id, .failure(PlatformError(.timedOut, message)))
     }
 
     private func finish(_ id: Int, _ result: Result<DriverLine, PlatformError>) {
@@ -134,7 +142,8 @@ package final class ExecPlatform: MachinePlatform {
             failures = ContinuousClock.now - started > .seconds(60) ? 0 : failures + 1
             let pause = Self.pause(afterFailures: failures)
             logger.error(
-                "a driver ended and is started again", metadata: ["driver": "\(driver)", "how": "\(how)", "in": "\(pause)"])
+                "a driver ended and is started again",
+                metadata: ["driver": "\(driver)", "how": "\(how)", "in": "\(pause)"])
             failAll(PlatformError(.failed, "The driver \(driver) \(how); it is started again in \(pause)."))
             try? await Task.sleep(for: pause)
         }
@@ -157,13 +166,16 @@ package final class ExecPlatform: MachinePlatform {
     func received(_ bytes: [UInt8]) {
         guard !bytes.allSatisfy({ $0 == 32 || $0 == 13 || $0 == 9 }) else { return }
         guard let line = try? JSONDecoder().decode(DriverLine.self, from: Data(bytes)) else {
+            let garbage = String(decoding: bytes.prefix(200), as: UTF8.self)
+            state.withLock { $0.garbage = garbage }
             logger.warning(
                 "a driver wrote what is not a line of the protocol",
-                metadata: ["driver": "\(driver)", "line": "\(String(decoding: bytes.prefix(200), as: UTF8.self))"])
+                metadata: ["driver": "\(driver)", "line": "\(garbage)"])
             return
         }
         if line.event == "gone", let machine = line.machine, Name.isValid(machine) {
-            continuation.yield(.gone(machine: machine, reason: String((line.reason ?? "the driver says so").prefix(500))))
+            let reason = String((line.reason ?? "the driver says so").prefix(500))
+            continuation.yield(.gone(machine: machine, reason: reason))
         } else if let id = line.id, let ok = line.ok {
             let error = String((line.error ?? "it gave no reason").prefix(1000))
             finish(id, ok ? .success(line) : .failure(PlatformError(.failed, "The driver \(driver) refused: \(error)")))

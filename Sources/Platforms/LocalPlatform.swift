@@ -111,7 +111,8 @@ package final class LocalPlatform: MachinePlatform {
         guard let handle = ProcessHandle(process) else {
             kill(process, SIGKILL)
             waitpid(process, nil, 0)
-            throw PlatformError(.failed, "The agent of \(machine) can't be watched: no pidfd (Linux 5.4 and glibc 2.36).")
+            throw PlatformError(
+                .failed, "The agent of \(machine) can't be watched: no pidfd (Linux 5.4 and glibc 2.36).")
         }
         watch(handle, of: machine)
         do {
@@ -179,8 +180,8 @@ package final class LocalPlatform: MachinePlatform {
             }
             guard !left.isEmpty else { return }
             guard ContinuousClock.now < deadline else {
-                throw PlatformError(
-                    .failed, "Processes of \(machine) can't be ended: \(left.map { "\($0.process)" }.joined(separator: " "))")
+                let numbers = left.map { "\($0.process)" }.joined(separator: " ")
+                throw PlatformError(.failed, "Processes of \(machine) can't be ended: \(numbers)")
             }
             try? await Task.sleep(for: .milliseconds(10))
         }

@@ -38,7 +38,8 @@ package final class Platforms: Sendable {
         switch platform {
         case .local: return local
         case .none:
-            throw PlatformError(.unknown, "Nobody launches machines of a group with platform = none; invite them instead.")
+            throw PlatformError(
+                .unknown, "Nobody launches machines of a group with platform = none; invite them instead.")
         case .exec(let name):
             let path = try path(ofDriver: name)
             let (driver, isNew) = state.withLock { state in

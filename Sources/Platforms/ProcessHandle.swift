@@ -2,6 +2,15 @@ import Dispatch
 import Glibc
 import Synchronization
 
+extension Duration {
+    /// Whole milliseconds, for libdispatch's timers; a year at most.
+    var forDispatch: DispatchTimeInterval {
+        let longest: Int64 = 365 * 86_400
+        guard components.seconds < longest else { return .seconds(Int(longest)) }
+        return .milliseconds(Int(components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000))
+    }
+}
+
 /// A process that is watched and signalled by descriptor, whether this program started it or found it running.
 final class ProcessHandle: Sendable {
     let process: pid_t
@@ -67,8 +76,7 @@ final class ProcessHandle: Sendable {
                 return state.next
             }
             guard let id else { return continuation.resume(returning: true) }
-            let milliseconds = Int(limit.components.seconds * 1000 + limit.components.attoseconds / 1_000_000_000_000_000)
-            DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [self] in
+            DispatchQueue.global().asyncAfter(deadline: .now() + limit.forDispatch) { [self] in
                 state.withLock { $0.waiting.removeValue(forKey: id) }?.resume(returning: false)
             }
         }

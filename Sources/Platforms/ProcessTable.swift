@@ -71,7 +71,9 @@ enum ProcessTable {
         defer { closedir(listing) }
         var processes: [pid_t] = []
         while let item = readdir(listing) {
-            let name = withUnsafeBytes(of: &item.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &item.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if let process = pid_t(name) { processes.append(process) }
         }
         return processes

@@ -1,8 +1,9 @@
 import Glibc
+import Synchronization
 
 /// An advisory lock that the kernel drops when its process ends, however it ends.
 final class DirectoryLock: Sendable {
-    private let descriptor: CInt
+    private let descriptor: Mutex<CInt?>
 
     /// Takes the lock at once, or says who has it.
     init(path: String) throws(RecordsError) {
@@ -31,8 +32,15 @@ final class DirectoryLock: Sendable {
         let line = Array("\(getpid())\n".utf8)
         _ = ftruncate(descriptor, 0)
         _ = pwrite(descriptor, line, line.count, 0)
-        self.descriptor = descriptor
+        self.descriptor = Mutex(descriptor)
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit { release() }
+
+    func release() {
+        descriptor.withLock { descriptor in
+            if let open = descriptor { Glibc.close(open) }
+            descriptor = nil
+        }
+    }
 }

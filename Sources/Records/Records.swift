@@ -35,9 +35,17 @@ package struct Records: Sendable {
         }
     }
 
-    /// Ends every access; calls after it throw.
+    /// Ends every access, leaves one file without a log beside it, and lets another manager in; calls after it throw.
     package func close() throws(RecordsError) {
-        do { try writer.close() } catch { throw RecordsError(error, path: path) }
+        do {
+            if lock != nil {
+                try writer.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+            }
+            try writer.close()
+        } catch {
+            throw RecordsError(error, path: path)
+        }
+        lock?.release()
     }
 
     var path: String { writer.path }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Fleet
 
 /// The command line: the manager itself (`serve`, `dev`) and the client verbs.
 @main
@@ -22,9 +23,4 @@ struct Trunkline: AsyncParsableCommand {
             Serve.self, Dev.self, SoftwareCommand.self, GroupCommand.self, MachineCommand.self, SecretCommand.self,
             EventsCommand.self, WatchCommand.self, FormatCommand.self, CheckCommand.self,
         ])
-}
-
-/// What `--version` prints.
-enum Version {
-    static let text = "0.1.0"
 }

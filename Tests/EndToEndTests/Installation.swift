@@ -82,6 +82,14 @@ final class Installation: Sendable {
         process.waitUntilExit()
     }
 
+    /// SIGTERM; its exit status.
+    func endManager() async throws -> Int32 {
+        guard let process = state.withLock({ $0 }) else { throw Unexpected("no manager") }
+        process.terminate()
+        guard try await eventually({ !process.isRunning }) else { throw Unexpected("the manager does not end") }
+        return process.terminationStatus
+    }
+
     var managerPid: Int32 { state.withLock { $0?.processIdentifier ?? -1 } }
 
     func withClient<Answer>(_ body: (TrunklineClient) async throws -> Answer) async throws -> Answer {

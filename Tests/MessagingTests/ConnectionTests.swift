@@ -19,7 +19,8 @@ struct ConnectionTests {
                 #expect(try await eventually { inbox.count == 2 })
                 #expect(
                     inbox.messages == [
-                        Message(topic: "a/b", payload: payload, qos: qos), Message(topic: "a/c", payload: Data(), qos: qos),
+                        Message(topic: "a/b", payload: payload, qos: qos),
+                        Message(topic: "a/c", payload: Data(), qos: qos),
                     ])
                 try await connection.unsubscribe(["a/+"])
                 try await connection.subscribe(["other"], qos: .atLeastOnce)
@@ -50,7 +51,8 @@ struct ConnectionTests {
             try await withConnection(to: broker.url, subscribing: ["n"]) { _, inbox in
                 try await withConnection(to: broker.url) { connection, _ in
                     for number in 0..<20_000 {
-                        try await connection.publish(text("n", "\(number)", qos: number % 2 == 0 ? .atMostOnce : .atLeastOnce))
+                        try await connection.publish(
+                            text("n", "\(number)", qos: number % 2 == 0 ? .atMostOnce : .atLeastOnce))
                     }
                 }
                 #expect(try await eventually { inbox.count >= 20_000 })
@@ -95,6 +97,23 @@ struct ConnectionTests {
         }
     }
 
+    @Test("an incoming message whose topic is too long is dropped and counted, and the next one arrives")
+    func longTopic() async throws {
+        try await withBroker { broker in
+            try await withConnection(to: broker.url, subscribing: ["#"], qos: .atMostOnce) { connection, inbox in
+                let raw = try TCP.connect(to: broker.port)
+                defer { close(raw) }
+                let connect: [UInt8] = [0x10, 15, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, 0, 3] + Array("raw".utf8)
+                // PUBLISH at QoS 0 with a topic of 600 bytes and an empty payload; its length 602 takes two bytes.
+                let publish = [0x30, 0xda, 0x04, 0x02, 0x58] + [UInt8](repeating: UInt8(ascii: "x"), count: 600)
+                #expect(send(raw, connect + publish, connect.count + publish.count, 0) == connect.count + publish.count)
+                #expect(try await eventually { connection.droppedMessages == 1 })
+                try await connection.publish(text("a", "next"))
+                #expect(try await eventually { inbox.texts == ["next"] })
+            }
+        }
+    }
+
     @Test("a filter that the broker refuses makes subscribe throw")
     func refusedFilter() async throws {
         try await withBroker { broker in
@@ -132,12 +151,14 @@ struct ConnectionTests {
     @Test("closing leaves no thread and no descriptor behind")
     func leavesNothing() async throws {
         try await withBroker { broker in
+            #expect(try await eventually { try Self.loopThreads() == 0 })
             // The first one brings what stays: the library, the pool's threads.
             try await withConnection(to: broker.url) { _, _ in }
             let descriptors = try Self.entries("/proc/self/fd")
             for _ in 0..<20 {
                 try await withConnection(to: broker.url, subscribing: ["a"]) { connection, _ in
                     try await connection.publish(text("a", "b"))
+                    #expect(try Self.loopThreads() == 1)
                 }
             }
             #expect(try await eventually { try Self.loopThreads() == 0 })
@@ -162,7 +183,9 @@ struct ConnectionTests {
         var reason = ""
         if case .disconnected(let why) = await events.next() { reason = why }
         #expect(reason.contains("refused"))
-        await #expect { try await trying.publish(text("a", "b")) } throws: { ($0 as? MessagingError)?.code == .notConnected }
+        await #expect { try await trying.publish(text("a", "b")) } throws: {
+            ($0 as? MessagingError)?.code == .notConnected
+        }
         await trying.close()
         await trying.close()
         await running
@@ -205,7 +228,9 @@ struct ConnectionTests {
     /// Threads of connections, by the name that they give themselves.
     static func loopThreads() throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count { task in
-            (try? Data(contentsOf: URL(filePath: "/proc/self/task/\(task)/comm"))).map { $0.starts(with: Data("mqtt".utf8)) } ?? false
+            (try? Data(contentsOf: URL(filePath: "/proc/self/task/\(task)/comm"))).map {
+                $0.starts(with: Data("mqtt".utf8))
+            } ?? false
         }
     }
 }

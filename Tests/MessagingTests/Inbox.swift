@@ -51,7 +51,9 @@ func withConnection<Result: Sendable>(
     async let running: Void = connection.run()
     async let consuming: Void = inbox.consume(connection, subscribing: filters, qos: qos)
     do {
-        guard try await eventually({ inbox.connects > 0 }) else { throw MessagingError(.notConnected, "never connected") }
+        guard try await eventually({ inbox.connects > 0 }) else {
+            throw MessagingError(.notConnected, "never connected")
+        }
         let result = try await body(connection, inbox)
         await connection.close()
         _ = await (running, consuming)

@@ -54,7 +54,9 @@ extension ConnectionTests {
                     } throws: {
                         ($0 as? MessagingError)?.code == .notConnected
                     }
-                    await #expect(throws: MessagingError.self) { try await connection.subscribe(["b"], qos: .atMostOnce) }
+                    await #expect(throws: MessagingError.self) {
+                        try await connection.subscribe(["b"], qos: .atMostOnce)
+                    }
                     try await broker.restart(keepingPersistence: keepingPersistence)
                     #expect(try await eventually { inbox.connects == 2 })
                     try await connection.publish(text("a", "online"))
@@ -105,7 +107,8 @@ extension ConnectionTests {
             try await withBroker { broker in
                 try await withConnection(to: broker.url, clientID: "one", subscribing: ["a"]) { connection, inbox in
                     let other = try TCP.connect(to: broker.port)
-                    let connect: [UInt8] = [0x10, 15, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, 0, 3] + Array("one".utf8)
+                    let connect: [UInt8] =
+                        [0x10, 15, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, 0, 3] + Array("one".utf8)
                     #expect(send(other, connect, connect.count, 0) == connect.count)
                     #expect(try await eventually { inbox.connects == 2 })
                     close(other)
@@ -134,7 +137,8 @@ extension ConnectionTests {
         func fallsBack(behaviour: Relay.VersionFive) async throws {
             try await withBroker { broker in
                 let relay = try Relay(to: broker.port, versionFive: behaviour)
-                try await withConnection(to: "mqtt://127.0.0.1:\(relay.port)", subscribing: ["a"]) { connection, inbox in
+                try await withConnection(to: "mqtt://127.0.0.1:\(relay.port)", subscribing: ["a"]) {
+                    connection, inbox in
                     #expect(inbox.disconnects.isEmpty)
                     #expect(relay.versions == [5, 4])
                     try await connection.publish(text("a", "b"))

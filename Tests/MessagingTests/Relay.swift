@@ -3,7 +3,8 @@ import Glibc
 import Synchronization
 import TestSupport
 
-/// Stands between a client and a broker, byte for byte, and can do to the connection what networks and other brokers do.
+/// Stands between a client and a broker, byte for byte, and can do to the connection what networks and other brokers
+/// do.
 final class Relay: Sendable {
     /// What it does to a CONNECT of MQTT 5.
     enum VersionFive: Sendable {

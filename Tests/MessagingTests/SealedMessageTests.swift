@@ -22,7 +22,10 @@ struct SealedMessageTests {
     func registration(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let (group, machine, ticket) = (random.name(), random.name(), random.name())
-        let sealed = (encapsulated: Data(random.bytes(32)), ciphertext: Data(random.bytes(Int.random(in: 1...900, using: &random))))
+        let sealed = (
+            encapsulated: Data(random.bytes(32)),
+            ciphertext: Data(random.bytes(Int.random(in: 1...900, using: &random)))
+        )
         var header = Data()
         let payload = RegistrationMessage.encode(group: group, machine: machine, ticket: ticket) { bytes in
             header = bytes
@@ -32,7 +35,9 @@ struct SealedMessageTests {
         #expect((read.group, read.machine, read.ticket) == (group, machine, ticket))
         #expect(read.sealed == sealed)
         #expect(read.header == header)
-        #expect(String(decoding: header, as: UTF8.self) == #"{"v":1,"group":"\#(group)","machine":"\#(machine)","ticket":"\#(ticket)""#)
+        #expect(
+            String(decoding: header, as: UTF8.self)
+                == #"{"v":1,"group":"\#(group)","machine":"\#(machine)","ticket":"\#(ticket)""#)
     }
 
     @Test("an order is read as it was written, and its header is readable")
@@ -51,7 +56,8 @@ struct SealedMessageTests {
                 == #"{"v":1,"group":"edge","machine":"edge-1","generation":4,"action":"stop","software":{"name":"janus","version":"1.1.2","digest":"\#(digest)"},"enc":"AQI=","sealed":"Aw=="}"#
         )
         let read = try OrderMessage.decode(payload)
-        #expect((read.generation, read.action, read.software.description, read.digest) == (4, .stop, "janus@1.1.2", digest))
+        #expect(
+            (read.generation, read.action, read.software.description, read.digest) == (4, .stop, "janus@1.1.2", digest))
         #expect(read.header == header && read.encapsulated == Data([1, 2]) && read.ciphertext == Data([3]))
     }
 
@@ -69,7 +75,9 @@ struct SealedMessageTests {
                 decoded.header != original.header || decoded.encapsulated != original.encapsulated
                     || decoded.ciphertext != original.ciphertext, "byte \(index)")
         }
-        for count in 0..<payload.count { #expect(throws: WireError.self) { try OrderMessage.decode(payload.prefix(count)) } }
+        for count in 0..<payload.count {
+            #expect(throws: WireError.self) { try OrderMessage.decode(payload.prefix(count)) }
+        }
         #expect(throws: WireError.self) { try OrderMessage.decode(payload + Data(" ".utf8)) }
     }
 
@@ -86,7 +94,8 @@ struct SealedMessageTests {
             #"{"v":1,"group":"g","machine":"m","ticket":"","enc":"AQI=","sealed":"AQI="}"#,
             #"{"v":1,"group":"g","machine":"m","ticket":"a b","enc":"AQI=","sealed":"AQI="}"#,
             #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#,
-            #"{"v":1,"group":"../x","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#, "", "{", "null", #","enc":""#,
+            #"{"v":1,"group":"../x","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#, "", "{", "null",
+            #","enc":""#,
         ])
     func malformed(text: String) {
         #expect(throws: WireError.self) { try RegistrationMessage.decode(Data(text.utf8)) }
@@ -94,14 +103,20 @@ struct SealedMessageTests {
 
     @Test("sizes are bounded before anything is parsed")
     func sizes() {
-        #expect { try RegistrationMessage.decode(Data(count: 8 << 10 + 1)) } throws: { ($0 as? WireError)?.code == .tooLarge }
-        #expect { try OrderMessage.decode(Data(count: 256 << 10 + 1)) } throws: { ($0 as? WireError)?.code == .tooLarge }
+        #expect { try RegistrationMessage.decode(Data(count: 8 << 10 + 1)) } throws: {
+            ($0 as? WireError)?.code == .tooLarge
+        }
+        #expect { try OrderMessage.decode(Data(count: 256 << 10 + 1)) } throws: {
+            ($0 as? WireError)?.code == .tooLarge
+        }
     }
 
     @Test("noise never traps", arguments: 0..<200)
     func noise(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
-        let pieces = [#"{"v":1"#, #","enc":""#, #","sealed":""#, #","mac":""#, "AQI=", "\"}", "}", "\"", "{", "[", "\u{0}", "🦊"]
+        let pieces = [
+            #"{"v":1"#, #","enc":""#, #","sealed":""#, #","mac":""#, "AQI=", "\"}", "}", "\"", "{", "[", "\u{0}", "🦊",
+        ]
         let text = (0..<12).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
         for payload in [Data(text.utf8), Data(random.bytes(Int.random(in: 0...100, using: &random)))] {
             #expect(throws: WireError.self) { try StatusMessage.decode(payload) }
@@ -129,7 +144,8 @@ struct SealedMessageTests {
         #expect(try OrderContent.decode(order.encoded()) == order)
         for change: (inout OrderContent) -> Void in [
             { $0.parts = 3 }, { $0.partSize = 0 }, { $0.size = -1 }, { $0.size = .max }, { $0.contentKey = Data() },
-            { $0.digest = "x" }, { $0.generation = -1 }, { $0.environment = ["A=B": "c"] }, { $0.environment = ["A": "\u{0}"] },
+            { $0.digest = "x" }, { $0.generation = -1 }, { $0.environment = ["A=B": "c"] },
+            { $0.environment = ["A": "\u{0}"] },
             { $0.heartbeat = .zero }, { $0.manifest.run = [] },
         ] {
             var changed = order
@@ -161,7 +177,8 @@ struct SealedMessageTests {
         #expect(try LogLines.decode(lines.encoded()) == lines)
         #expect(count <= 100 || lines.lines.last == "… \(count - lines.lines.count + 1) lines left out")
         let long = LogLines(
-            machine: "m", at: Timestamp(milliseconds: 0), stream: .stdout, lines: [String(repeating: "\u{0}", count: 9999)])
+            machine: "m", at: Timestamp(milliseconds: 0), stream: .stdout,
+            lines: [String(repeating: "\u{0}", count: 9999)])
         #expect(long.lines[0].utf8.count == LogLines.longestLine)
     }
 }

@@ -14,7 +14,8 @@ struct SeededGenerator: RandomNumberGenerator {
 
     mutating func name() -> String {
         let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
-        return (0..<Int.random(in: 1...20, using: &self)).map { _ in "\(letters.randomElement(using: &self) ?? "a")" }.joined()
+        return (0..<Int.random(in: 1...20, using: &self)).map { _ in "\(letters.randomElement(using: &self) ?? "a")" }
+            .joined()
     }
 
     mutating func digest() -> String {
@@ -23,7 +24,9 @@ struct SeededGenerator: RandomNumberGenerator {
 
     /// Everything that JSON has to escape, and what it has not.
     mutating func text() -> String {
-        let pieces = ["a", "\"", "\\", "\n", "\u{0}", "\u{1f}", "/", "é", "🦊", "\u{2028}", ",\"mac\":\"", "{", "}", " "]
+        let pieces = [
+            "a", "\"", "\\", "\n", "\u{0}", "\u{1f}", "/", "é", "🦊", "\u{2028}", ",\"mac\":\"", "{", "}", " ",
+        ]
         return (0..<Int.random(in: 0...30, using: &self)).map { _ in pieces.randomElement(using: &self) ?? "" }.joined()
     }
 

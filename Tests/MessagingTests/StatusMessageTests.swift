@@ -8,7 +8,9 @@ struct StatusMessageTests {
     /// Not a real MAC, but every byte and its place count.
     static func code(_ data: Data) -> Data {
         var code = [UInt8](repeating: 7, count: 32)
-        for (index, byte) in data.enumerated() { code[index % 32] = code[index % 32] &* 31 &+ byte &+ UInt8(index & 0xff) }
+        for (index, byte) in data.enumerated() {
+            code[index % 32] = code[index % 32] &* 31 &+ byte &+ UInt8(index & 0xff)
+        }
         return Data(code)
     }
 
@@ -31,7 +33,10 @@ struct StatusMessageTests {
             status.receiving = Receiving(digest: random.digest(), have: have)
         }
         for _ in 0..<Int.random(in: 0...8, using: &random) {
-            let value = [0, 3, -1.5, 1e300, 2.2250738585072014e-308, 0.1, 9_007_199_254_740_992, -0.0, Double.random(in: -1e6...1e6, using: &random)]
+            let value = [
+                0, 3, -1.5, 1e300, 2.2250738585072014e-308, 0.1, 9_007_199_254_740_992, -0.0,
+                Double.random(in: -1e6...1e6, using: &random),
+            ]
             status.metrics[random.name()] = value.randomElement(using: &random)
         }
         if Bool.random(using: &random) { status.reason = random.text() }
@@ -58,7 +63,8 @@ struct StatusMessageTests {
                 == #"{"v":1,"group":"edge","machine":"edge-1","session":3,"seq":0,"at":"2026-11-23T05:41:00.123Z","state":"away","order":0,"#
                 + #""mac":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}"#)
         status.software = RunningSoftware(
-            name: "kamailio", version: "5.6.3", digest: String(repeating: "a", count: 64), generation: 2, health: .passing,
+            name: "kamailio", version: "5.6.3", digest: String(repeating: "a", count: 64), generation: 2,
+            health: .passing,
             since: Timestamp(milliseconds: 0), restarts: 0)
         status.metrics = ["calls": 3, "b": 0.5, "a": 1e20]
         status.reason = "a \"quote\"\n"
@@ -98,7 +104,9 @@ struct StatusMessageTests {
     func lengths() {
         var random = SeededGenerator(seed: 5)
         let payload = StatusMessage.encode(Self.status(&random), code: Self.code)
-        for count in 0..<payload.count { #expect(throws: WireError.self) { try StatusMessage.decode(payload.prefix(count)) } }
+        for count in 0..<payload.count {
+            #expect(throws: WireError.self) { try StatusMessage.decode(payload.prefix(count)) }
+        }
         for suffix in [" ", "\n", "}", "\0", ",\"x\":1}"] {
             #expect(throws: WireError.self) { try StatusMessage.decode(payload + Data(suffix.utf8)) }
         }
@@ -114,13 +122,16 @@ struct StatusMessageTests {
     @Test(
         "values outside of what they may be are refused",
         arguments: [
-            (#""v":1"#, #""v":2"#), (#""v":1,"#, ""), (#""group":"g""#, #""group":"G""#), (#""machine":"m""#, #""machine":"a/b""#),
+            (#""v":1"#, #""v":2"#), (#""v":1,"#, ""), (#""group":"g""#, #""group":"G""#),
+            (#""machine":"m""#, #""machine":"a/b""#),
             (#""session":1"#, #""session":-1"#), (#""session":1"#, #""session":1e99"#), (#""seq":1"#, #""seq":"1""#),
             (#""state":"idle""#, #""state":"dancing""#), (#""order":0"#, #""order":-2"#), (#"23T05"#, #"23 05"#),
             (#""order":0"#, #""order":0,"mac":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=""#),
             (#""order":0"#, #""order":0,"metrics":{"a":1e999}"#), (#""order":0"#, #""order":0,"metrics":{"":1}"#),
-            (#""order":0"#, #""order":0,"metrics":{"a\n":1}"#), (#""order":0"#, #""order":0,"receiving":{"digest":"00","have":"1"}"#),
-            (#""order":0"#, #""order":0,"software":{"name":"k"}"#), (#"{"v""#, #"[{"v""#), (#"AAAA="#, #"AAAB="#), (#"AAAA="#, #"AAA=="#),
+            (#""order":0"#, #""order":0,"metrics":{"a\n":1}"#),
+            (#""order":0"#, #""order":0,"receiving":{"digest":"00","have":"1"}"#),
+            (#""order":0"#, #""order":0,"software":{"name":"k"}"#), (#"{"v""#, #"[{"v""#), (#"AAAA="#, #"AAAB="#),
+            (#"AAAA="#, #"AAA=="#),
         ])
     func ranges(change: (String, String)) {
         let text = (Self.good + Self.zeroMAC).replacing(change.0, with: change.1, maxReplacements: 1)
@@ -134,7 +145,9 @@ struct StatusMessageTests {
         for member in [
             #","metrics":{\#(metrics)}"#, #","reason":"\#(String(repeating: "x", count: 1025))""#,
             #","x":\#(String(repeating: "[", count: 30_000))\#(String(repeating: "]", count: 30_000))"#,
-        ] { #expect(throws: WireError.self) { try StatusMessage.decode(Data((Self.good + member + Self.zeroMAC).utf8)) } }
+        ] {
+            #expect(throws: WireError.self) { try StatusMessage.decode(Data((Self.good + member + Self.zeroMAC).utf8)) }
+        }
         let large = Data((Self.good + #","x":"\#(String(repeating: "x", count: 64 << 10))""# + Self.zeroMAC).utf8)
         #expect { try StatusMessage.decode(large) } throws: { ($0 as? WireError)?.code == .tooLarge }
     }

@@ -10,7 +10,9 @@ struct TopicsTests {
     func roundTrip(root: String) {
         let topics = Topics(root: root)
         #expect(Topics.isValidRoot(root))
-        #expect(topics.parse(topics.register(group: "edge", machine: "m-1")) == .registration(group: "edge", machine: "m-1"))
+        #expect(
+            topics.parse(topics.register(group: "edge", machine: "m-1")) == .registration(group: "edge", machine: "m-1")
+        )
         #expect(topics.parse(topics.order(group: "edge", machine: "m-1")) == .order(group: "edge", machine: "m-1"))
         #expect(topics.parse(topics.status(group: "edge", machine: "m-1")) == .status(group: "edge", machine: "m-1"))
         #expect(topics.parse(topics.log(group: "edge", machine: "m-1")) == .log(group: "edge", machine: "m-1"))
@@ -33,21 +35,29 @@ struct TopicsTests {
         #expect(topics.part(group: "edge", digest: digest, index: 3) == "trunkline/edge/software/\(digest)/3")
         #expect(topics.allRegistrations == "trunkline/+/register/+")
         #expect(topics.allStatuses == "trunkline/+/machines/+/status")
-        #expect(topics.machineParts(group: "g", machine: "m", digest: digest) == "trunkline/g/machines/m/software/\(digest)/+")
+        #expect(
+            topics.machineParts(group: "g", machine: "m", digest: digest)
+                == "trunkline/g/machines/m/software/\(digest)/+")
     }
 
     @Test(
         "wildcards, odd names and other shapes are refused",
         arguments: [
-            "", "trunkline", "trunkline/", "trunkline/+/register/m", "trunkline/edge/register/#", "other/edge/register/m",
-            "trunkline/edge/register/", "trunkline/Edge/register/m", "trunkline/edge/register/m/more", "trunkline//register/m",
-            "trunkline/edge/machines/m/unknown", "trunkline/edge/machines/-m/status", "trunkline/edge/machines/m/status/",
-            "trunkline/edge/register/m\u{0}", "trunkline/edge/machines/é/status", "trunklineX/manager", "/trunkline/manager",
+            "", "trunkline", "trunkline/", "trunkline/+/register/m", "trunkline/edge/register/#",
+            "other/edge/register/m",
+            "trunkline/edge/register/", "trunkline/Edge/register/m", "trunkline/edge/register/m/more",
+            "trunkline//register/m",
+            "trunkline/edge/machines/m/unknown", "trunkline/edge/machines/-m/status",
+            "trunkline/edge/machines/m/status/",
+            "trunkline/edge/register/m\u{0}", "trunkline/edge/machines/é/status", "trunklineX/manager",
+            "/trunkline/manager",
             "trunkline/edge/software/abc/1", "trunkline/manager/", "$SYS/broker/uptime",
         ])
     func refused(topic: String) { #expect(Topics().parse(topic) == nil) }
 
-    @Test("a part has one topic only", arguments: ["", "-1", "+1", "01", "00", "1048576", "99999999999999999999", "1 ", "0x1", "١"])
+    @Test(
+        "a part has one topic only",
+        arguments: ["", "-1", "+1", "01", "00", "1048576", "99999999999999999999", "1 ", "0x1", "١"])
     func parts(index: String) {
         #expect(Topics().parse("trunkline/edge/software/\(digest)/\(index)") == nil)
         #expect(Topics().parse("trunkline/edge/software/\(digest.uppercased())/1") == nil)
@@ -63,7 +73,8 @@ struct TopicsTests {
         #expect(BrokerAddress("mqtt://[::1]:1883/") == BrokerAddress(host: "::1"))
         #expect(BrokerAddress(host: "::1").description == "mqtt://[::1]:1883")
         for wrong in [
-            "", "mqtt://", "mqtt://:1883", "http://a", "mqtt://a:0", "mqtt://a:65536", "mqtt://a:", "mqtt://a:+1", "mqtt://a b",
+            "", "mqtt://", "mqtt://:1883", "http://a", "mqtt://a:0", "mqtt://a:65536", "mqtt://a:", "mqtt://a:+1",
+            "mqtt://a b",
             "mqtt://a/b", "mqtt://u@a", "mqtt://[::1", "mqtt://[]:1", "mqtt://::1:1",
         ] { #expect(BrokerAddress(wrong) == nil, "\(wrong)") }
     }

@@ -46,10 +46,12 @@ struct RoundTripTests {
         try expectEverything(in: records)
     }
 
-    @Test("is there after the file is opened anew")
+    @Test("is there after the file is closed and opened anew, all in the one file")
     func reopened() throws {
         _ = try records.commit(Samples.everything)
         try records.close()
+        let attributes = try? FileManager.default.attributesOfItem(atPath: directory.database + "-wal")
+        #expect(attributes?[.size] as? Int ?? 0 == 0)
         let again = try Records.open(at: directory.database)
         try expectEverything(in: again)
     }

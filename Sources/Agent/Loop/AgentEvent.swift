@@ -12,7 +12,7 @@ enum AgentEvent: Sendable {
     case bundleLookedFor(generation: Int, isPresent: Bool)
     case received(generation: Int, BundleCache.Completion)
     case prepared(generation: Int, AgentError?)
-    case partsSubscribed(generation: Int, well: Bool)
+    case partsSubscribed(generation: Int, session: Int, well: Bool)
     case glanced(run: Int, ReleaseStamp, changed: String?)
     case alarm
     case terminate

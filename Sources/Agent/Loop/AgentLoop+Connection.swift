@@ -1,5 +1,6 @@
 import Fleet
 import FoundationEssentials
+import Logging
 import Messaging
 import Sealing
 

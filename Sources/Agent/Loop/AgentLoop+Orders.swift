@@ -1,6 +1,7 @@
 import Fleet
 import FoundationEssentials
 import Glibc
+import Logging
 import Messaging
 import Sealing
 
@@ -27,7 +28,8 @@ extension AgentLoop {
     private func accept(_ accepted: AcceptedOrder, now: TimeSpan) {
         let content = accepted.content
         logger.notice(
-            "order \(content.generation): \(content.action.rawValue) \(content.manifest.reference) \(content.digest.prefix(12))")
+            "order \(content.generation): \(content.action.rawValue) \(content.manifest.reference) \(content.digest.prefix(12))"
+        )
         do {
             try state.save(accepted, to: .order)
         } catch {
@@ -91,25 +93,27 @@ extension AgentLoop {
         guard let installation, case .receiving(_, _, subscribed: false) = installation.stage, connection.isConnected
         else { return }
         let (filter, generation) = (installation.filter, installation.order.generation)
+        let session = sessions.current
         work.append { [connection, post, logger] in
             do {
                 try await connection.subscribe([filter], qos: .atLeastOnce)
-                post(.partsSubscribed(generation: generation, well: true))
+                post(.partsSubscribed(generation: generation, session: session, well: true))
             } catch {
                 logger.warning("cannot subscribe to \(filter): \(error)")
-                post(.partsSubscribed(generation: generation, well: false))
+                post(.partsSubscribed(generation: generation, session: session, well: false))
             }
         }
     }
 
     /// From now on the status says what is lacking: parts that come are heard.
-    func partsSubscribed(generation: Int, well: Bool, now: TimeSpan) {
+    func partsSubscribed(generation: Int, session: Int, well: Bool, now: TimeSpan) {
+        // One of a connection that is gone says nothing about the next, which subscribes anew.
+        guard session == sessions.current, connection.isConnected else { return }
         guard let installation, installation.order.generation == generation,
             case .receiving(let store, let receiver, _) = installation.stage
         else { return }
         guard well else {
-            if connection.isConnected { fail("its parts cannot be subscribed to", now: now) }
-            return
+            return fail("its parts cannot be subscribed to", now: now)
         }
         self.installation?.stage = .receiving(store, receiver, subscribed: true)
     }
@@ -129,7 +133,9 @@ extension AgentLoop {
             logger.warning("part \(index) of \(digest.prefix(12)) was refused: \(error)")
             receiver.refused(now: now)
         }
-        if receiver.isComplete { complete(store) } else {
+        if receiver.isComplete {
+            complete(store)
+        } else {
             self.installation?.stage = .receiving(store, receiver, subscribed: subscribed)
         }
     }
@@ -151,7 +157,6 @@ extension AgentLoop {
         else { return }
         switch completion {
         case .accepted:
-            Memory.giveBack()
             prepare()
         case .wrong(let found):
             logger.error("the received bundle has the SHA-256 \(found), and \(store.digest) was ordered")
@@ -179,6 +184,7 @@ extension AgentLoop {
         guard let installation, installation.order.generation == generation else { return }
         if let error { return fail(error.message, now: now) }
         self.installation = nil
+        tidyAt = now + Self.tidyAfter
         kept.generation = generation
         supervise(.run(installation.order.job), now: now)
     }
@@ -226,15 +232,5 @@ extension Identity {
             content.digest == message.digest, content.manifest.reference == message.software
         else { throw AgentError(.state, "its header says other than its sealed content") }
         return content
-    }
-}
-
-/// Glibc keeps what was freed; after a bundle that is megabytes for nothing. Swift's module of Glibc has no `malloc_trim`.
-enum Memory {
-    private typealias Trim = @convention(c) (Int) -> Int32
-
-    static func giveBack() {
-        guard let symbol = dlsym(nil, "malloc_trim") else { return }
-        _ = unsafeBitCast(symbol, to: Trim.self)(0)
     }
 }

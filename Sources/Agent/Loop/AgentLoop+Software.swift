@@ -1,6 +1,7 @@
 import Fleet
 import FoundationEssentials
 import Glibc
+import Logging
 import Messaging
 
 /// The software: what the supervisor decides is done here.
@@ -11,7 +12,7 @@ extension AgentLoop {
         do { process = try state.value(from: .process) } catch { logger.error("\(error)") }
         if let record = process, record.process.isAlive {
             logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
-            watchOutput(fromEnd: true, now: now)
+            watchOutput()
             supervise(.adopt(record.job, restarts: record.restarts), now: now)
             run = max(run, 1)
             glanceAt = now
@@ -29,10 +30,12 @@ extension AgentLoop {
             logger.notice("\(process.job.manifest.reference), process \(process.process.pid), \(how)")
             // What it leaves behind would hold its ports.
             if case .up = supervisor.phase { ProcessSession.signal(process.process.pid, SIGKILL) }
+            forwardOutput(now: now)
         }
         let before = (supervisor.state, supervisor.reason)
         for action in supervisor.handle(event, now: now) { perform(action, now: now) }
-        if case .up = supervisor.phase {} else {
+        if case .up = supervisor.phase {
+        } else {
             glanceAt = nil
             outputAt = nil
         }
@@ -57,7 +60,7 @@ extension AgentLoop {
 
     private func start(_ job: Job, run: Int) {
         self.run = run
-        forwardOutput(now: SystemClock.uptime)
+        watchOutput()
         glanceAt = nil
         changedDigest = nil
         stamp = nil
@@ -102,8 +105,8 @@ extension AgentLoop {
         if let record {
             process = record
             logger.notice("started \(record.job.manifest.reference), process \(record.process.pid)")
-            watchOutput(fromEnd: false, now: now)
         }
+        outputAt = now + Self.outputEvery
         supervise(.started(run: run), now: now)
         if case .up = supervisor.phase { glanceAt = now + Self.glanceEvery }
     }
@@ -115,7 +118,9 @@ extension AgentLoop {
             if let last, last.process.mayHaveLeftovers {
                 let number = ProcessSession.number(ofSignal: stop.signal)
                 let well = await ProcessSession.stop(last.process.pid, signal: number, timeout: stop.timeout)
-                if !well { logger.warning("\(last.job.manifest.reference) did not stop within \(stop.timeout): killed") }
+                if !well {
+                    logger.warning("\(last.job.manifest.reference) did not stop within \(stop.timeout): killed")
+                }
             }
             await ProcessSession.sweepStrays(run: state.run)
             state.remove(.process)
@@ -168,12 +173,13 @@ extension AgentLoop {
 
     // MARK: Output
 
-    private func watchOutput(fromEnd: Bool, now: TimeSpan) {
-        outputAt = now + Self.outputEvery
+    /// What is in the files now was sent by an earlier agent.
+    private func watchOutput() {
+        outputAt = SystemClock.uptime + Self.outputEvery
         guard outputs.isEmpty else { return }
         outputs = [
-            (.stdout, OutputFile(path: state.log + "/stdout", fromEnd: fromEnd)),
-            (.stderr, OutputFile(path: state.log + "/stderr", fromEnd: fromEnd)),
+            (.stdout, OutputFile(path: state.log + "/stdout", fromEnd: true)),
+            (.stderr, OutputFile(path: state.log + "/stderr", fromEnd: true)),
         ]
     }
 

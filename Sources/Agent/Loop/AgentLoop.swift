@@ -31,6 +31,9 @@ final class AgentLoop {
     var startedAt = SystemClock.now
     var subscribeAgainAt: TimeSpan?
     var isTerminating = false
+    /// When to give memory back: some time after work that needed much.
+    var tidyAt: TimeSpan? = SystemClock.uptime + tidyAfter
+    static let tidyAfter = TimeSpan.seconds(5)
 
     // The running release's files.
     var stamp: ReleaseStamp?
@@ -78,7 +81,8 @@ final class AgentLoop {
             bundleLookedFor(generation: generation, isPresent: isPresent, now: now)
         case .received(let generation, let completion): received(generation: generation, completion, now: now)
         case .prepared(let generation, let error): prepared(generation: generation, error, now: now)
-        case .partsSubscribed(let generation, let well): partsSubscribed(generation: generation, well: well, now: now)
+        case .partsSubscribed(let generation, let session, let well):
+            partsSubscribed(generation: generation, session: session, well: well, now: now)
         case .glanced(let run, let stamp, let changed): glanced(run: run, stamp, changed: changed, now: now)
         case .alarm: break
         case .terminate: terminate(now: now)
@@ -92,7 +96,7 @@ final class AgentLoop {
     var deadline: TimeSpan? {
         [
             registration.deadline, registration.isDone ? reporter.deadline : nil, supervisor.deadline,
-            installation?.deadline, glanceAt, outputAt, subscribeAgainAt,
+            installation?.deadline, glanceAt, outputAt, subscribeAgainAt, tidyAt,
         ].compactMap { $0 }.min()
     }
 
@@ -101,6 +105,10 @@ final class AgentLoop {
         if registration.due(now: now, jitter: .random(in: 0...1)) { publishRegistration() }
         if let at = supervisor.deadline, at <= now { supervise(.due, now: now) }
         installationDue(now: now)
+        if let at = tidyAt, at <= now {
+            tidyAt = nil
+            Memory.giveBack()
+        }
         if let at = glanceAt, at <= now { glance() }
         if let at = outputAt, at <= now { forwardOutput(now: now) }
     }

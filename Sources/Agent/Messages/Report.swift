@@ -30,8 +30,8 @@ struct Reporter: Sendable {
     var heartbeat = TimeSpan.seconds(10)
 
     mutating func connected(session: Int) {
+        if session != self.session { sequence = 0 }
         self.session = session
-        sequence = 0
         connected = true
         inFlight = false
         owed = true
@@ -64,7 +64,9 @@ struct Reporter: Sendable {
 
     /// The session and number to publish `report` with now; nil: not now.
     mutating func due(_ report: Report, now: TimeSpan) -> (session: Int, sequence: Int)? {
-        guard connected, !inFlight, notBefore <= now, owed || report != last || lastAt + heartbeat <= now else { return nil }
+        guard connected, !inFlight, notBefore <= now, owed || report != last || lastAt + heartbeat <= now else {
+            return nil
+        }
         sequence += 1
         inFlight = true
         owed = false

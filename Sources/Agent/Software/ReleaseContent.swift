@@ -19,7 +19,9 @@ struct ReleaseContent: Hashable, Sendable, Codable {
     /// Reads every file in the directory.
     static func read(_ directory: String) -> ReleaseContent {
         var files: [File] = []
-        for entry in DirectoryTree.entries(of: directory) where !entry.isDirectory { files.append(file(entry, directory)) }
+        for entry in DirectoryTree.entries(of: directory) where !entry.isDirectory {
+            files.append(file(entry, directory))
+        }
         return ReleaseContent(files: files)
     }
 

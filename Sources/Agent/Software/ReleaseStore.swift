@@ -19,8 +19,7 @@ struct ReleaseStore: Sendable {
         let fresh = directory + "/new-" + digest
         DirectoryTree.remove(fresh)
         do {
-            try DirectoryTree.make(fresh, mode: 0o755)
-            try BundleReader.unpack(bundleAt: bundles.path(digest), into: fresh)
+            try BundleReader.unpack(bundleAt: bundles.path(digest), into: fresh, durable: true)
         } catch {
             DirectoryTree.remove(fresh)
             throw AgentError(.bundle, "the bundle \(digest.prefix(12)) cannot be unpacked: \(error)")

@@ -21,20 +21,22 @@ struct Identity: Sendable {
     }
 
     /// - Parameter ticketFile: a machine that has registered does not need it any more.
-    init(ticketFile: String, state: StateDirectory, now: Timestamp) throws(AgentError) {
+    init(ticketFile: String?, state: StateDirectory, now: Timestamp) throws(AgentError) {
         let names: Names? = try state.value(from: .machine)
         let registered = DirectoryTree.exists(state.file(.order))
         let kept = try state.read(.ticket)
-        guard let content = try AtomicFile.read(ticketFile, limit: Ticket.largestFile) ?? (registered ? kept : nil)
-        else { throw AgentError(.ticket, "there is no ticket \(ticketFile)") }
-        let ticket = try Ticket(content, file: ticketFile)
+        let (ticket, content) = try Self.ticket(ticketFile, kept: kept, registered: registered)
+        let ticketFile = ticketFile ?? state.file(.ticket)
         if let names, names.group != ticket.group || ticket.machine.map({ $0 != names.machine }) ?? false {
             throw AgentError(
                 .ticket,
-                "ticket \(ticketFile) is for another machine: \(state.path) belongs to \(names.machine) of group \(names.group)")
+                "ticket \(ticketFile) is for another machine: \(state.path) belongs to \(names.machine) of group \(names.group)"
+            )
         }
-        guard registered || ticket.expires > now else {
-            throw AgentError(.ticket, "ticket \(ticketFile) expired at \(ticket.expires), and this machine never registered")
+        // Repeating a registration that the manager may have taken is right at any time.
+        guard registered || kept == content || ticket.expires > now else {
+            throw AgentError(
+                .ticket, "ticket \(ticketFile) expired at \(ticket.expires), and this machine never registered")
         }
         group = ticket.group
         machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(50))-x\(Self.randomName())"
@@ -60,6 +62,21 @@ struct Identity: Sendable {
             self.statusKey = statusKey
         }
         if kept != content { try state.write(content, to: .ticket) }
+    }
+
+    private static func ticket(
+        _ file: String?, kept: Data?, registered: Bool
+    ) throws(AgentError) -> (Ticket, Data) {
+        if let file, let content = try AtomicFile.read(file, limit: Ticket.largestFile) {
+            do {
+                return (try Ticket(content, file: file), content)
+            } catch {
+                guard registered else { throw error }
+            }
+        }
+        if let kept { return (try Ticket(kept, file: "that is kept"), kept) }
+        if let file { throw AgentError(.ticket, "there is no ticket \(file)") }
+        throw AgentError(.usage, "--ticket is missing, and the state directory has none of an earlier agent")
     }
 
     private static func securityKey(in state: StateDirectory) throws(AgentError) -> SecurityKey {

@@ -1,3 +1,4 @@
+import Dispatch
 import Fleet
 import FoundationEssentials
 import Glibc
@@ -28,7 +29,7 @@ enum Check {
         let leader = Mutex<Int32?>(nil)
         let timedOut = Mutex(false)
         let ending: SoftwareProcess.Ending
-        do {
+        do throws(AgentError) {
             ending = try await SoftwareProcess.run(
                 command, in: directory, environment: environment, standardOutput: output, standardError: errors
             ) { pid in
@@ -45,7 +46,9 @@ enum Check {
         }
         if let pid = leader.withLock({ $0 }) { await ProcessSession.sweep(pid) }
         let text = beginning(of: output)
-        guard !timedOut.withLock({ $0 }) else { return Result(failure: "\(name) took longer than \(timeout)", output: text) }
+        guard !timedOut.withLock({ $0 }) else {
+            return Result(failure: "\(name) took longer than \(timeout)", output: text)
+        }
         guard ending != .exited(0) else { return Result(failure: nil, output: text) }
         let said = [beginning(of: errors), text].lazy.compactMap { $0.split(separator: "\n").last }.first
         let words = said.map { ": " + $0.prefix(200) } ?? ""

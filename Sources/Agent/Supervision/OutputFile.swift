@@ -50,7 +50,9 @@ struct OutputFile: Sendable {
     /// Copies a large file to `PATH.1` and empties it; the software goes on writing at its new end.
     mutating func rotateIfLarge() {
         guard Self.size(path) > Self.largest else { return }
-        for number in stride(from: Self.kept - 1, to: 0, by: -1) { rename("\(path).\(number)", "\(path).\(number + 1)") }
+        for number in stride(from: Self.kept - 1, to: 0, by: -1) {
+            rename("\(path).\(number)", "\(path).\(number + 1)")
+        }
         let source = open(path, O_RDWR | O_CLOEXEC)
         let copy = open(path + ".1", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         defer {

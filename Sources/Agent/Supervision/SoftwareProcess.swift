@@ -38,6 +38,7 @@ enum SoftwareProcess {
         standardError: String, started: @Sendable (Int32) async -> Void
     ) async throws(AgentError) -> Ending {
         guard let program = command.first else { throw AgentError(.bundle, "the manifest names no program to run") }
+        let executable = try executable(program, in: directory, environment: environment)
         var options = PlatformOptions()
         options.createSession = true
         let output = try log(standardOutput)
@@ -48,10 +49,11 @@ enum SoftwareProcess {
         }
         do {
             let result = try await Subprocess.run(
-                try executable(program, in: directory, environment: environment),
+                executable,
                 arguments: Arguments(executablePathOverride: program, remainingValues: Array(command.dropFirst())),
                 environment: .custom(
-                    Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key($0.key), $0.value) })),
+                    Dictionary(
+                        uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
                 workingDirectory: FilePath(directory), platformOptions: options, input: .none,
                 output: .fileDescriptor(output, closeAfterSpawningProcess: true),
                 error: .fileDescriptor(error, closeAfterSpawningProcess: true)

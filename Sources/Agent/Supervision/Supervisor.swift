@@ -75,11 +75,11 @@ struct Supervisor: Sendable {
     private var crashes = 0
     private var closing = false
 
-    static let firstBackoff = TimeSpan.milliseconds(500)
-    static let longestBackoff = TimeSpan.seconds(30)
+    static let firstBackoff = TimeSpan.seconds(1)
+    static let longestBackoff = TimeSpan.seconds(60)
     /// So many failures in a row make `failed`.
     static let mostCrashes = 5
-    /// So many during a trial end it.
+    /// So many of software that has never been well, where there is nothing to go back to.
     static let mostTrialCrashes = 3
     static let longestTrial = TimeSpan.seconds(30)
     /// Healthy this long, earlier failures are forgotten.
@@ -117,7 +117,7 @@ struct Supervisor: Sendable {
         switch phase {
         case .waiting(let until): return until
         case .up(let life):
-            let healed = (crashes > 0 || restarts > 0) ? life.wellSince.map { $0 + Self.healing } : nil
+            let healed = crashes > 0 ? life.wellSince.map { $0 + Self.healing } : nil
             return [life.nextCheck, life.nextProbe, healed].compactMap { $0 }.min()
         case .down, .starting, .stopping: return nil
         }
@@ -144,6 +144,7 @@ struct Supervisor: Sendable {
         case .started(let number): return number == run ? started(now: now) : []
         case .startFailed(let number, let reason):
             guard number == run, phase == .starting else { return [] }
+            if plan.onTrial, plan.fallback == nil, active == wanted { failed = true }
             return ended(reason, now: now)
         case .exited(let number, let how):
             guard number == run, case .up = phase else { return [] }
@@ -173,6 +174,7 @@ struct Supervisor: Sendable {
     private mutating func startWanted() -> [Action] {
         guard let job = wanted else {
             phase = .down
+            active = nil
             return []
         }
         run += 1
@@ -243,7 +245,6 @@ struct Supervisor: Sendable {
             var actions: [Action] = []
             if let well = life.wellSince, well + Self.healing <= now {
                 crashes = 0
-                restarts = 0
             }
             if let next = life.nextProbe, next <= now, let probe = active?.manifest.metrics {
                 life.nextProbe = nil
@@ -325,15 +326,12 @@ extension Supervisor {
             return startWanted()
         }
         trouble = how
-        let pause = nextBackoff()
-        if plan.onTrial && crashes >= Self.mostTrialCrashes {
-            if plan.fallback != nil {
-                phase = .down
-                return fallBack(how, now: now)
-            }
-            failed = true
+        if plan.onTrial && plan.fallback != nil {
+            phase = .down
+            return fallBack(how, now: now)
         }
-        if crashes >= Self.mostCrashes { failed = true }
+        let pause = nextBackoff()
+        if crashes >= (plan.onTrial ? Self.mostTrialCrashes : Self.mostCrashes) { failed = true }
         phase = .waiting(until: now + pause)
         return []
     }

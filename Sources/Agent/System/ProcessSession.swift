@@ -1,3 +1,4 @@
+import Dispatch
 import Fleet
 import FoundationEssentials
 import Glibc

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 
 /// What Linux says about a process in `/proc/PID/stat`.

@@ -17,3 +17,7 @@ enum SystemClock {
         return TimeSpan(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
     }
 }
+
+extension TimeSpan {
+    static func - (left: Self, right: Self) -> Self { left + right * -1 }
+}

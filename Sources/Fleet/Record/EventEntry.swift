@@ -34,6 +34,8 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case machineAway = "machine.away"
         case machineBack = "machine.back"
         case machineReleased = "machine.released"
+        /// A user asked for its restart or replacement.
+        case machineInstructed = "machine.instructed"
         case machineRevoked = "machine.revoked"
         case ruleActed = "rule.acted"
         case ruleLimited = "rule.limited"

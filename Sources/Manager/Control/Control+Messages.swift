@@ -1,4 +1,5 @@
 import Fleet
+import Logging
 import Foundation
 import Messaging
 import Monitor
@@ -40,6 +41,7 @@ extension Control {
                 .statusRefused, group: group, machine: machine, "a status of another machine came on this topic", in: &burst)
         }
         advance(.status(status.status), in: &burst)
+        counters.statusTaken()
         if status.status.receiving != nil || counters.isDelivering {
             burst.work.append(.receiving(status.status))
         }
@@ -112,7 +114,7 @@ extension Control {
         } catch {
             throw RegistrationRefusal("its seal does not open: a wrong secret, another group's key, or it was changed on its way")
         }
-        guard let content = try? JSONDecoder().decode(RegistrationContent.self, from: opened.plaintext),
+        guard let content = try? RegistrationContent.decode(opened.plaintext),
             content.machine == machine, let key = try? SecurityKey.PublicKey(rawRepresentation: content.key)
         else { throw RegistrationRefusal("its content is not a registration of this machine") }
         let digest = BundleDigest.hex(of: payload)

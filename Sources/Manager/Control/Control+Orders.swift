@@ -1,4 +1,5 @@
 import Fleet
+import Monitor
 import Foundation
 import Messaging
 import Records
@@ -25,7 +26,7 @@ extension Control {
             delivery: delivery, manifest: software.manifest,
             environment: try environment(of: order, manifest: software.manifest, index: machine.index),
             heartbeat: group.definition.heartbeat)
-        let plaintext = try JSONEncoder().encode(content)
+        let plaintext = try content.encoded()
         let payload = try OrderMessage.encode(
             group: machine.group, machine: id, generation: order.generation, action: order.action,
             software: order.software, digest: order.digest

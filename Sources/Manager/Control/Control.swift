@@ -21,6 +21,7 @@ actor Control {
     let topics: Topics
     let logger: Logger
     let feed = EventFeed()
+    let logDesk: LogDesk
     let counters = Counters()
     nonisolated let mailbox = Mailbox<Input>()
     /// What is to be done outside, after its burst was committed.
@@ -49,12 +50,15 @@ actor Control {
         case absent(machine: String)
     }
 
-    init(configuration: ManagerConfiguration, records: Records, vault: Vault, logger: Logger) throws {
+    init(
+        configuration: ManagerConfiguration, records: Records, vault: Vault, connection: Connection, logger: Logger
+    ) throws {
         self.configuration = configuration
         self.records = records
         self.vault = vault
         self.logger = logger
         topics = Topics(root: configuration.root)
+        logDesk = LogDesk(topics: topics, connection: connection)
         // Unbounded on purpose: each element stands for a committed decision, and their number is bounded by the fleet's size.
         (work, workContinuation) = AsyncStream.makeStream()
         monitor = try Self.loadMonitor(records)
@@ -79,6 +83,7 @@ actor Control {
         timer?.set(nil)
         workContinuation.finish()
         feed.close()
+        await logDesk.close()
     }
 
     func set(connected: Bool) { self.connected = connected }
@@ -108,7 +113,7 @@ actor Control {
         var work: [Work] = []
         var now = Timestamp.now
         /// Followed up after the commit: a rule's scale or roll-back makes a new revision.
-        var revisions: [Effect] = []
+        var revisions: [Monitor.Effect] = []
     }
 
     /// Moves the monitor and gathers what it asks for.
@@ -116,7 +121,7 @@ actor Control {
         for effect in monitor.handle(event, at: burst.now) { gather(effect, in: &burst) }
     }
 
-    private func gather(_ effect: Effect, in burst: inout Burst) {
+    private func gather(_ effect: Monitor.Effect, in burst: inout Burst) {
         switch effect {
         case .saveGroup(let group): burst.changes.append(.groupState(group))
         case .saveMachine(let machine):
@@ -131,6 +136,10 @@ actor Control {
         case .launch(let machine, let group, let index, let platform):
             launch(machine, group: group, index: index, platform: platform, in: &burst)
         case .release(let machine, _, let platform): burst.work.append(.release(machine: machine, platform))
+        case .revoke(let machine, let group, let fingerprint):
+            if let fingerprint { burst.changes.append(.revokeKey(fingerprint: fingerprint, machine: machine, at: burst.now)) }
+            statusKeys[machine] = nil
+            burst.work.append(.clearTopics(group: group, machine: machine))
         case .scale, .rollback: burst.revisions.append(effect)
         }
     }
@@ -186,7 +195,7 @@ actor Control {
     }
 
     /// A rule's scale or roll-back, as a new revision of its group's record.
-    private func revise(_ effect: Effect) throws {
+    private func revise(_ effect: Monitor.Effect) throws {
         switch effect {
         case .scale(let group, let count, let rule): try scale(group, to: count, by: rule)
         case .rollback(let group, let rule): try rollBack(group, by: "rule \(rule)")
@@ -194,3 +203,6 @@ actor Control {
         }
     }
 }
+
+/// What the REST API asks is answered in `Operations/`.
+extension Control: Operations {}

@@ -4,6 +4,7 @@ import Synchronization
 final class Counters: Sendable {
     private struct Values {
         var statuses = 0
+        var taken = 0
         var unknown = 0
         var registrations = 0
         var refused = 0
@@ -19,6 +20,7 @@ final class Counters: Sendable {
     private let values = Mutex(Values())
 
     func statusReceived() { values.withLock { $0.statuses += 1 } }
+    func statusTaken() { values.withLock { $0.taken += 1 } }
     func statusUnknown() { values.withLock { $0.unknown += 1 } }
     func registrationReceived() { values.withLock { $0.registrations += 1 } }
     func refused() { values.withLock { $0.refused += 1 } }
@@ -44,6 +46,7 @@ final class Counters: Sendable {
         let now = values.withLock { $0 }
         let rows: [(name: String, kind: String, help: String, value: Int)] = [
             ("statuses_received_total", "counter", "Status messages that arrived.", now.statuses),
+            ("statuses_taken_total", "counter", "Statuses whose MAC was right, compared with the record.", now.taken),
             ("statuses_unknown_total", "counter", "Statuses of machines that have no key here.", now.unknown),
             ("registrations_received_total", "counter", "Registrations that arrived.", now.registrations),
             ("refused_total", "counter", "Messages whose seal or MAC was wrong, or that were malformed.", now.refused),

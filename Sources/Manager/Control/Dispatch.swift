@@ -1,4 +1,5 @@
 import Fleet
+import Foundation
 import Logging
 import Messaging
 import Monitor
@@ -9,7 +10,7 @@ struct Dispatch: Sendable {
     let control: Control
     let connection: Connection
     let delivery: DeliveryDesk
-    let platforms: Platforms.Platforms
+    let platforms: Platforms
     let logger: Logger
 
     /// So many publications or platform requests at a time.

@@ -13,6 +13,9 @@ extension Control {
             guard try control.records.group(name) == nil else {
                 throw Refusal(code: .conflict, message: "There is a group \(name); change it with PUT /v1/groups/\(name) or: trunkline group apply FILE")
             }
+            guard control.monitor.machines(of: name).isEmpty else {
+                throw Refusal(code: .conflict, message: "The machines of a former group \(name) are still being released; try again in a moment.")
+            }
             let key = SecurityKey()
             let record = GroupRecord(
                 definition: checked.definition, revision: 1, digest: checked.software.digest,
@@ -277,7 +280,7 @@ extension Control {
         try transact { control, burst in
             let row = try control.row(name)
             let text: String
-            do { text = try GroupLanguage.setting(count: count, in: row.text) } catch {
+            do throws(Diagnostics) { text = try GroupLanguage.setting(count: count, in: row.text) } catch {
                 throw Refusal(error, in: "record", source: row.text)
             }
             try control.revise(
@@ -304,7 +307,7 @@ extension String {
     fileprivate func view(in control: isolated Control) throws -> GroupView { control.view(try control.row(self)) }
 }
 
-extension Expression {
+extension Fleet.Expression {
     /// The names of the secrets in it.
     fileprivate var secrets: [String] {
         switch self {

@@ -1,4 +1,5 @@
 import Fleet
+import Monitor
 import Foundation
 import Records
 

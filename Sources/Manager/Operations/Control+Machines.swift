@@ -1,5 +1,6 @@
 import Fleet
 import Foundation
+import GroupLanguage
 import Monitor
 import Records
 
@@ -34,16 +35,14 @@ extension Control {
                     message: "\(id) joined by invitation, so no platform can replace it; revoke it and invite another.")
             }
             switch instruction {
-            case .restart: control.advance(.restartMachine(id), in: &burst)
-            case .replace: control.advance(.replaceMachine(id), in: &burst)
+            case .restart, .replace:
+                burst.note(
+                    .machineInstructed, by: caller, group: machine.group, machine: id, "\(instruction.rawValue) of \(id) asked for",
+                    facts: ["instruction": instruction.rawValue])
+                control.advance(instruction == .restart ? .restartMachine(id) : .replaceMachine(id), in: &burst)
             case .revoke:
-                if let fingerprint = machine.fingerprint {
-                    burst.changes.append(.revokeKey(fingerprint: fingerprint, machine: id, at: burst.now))
-                }
-                burst.work.append(.clearTopics(group: machine.group, machine: id))
-                control.advance(.revokeMachine(id), in: &burst)
-                control.statusKeys[id] = nil
                 burst.note(.machineRevoked, by: caller, group: machine.group, machine: id, "The key of \(id) is revoked")
+                control.advance(.revokeMachine(id), in: &burst)
             }
             return MachineView(control.monitor.machine(id) ?? machine)
         }
@@ -55,8 +54,19 @@ extension Control {
         guard var explanation = monitor.explain(id, at: .now) else {
             throw Refusal(code: .notFound, message: "There is no machine \(id).")
         }
+        // The monitor does not know the language that people read.
+        for (index, rule) in (monitor.group(explanation.group)?.definition.rules ?? []).enumerated()
+        where explanation.rules.indices.contains(index) && explanation.rules[index].name == rule.name {
+            explanation.rules[index].when = GroupLanguage.text(of: rule.when)
+        }
         explanation.events = try records.latestEvents(machine: id, limit: 10)
         return explanation
+    }
+
+    func logs(ofMachine id: String) async throws -> AsyncStream<LogView> {
+        drain()
+        let machine = try known(id)
+        return try await logDesk.watch(machine: id, of: machine.group)
     }
 
     private func known(_ id: String) throws -> MachineRecord {

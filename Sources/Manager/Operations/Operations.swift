@@ -33,6 +33,8 @@ protocol Operations: Sendable {
     func machine(_ id: String) async throws -> MachineView
     func instruct(machine id: String, _ instruction: MachineInstruction, by: Caller) async throws -> MachineView
     func explain(_ machine: String) async throws -> ExplanationView
+    /// Lines of the machine's software from now on, for as long as the stream is read; `.notFound` for an unknown machine.
+    func logs(ofMachine id: String) async throws -> AsyncStream<LogView>
 
     // Secrets: names only, values never come out
     func setSecret(_ name: String, to value: String, by: Caller) async throws

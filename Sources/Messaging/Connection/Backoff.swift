@@ -1,4 +1,5 @@
-/// How long to wait before the next attempt: from 0.2 s, doubling, to 10 s; each time somewhere in the upper half of that.
+/// How long to wait before the next attempt: from 0.2 s, doubling, to 10 s; each time somewhere in the upper half of
+/// that.
 ///
 /// The jitter keeps ten thousand machines from coming back in the same moment.
 struct Backoff {

@@ -3,7 +3,8 @@ import Synchronization
 
 /// What the loop's thread hands to the one consumer: in order, bounded, and never silently less.
 ///
-/// An `AsyncStream` with a bounded buffer would drop `.connected` as readily as a message; here only messages are dropped,
+/// An `AsyncStream` with a bounded buffer would drop `.connected` as readily as a message; here only messages are
+/// dropped,
 /// and the payloads' bytes are bounded too.
 final class EventQueue: Sendable {
     static let mostMessages = 100_000
@@ -78,7 +79,12 @@ final class EventQueue: Sendable {
     }
 
     /// Counts a message that was refused before it came here.
-    func drop() { warn(state.withLock { state in state.dropped += 1; return state.dropped }) }
+    func drop() {
+        warn(
+            state.withLock { state in
+                state.dropped += 1; return state.dropped
+            })
+    }
 
     private func warn(_ count: Int) {
         // At 1, 2, 4, 8…: a flood of messages must not become a flood of log lines.

@@ -21,7 +21,9 @@ enum Resolver {
         while let current = entry {
             var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
             let pointee = current.pointee
-            if getnameinfo(pointee.ai_addr, pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0 {
+            if getnameinfo(pointee.ai_addr, pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+                == 0
+            {
                 let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
                 let address = String(decoding: bytes, as: UTF8.self)
                 if !addresses.contains(address) { addresses.append(address) }

@@ -13,7 +13,8 @@ enum ProtocolVersion {
 
 /// One attempt at a connection and, if it succeeds, its life: one libmosquitto client, used on the loop's thread only.
 ///
-/// A client of its own for each attempt, because libmosquitto would keep unacknowledged messages and send them again after
+/// A client of its own for each attempt, because libmosquitto would keep unacknowledged messages and send them again
+/// after
 /// newer ones, when their publishers have long been told that they failed.
 final class Session {
     /// What the callbacks see. Small, and never the session itself: it outlives the client by construction.
@@ -40,7 +41,8 @@ final class Session {
     /// `mosquitto_lib_init` is a bare reference count, so it is called once.
     private static let library: Int32 = {
         let result = mosquitto_lib_init()
-        // libmosquitto sets this behind one's back at the first client; better that it is the case from the start. Children are not
+        // libmosquitto sets this behind one's back at the first client; better that it is the case from the start.
+        // Children are not
         // to inherit it: whoever spawns resets it.
         signal(SIGPIPE, SIG_IGN)
         return result
@@ -85,7 +87,8 @@ final class Session {
         } == MOSQ_ERR_SUCCESS.code
     }
 
-    /// Must be called once, and nothing afterwards. A connection that is still up is cut, and the broker sends the will.
+    /// Must be called once, and nothing afterwards. A connection that is still up is cut, and the broker sends the
+    /// will.
     func destroy() {
         mosquitto_destroy(handle)
         retained.release()
@@ -100,7 +103,8 @@ final class Session {
     func connect(to address: String, port: Int, keepAlive: Int32) -> MessagingError? {
         let result = mosquitto_connect_async(handle, address, Int32(clamping: port), keepAlive)
         if let error = Self.error(result) { return error }
-        // A child that is spawned must not hold the connection open after this process was killed: the will would not be sent.
+        // A child that is spawned must not hold the connection open after this process was killed: the will would not
+        // be sent.
         _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
         return nil
     }
@@ -145,7 +149,8 @@ final class Session {
         case .subscribe(let filters, let qos, _):
             waiting.filters = filters
             result = Self.withCStrings(filters) {
-                mosquitto_subscribe_multiple(handle, &identifier, Int32(clamping: filters.count), $0, qos.rawValue, 0, nil)
+                mosquitto_subscribe_multiple(
+                    handle, &identifier, Int32(clamping: filters.count), $0, qos.rawValue, 0, nil)
             }
         case .unsubscribe(let filters, _):
             result = Self.withCStrings(filters) {

@@ -2,7 +2,8 @@ import CMosquitto
 import FoundationEssentials
 import Glibc
 
-// What libmosquitto calls on the loop's thread, inside `Session.read` and `Session.write`. Everything that belongs to C is
+// What libmosquitto calls on the loop's thread, inside `Session.read` and `Session.write`. Everything that belongs to
+// C is
 // copied before these return.
 
 extension Session {

@@ -66,7 +66,8 @@ package struct LogLines: Hashable, Sendable {
         try WireChecks.version(json.v)
         try WireChecks.name(json.machine, "machine")
         try WireChecks.require(
-            json.lines.count <= mostLines && json.lines.allSatisfy { $0.utf8.count <= longestLine }, "too many or too long lines")
+            json.lines.count <= mostLines && json.lines.allSatisfy { $0.utf8.count <= longestLine },
+            "too many or too long lines")
         return LogLines(machine: json.machine, at: json.at, stream: json.stream, checked: json.lines)
     }
 }

@@ -63,7 +63,8 @@ package struct StatusMessage: Hashable, Sendable {
     }
 
     static func isMetric(_ name: String, _ value: Double) -> Bool {
-        value.isFinite && (1...longestMetricName).contains(name.utf8.count) && name.utf8.allSatisfy { $0 > 0x1f && $0 != 0x7f }
+        value.isFinite && (1...longestMetricName).contains(name.utf8.count)
+            && name.utf8.allSatisfy { $0 > 0x1f && $0 != 0x7f }
     }
 }
 
@@ -117,7 +118,8 @@ private struct StatusJSON: Decodable {
         }
         if let receiving { try WireChecks.digest(receiving.digest) }
         let metrics = self.metrics ?? [:]
-        try WireChecks.require(metrics.count <= StatusMessage.mostMetrics, "more than \(StatusMessage.mostMetrics) metrics")
+        try WireChecks.require(
+            metrics.count <= StatusMessage.mostMetrics, "more than \(StatusMessage.mostMetrics) metrics")
         try WireChecks.require(metrics.allSatisfy(StatusMessage.isMetric), "a metric is out of range")
         if let reason {
             try WireChecks.require(reason.utf8.count <= StatusMessage.longestReason, "the reason is too long")

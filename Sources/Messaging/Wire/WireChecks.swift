@@ -45,7 +45,9 @@ enum WireChecks {
 
     /// The name that a ticket goes by: 1 to 64 printable characters that need no escaping.
     static func ticket(_ ticket: String) throws(WireError) {
-        let isPlain = ticket.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+        let isPlain = ticket.utf8.allSatisfy {
+            $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+        }
         try require(isPlain && (1...64).contains(ticket.utf8.count), "the ticket's id is out of range")
     }
 
@@ -55,12 +57,14 @@ enum WireChecks {
         guard let decoded = Data(base64Encoded: data), decoded.base64EncodedData() == data else {
             throw WireError(.malformed, "not base64")
         }
-        try require((1...limit).contains(decoded.count), "base64 of \(decoded.count) bytes where 1 to \(limit) are allowed")
+        try require(
+            (1...limit).contains(decoded.count), "base64 of \(decoded.count) bytes where 1 to \(limit) are allowed")
         return decoded
     }
 }
 
-/// The end of a message whose beginning is covered by a seal or MAC: members that are found by their place, not by parsing,
+/// The end of a message whose beginning is covered by a seal or MAC: members that are found by their place, not by
+/// parsing,
 /// so that what is verified is exactly the bytes that came.
 struct SealedTail {
     /// The bytes before the tail.

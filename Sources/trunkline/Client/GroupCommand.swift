@@ -193,6 +193,6 @@ extension PlanView.Step {
     var line: String { "\(machine ?? "(new machine)"): \(change.rawValue) \(detail)" }
 }
 
-extension TimeSpan: @retroactive ExpressibleByArgument {
+extension TimeSpan: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
 }

@@ -144,7 +144,7 @@ struct CheckCommand: ParsableCommand {
             let found = GroupLanguage.check(text)
             guard !found.isEmpty else { continue }
             faulty += 1
-            Note.line(Diagnostics(all: found).rendered(file: file, source: text))
+            Note.line(Diagnostics(found).rendered(file: file, source: text))
         }
         if faulty > 0 { throw ExitCode(1) }
         Note.line(files.count == 1 ? "no fault found" : "\(files.count) files, no fault found")

@@ -90,6 +90,6 @@ struct SoftwareCommand: AsyncParsableCommand {
     }
 }
 
-extension SoftwareReference: @retroactive ExpressibleByArgument {
+extension SoftwareReference: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
 }

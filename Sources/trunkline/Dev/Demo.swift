@@ -83,9 +83,9 @@ struct Demo: Sendable {
             .path(FilePath("\(plan.home)/Config/traffic/\(name)")), arguments: ["127.0.0.1", "\(port)"],
             output: .string(limit: 65_536), error: .string(limit: 65_536))
         guard result.terminationStatus.isSuccess else {
-            throw Failure("\(name) ended with \(result.terminationStatus): \(result.standardError ?? "") \(result.standardOutput ?? "")")
+            throw Failure("\(name) ended with \(result.terminationStatus): \(result.standardError) \(result.standardOutput)")
         }
-        return (result.standardOutput ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
+        return result.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     private func newestEvent() async throws -> Int64 {

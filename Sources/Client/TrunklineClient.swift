@@ -1,0 +1,195 @@
+package import AsyncHTTPClient
+package import Fleet
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// Runs `body` with a client of the manager at `server` and lets its connections go afterwards.
+package func withClient<Answer>(
+    server: String, token: String, _ body: (TrunklineClient) async throws -> Answer
+) async throws -> Answer {
+    let http = HTTPClient(eventLoopGroupProvider: .singleton)
+    do {
+        let answer = try await body(TrunklineClient(server: server, token: token, http: http))
+        try await http.shutdown()
+        return answer
+    } catch {
+        try? await http.shutdown()
+        throw error
+    }
+}
+
+/// The manager's REST API from Swift.
+///
+/// Every call throws `ClientError`. Calls that create something carry an `Idempotency-Key`, so that they can be repeated after a
+/// broken connection without acting twice.
+package struct TrunklineClient: Sendable {
+    let server: String
+    let token: String
+    let http: HTTPClient
+
+    package enum GroupInstruction: String, Sendable {
+        case start, stop, restart, rollback, pause, resume
+    }
+
+    package enum MachineInstruction: String, Sendable {
+        case replace, revoke, restart
+    }
+
+    /// `server` as `http://HOST:PORT`.
+    package init(server: String, token: String, http: HTTPClient) {
+        self.server = server.hasSuffix("/") ? String(server.dropLast()) : server
+        self.token = token
+        self.http = http
+    }
+}
+
+// MARK: Software
+
+extension TrunklineClient {
+    /// Uploads a packed bundle; `progress` is told bytes sent and bytes in all.
+    package func pushSoftware(
+        _ reference: SoftwareReference, bundleAt path: String,
+        progress: (@Sendable (_ sent: Int, _ total: Int) -> Void)? = nil
+    ) async throws -> SoftwareView {
+        let upload = try Upload(path: path)
+        return try await send(
+            Call("PUT", "/v1/software/\(reference.name)/\(reference.version)", timeout: .hours(2)) { request in
+                request.headers.replaceOrAdd(name: "Content-Type", value: "application/gzip")
+                request.headers.replaceOrAdd(name: "Repr-Digest", value: "sha-256=:\(upload.digest):")
+                request.body = .stream(upload.chunks(progress), length: .known(Int64(upload.size)))
+            })
+    }
+
+    package func allSoftware() async throws -> [SoftwareView] { try await all("/v1/software") }
+
+    package func software(_ reference: SoftwareReference) async throws -> SoftwareView {
+        try await send(Call("GET", "/v1/software/\(reference.name)/\(reference.version)"))
+    }
+
+    package func removeSoftware(_ reference: SoftwareReference) async throws {
+        try await run(Call("DELETE", "/v1/software/\(reference.name)/\(reference.version)"))
+    }
+}
+
+// MARK: Groups
+
+extension TrunklineClient {
+    package func hasGroup(_ name: String) async throws -> Bool {
+        do {
+            _ = try await group(name)
+            return true
+        } catch let error as ClientError where error.status == 404 {
+            return false
+        }
+    }
+
+    /// Creates a group from a record in the language.
+    package func createGroup(_ text: String) async throws -> GroupView {
+        try await send(Call("POST", "/v1/groups", once: true).with(text: text))
+    }
+
+    /// Gives a group a new record; also tells what that changes.
+    package func changeGroup(_ name: String, to text: String) async throws -> (group: GroupView, plan: PlanView) {
+        struct Changed: Decodable {
+            var group: GroupView
+            var plan: PlanView
+        }
+        let changed: Changed = try await send(Call("PUT", "/v1/groups/\(name)").with(text: text))
+        return (changed.group, changed.plan)
+    }
+
+    /// What a record would change, with no effect.
+    package func plan(_ text: String) async throws -> PlanView {
+        try await send(Call("POST", "/v1/plan").with(text: text))
+    }
+
+    package func allGroups() async throws -> [GroupView] { try await all("/v1/groups") }
+    package func group(_ name: String) async throws -> GroupView { try await send(Call("GET", "/v1/groups/\(name)")) }
+    package func revisions(_ name: String) async throws -> [RevisionView] { try await all("/v1/groups/\(name)/revisions") }
+
+    package func instruct(group name: String, _ instruction: GroupInstruction) async throws -> GroupView {
+        try await send(Call("POST", "/v1/groups/\(name)/\(instruction.rawValue)", once: true))
+    }
+
+    package func removeGroup(_ name: String, force: Bool) async throws {
+        try await run(Call("DELETE", "/v1/groups/\(name)\(force ? "?force=true" : "")"))
+    }
+
+    /// A boot ticket: whoever has it can add machines to the group.
+    package func invite(to group: String, _ request: InvitationRequest) async throws -> BootTicket {
+        try await send(try Call("POST", "/v1/groups/\(group)/invitations", once: true).with(json: request))
+    }
+}
+
+// MARK: Machines
+
+extension TrunklineClient {
+    /// Of all groups where none is given.
+    package func allMachines(group: String?) async throws -> [MachineView] {
+        try await all("/v1/machines", query: group.map { [("group", $0)] } ?? [])
+    }
+
+    package func machine(_ id: String) async throws -> MachineView { try await send(Call("GET", "/v1/machines/\(id)")) }
+
+    package func instruct(machine id: String, _ instruction: MachineInstruction) async throws -> MachineView {
+        try await send(Call("POST", "/v1/machines/\(id)/\(instruction.rawValue)", once: true))
+    }
+
+    package func explain(_ id: String) async throws -> ExplanationView {
+        try await send(Call("GET", "/v1/machines/\(id)/explain"))
+    }
+
+    /// What the machine's software prints from now on.
+    package func logs(ofMachine id: String) -> AsyncThrowingStream<LogView, any Error> {
+        follow { last in (Call("GET", "/v1/machines/\(id)/logs", timeout: .hours(24 * 365)), last) }
+    }
+}
+
+// MARK: Secrets, history, the manager itself
+
+extension TrunklineClient {
+    package func setSecret(_ name: String, to value: String) async throws {
+        try await run(try Call("PUT", "/v1/secrets/\(name)").with(json: ["value": value]))
+    }
+
+    /// Their names; values never come out.
+    package func secrets() async throws -> [String] { try await all("/v1/secrets") }
+
+    package func removeSecret(_ name: String) async throws { try await run(Call("DELETE", "/v1/secrets/\(name)")) }
+
+    package func events(group: String?, machine: String?, after: Int64, limit: Int) async throws -> Page<EventEntry> {
+        try await send(
+            Call("GET", "/v1/events", query: eventQuery(group, machine) + [("after", "\(after)"), ("limit", "\(limit)")]))
+    }
+
+    /// Every event after `after`, past and then live, over broken connections, without a gap or a repetition.
+    package func eventStream(group: String?, machine: String?, after: Int64) -> AsyncThrowingStream<EventEntry, any Error> {
+        follow { last in
+            (
+                Call(
+                    "GET", "/v1/events", query: eventQuery(group, machine) + [("after", last ?? "\(after)")],
+                    timeout: .hours(24 * 365)), last
+            )
+        }
+    }
+
+    private func eventQuery(_ group: String?, _ machine: String?) -> [(String, String)] {
+        [("group", group), ("machine", machine)].compactMap { name, value in value.map { (name, $0) } }
+    }
+
+    /// Whether the manager has all that it needs to work.
+    package func isReady() async throws -> Bool {
+        do {
+            try await run(Call("GET", "/readyz"))
+            return true
+        } catch let error as ClientError where error.status == 503 {
+            return false
+        }
+    }
+
+    /// Prometheus text format.
+    package func metrics() async throws -> String {
+        String(decoding: try await bytes(Call("GET", "/metrics")), as: UTF8.self)
+    }
+}

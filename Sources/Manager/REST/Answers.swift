@@ -1,0 +1,88 @@
+import Fleet
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+extension Response {
+    /// JSON with sorted keys, so that the same thing is the same bytes.
+    static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok, revision: Int? = nil, location: String? = nil)
+        throws -> Response
+    {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        var response = text(
+            ByteBuffer(bytes: try encoder.encode(value)), type: "application/json; charset=utf-8", status: status)
+        if let revision { response.headers[.eTag] = "\"\(revision)\"" }
+        response.headers[.location] = location
+        return response
+    }
+
+    static func text(_ body: ByteBuffer, type: String, status: HTTPResponse.Status = .ok) -> Response {
+        Response(
+            status: status, headers: [.contentType: type, .cacheControl: "no-store"], body: ResponseBody(byteBuffer: body))
+    }
+}
+
+/// RFC 9457.
+extension Problem {
+    init(_ status: HTTPResponse.Status, _ detail: String) {
+        self.init(title: status.reasonPhrase, status: status.code, detail: detail)
+    }
+
+    init(_ refusal: Refusal) {
+        let status: HTTPResponse.Status =
+            switch refusal.code {
+            case .malformed: .badRequest
+            case .notFound: .notFound
+            case .conflict: .conflict
+            case .stale: .preconditionFailed
+            case .tooLarge: .contentTooLarge
+            case .invalid: .unprocessableContent
+            case .unavailable: .serviceUnavailable
+            }
+        self.init(
+            title: status.reasonPhrase, status: status.code, detail: refusal.message,
+            diagnostics: refusal.diagnostics.isEmpty ? nil : refusal.diagnostics, text: refusal.text)
+    }
+
+    var response: Response {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let body = (try? encoder.encode(self)) ?? Data()
+        return .text(
+            ByteBuffer(bytes: body), type: "application/problem+json", status: HTTPResponse.Status(code: status))
+    }
+}
+
+/// Whatever goes wrong leaves as a problem, also what the framework itself refuses.
+struct ProblemMiddleware: RouterMiddleware {
+    let logger: Logger
+
+    @concurrent func handle(
+        _ request: Request, context: RESTContext, next: @concurrent (Request, RESTContext) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let refusal as Refusal {
+            return Problem(refusal).response
+        } catch let unsupported as UnsupportedType {
+            return Problem(
+                .unsupportedMediaType, "Content-Type must be \(unsupported.wanted.joined(separator: " or ")).").response
+        } catch let error as HTTPError {
+            let detail =
+                error.status == .notFound
+                ? "There is nothing at \(request.uri.path); /openapi.json says what there is."
+                : error.body ?? error.status.reasonPhrase
+            return Problem(error.status, detail).response
+        } catch is CancellationError {
+            return Problem(.serviceUnavailable, "The manager is shutting down.").response
+        } catch {
+            logger.error(
+                "a request failed",
+                metadata: ["method": "\(request.method)", "path": "\(request.uri.path)", "error": "\(error)"])
+            return Problem(.internalServerError, "The manager failed at this; its log says why.").response
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import Fleet
+import Hummingbird
+import Logging
+import NIOCore
+
+/// Where the REST API listens and what it takes.
+struct RESTConfiguration: Sendable {
+    var host: String
+    /// 0: any free one; `onListening` says which.
+    var port: Int
+    /// Bundles arrive here; on the same file system as where they are kept.
+    var uploadDirectory: String
+    /// Bytes.
+    var largestBundle: Int
+}
+
+/// The REST API of `operations` as a service of its own.
+func buildApplication(
+    operations: some Operations, configuration: RESTConfiguration, logger: Logger,
+    onListening: @escaping @Sendable (Int) async -> Void
+) -> some ApplicationProtocol {
+    let api = API(operations: operations, configuration: configuration, logger: logger)
+    return Application(
+        router: api.router(),
+        configuration: ApplicationConfiguration(
+            address: .hostname(configuration.host, port: configuration.port), serverName: "trunkline/\(Version.text)"),
+        onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
+        logger: logger)
+}
+
+/// What every request carries along.
+struct RESTContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    /// Where the request comes from, for the history.
+    let address: String
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        address = source.channel.remoteAddress?.ipAddress ?? "unknown"
+    }
+}
+
+/// The routes over the manager's operations.
+struct API: Sendable {
+    let operations: any Operations
+    let configuration: RESTConfiguration
+    let logger: Logger
+    let inFlight = RequestsInFlight()
+
+    init(operations: any Operations, configuration: RESTConfiguration, logger: Logger) {
+        self.operations = operations
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Every route, in the order of the documentation.
+    var routes: [Route] { softwareRoutes + groupRoutes + machineRoutes + secretRoutes + historyRoutes + operationRoutes }
+
+    func router() -> Router<RESTContext> {
+        let router = Router(context: RESTContext.self)
+        router.addMiddleware { ProblemMiddleware(logger: logger) }
+        let routes = routes
+        for route in routes {
+            router.on(RouterPath(route.path), method: route.method) { request, context in
+                try await answer(request, context, by: route)
+            }
+        }
+        for (path, known) in Dictionary(grouping: routes, by: \.path) {
+            let methods = known.map(\.method)
+            let allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
+            for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options] where !methods.contains(method) {
+                router.on(RouterPath(path), method: method) { _, _ in
+                    var answer = Problem(.methodNotAllowed, "This path takes \(allow).").response
+                    answer.headers[.allow] = allow
+                    return answer
+                }
+            }
+        }
+        return router
+    }
+
+    /// Checks who asks, reads what comes, and lets the route answer.
+    private func answer(_ request: Request, _ context: RESTContext, by route: Route) async throws -> Response {
+        var incoming = Incoming(
+            request: request, parameters: context.parameters, caller: Caller(name: "anonymous", address: context.address))
+        if !route.isOpen {
+            guard let token = request.bearerToken,
+                let caller = await operations.caller(token: token, address: context.address)
+            else {
+                var answer = Problem(
+                    .unauthorized,
+                    "This needs a bearer token; the first one is in admin.token in the manager's data directory.").response
+                answer.headers[.wwwAuthenticate] = "Bearer realm=\"trunkline\""
+                return answer
+            }
+            incoming.caller = caller
+        }
+        if let body = route.body, case .whole(let types, let largest, let isNeeded) = body {
+            incoming.body = try await request.wholeBody(types: types, largest: largest, isNeeded: isNeeded)
+        }
+        guard route.method == .post, let key = request.headers[.idempotencyKey] else {
+            return try await route.answer(self, incoming)
+        }
+        return try await once(key, incoming) { try await route.answer(self, incoming) }
+    }
+}

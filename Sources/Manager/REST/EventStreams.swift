@@ -1,0 +1,67 @@
+import Fleet
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import ServiceLifecycle
+
+/// Server-sent events (WHATWG HTML, section 9.2).
+extension Response {
+    /// One event for each item; a comment every 15 s shows both sides that the other is there. It ends with the items or with the manager.
+    static func events<Items: AsyncSequence & Sendable>(
+        _ items: Items, _ frame: @escaping @Sendable (Items.Element) throws -> EventFrame
+    ) -> Response where Items.Element: Sendable {
+        let body = ResponseBody { writer in
+            let (frames, continuation) = AsyncStream<ByteBuffer>.makeStream(
+                bufferingPolicy: .bufferingOldest(EventFeed.backlog))
+            continuation.yield(ByteBuffer(string: ": hello\n\n"))
+            let reading = Task {
+                await cancelWhenGracefulShutdown {
+                    do {
+                        for try await item in items {
+                            // A reader that lags too far is cut off, and comes back with its last id.
+                            if case .dropped = continuation.yield(try frame(item).bytes) { break }
+                        }
+                    } catch {}
+                }
+                continuation.finish()
+            }
+            let beating = Task {
+                while (try? await Task.sleep(for: .seconds(15))) != nil { continuation.yield(ByteBuffer(string: ": beat\n\n")) }
+            }
+            defer {
+                reading.cancel()
+                beating.cancel()
+            }
+            for await bytes in frames { try await writer.write(bytes) }
+            try await writer.finish(nil)
+        }
+        return Response(
+            status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"], body: body)
+    }
+}
+
+/// One event on the wire.
+struct EventFrame {
+    var id: String?
+    var name: String
+    var data: Data
+
+    init(id: String? = nil, name: String, _ item: some Encodable) throws {
+        self.id = id
+        self.name = name
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // Encoded JSON has no line breaks.
+        data = try encoder.encode(item)
+    }
+
+    var bytes: ByteBuffer {
+        var buffer = ByteBuffer()
+        if let id { buffer.writeString("id: \(id)\n") }
+        buffer.writeString("event: \(name)\ndata: ")
+        buffer.writeBytes(data)
+        buffer.writeString("\n\n")
+        return buffer
+    }
+}

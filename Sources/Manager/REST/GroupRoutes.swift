@@ -1,0 +1,138 @@
+import Fleet
+import Foundation
+import Hummingbird
+import NIOCore
+
+extension API {
+    var groupRoutes: [Route] { groupRecordRoutes + GroupInstruction.allCases.map(route) + [invitationRoute] }
+
+    private var groupRecordRoutes: [Route] {
+        [
+            Route(
+                method: .post, path: "/v1/groups", summary: "Create a group from a record; nothing starts yet.", tag: "groups",
+                body: Route.record,
+                answers: [.init(status: 201, says: "The group, `defined`.", schema: "Group", hasTag: true)],
+                problems: [400, 409, 413, 415, 422]
+            ) { api, incoming in
+                let group = try await api.operations.createGroup(try incoming.record(), by: incoming.caller)
+                return try .json(group, status: .created, revision: group.revision, location: "/v1/groups/\(group.name)")
+            },
+            Route(
+                method: .get, path: "/v1/groups", summary: "List groups, each with its live status.", tag: "groups",
+                query: Route.paging, answers: [.init(status: 200, says: "A page.", schema: "GroupPage")], problems: [400]
+            ) { api, incoming in
+                try .json(try await api.operations.groups(after: incoming.query("after"), limit: try incoming.limit()))
+            },
+            Route(
+                method: .get, path: "/v1/groups/{group}", summary: "A group; as `text/plain` its record in the language.",
+                tag: "groups",
+                answers: [
+                    .init(status: 200, says: "The group.", schema: "Group", hasTag: true),
+                    .init(status: 200, says: "Its record.", type: "text/plain", schema: "RecordText", hasTag: true),
+                ], problems: [404]
+            ) { api, incoming in
+                let group = try await api.operations.group(try incoming.parameter("group"))
+                guard incoming.request.accepts("text/plain") else { return try .json(group, revision: group.revision) }
+                var response = Response.text(ByteBuffer(string: group.text), type: "text/plain; charset=utf-8")
+                response.headers[.eTag] = "\"\(group.revision)\""
+                return response
+            },
+            Route(
+                method: .get, path: "/v1/groups/{group}/record", summary: "The record in its JSON form, which can be sent like the text.",
+                tag: "groups", answers: [.init(status: 200, says: "The record.", schema: "Record", hasTag: true)], problems: [404]
+            ) { api, incoming in
+                let group = try await api.operations.group(try incoming.parameter("group"))
+                var response = Response.text(
+                    ByteBuffer(string: try await api.operations.recordJSON(group.name)), type: "application/json; charset=utf-8")
+                response.headers[.eTag] = "\"\(group.revision)\""
+                return response
+            },
+            Route(
+                method: .get, path: "/v1/groups/{group}/revisions", summary: "Every revision of the record, with who and when.",
+                tag: "groups", answers: [.init(status: 200, says: "All of them, the oldest first.", schema: "RevisionPage")],
+                problems: [404]
+            ) { api, incoming in
+                try .json(try await api.operations.revisions(try incoming.parameter("group")))
+            },
+            Route(
+                method: .put, path: "/v1/groups/{group}", summary: "Change a group's record: a new revision.", tag: "groups",
+                takesRevision: true, body: Route.record,
+                answers: [.init(status: 200, says: "The group, and what will change.", schema: "GroupChange", hasTag: true)],
+                problems: [400, 404, 409, 412, 413, 415, 422]
+            ) { api, incoming in
+                let changed = try await api.operations.changeGroup(
+                    try incoming.parameter("group"), to: try incoming.record(), ifRevision: try incoming.revision(),
+                    by: incoming.caller)
+                return try .json(GroupChange(group: changed.group, plan: changed.plan), revision: changed.group.revision)
+            },
+            Route(
+                method: .delete, path: "/v1/groups/{group}", summary: "Remove a group that is stopped, or any with `force`.",
+                tag: "groups", query: [.init(name: "force", says: "Also while it runs.", schema: "Flag")], takesRevision: true,
+                answers: [.init(status: 204, says: "It is gone; its machines are being released.", type: nil)],
+                problems: [400, 404, 409, 412]
+            ) { api, incoming in
+                try await api.operations.removeGroup(
+                    try incoming.parameter("group"), force: try incoming.flag("force"), ifRevision: try incoming.revision(),
+                    by: incoming.caller)
+                return Response(status: .noContent)
+            },
+            Route(
+                method: .post, path: "/v1/plan", summary: "What a record would change, per machine, with no effect.", tag: "groups",
+                body: Route.record, answers: [.init(status: 200, says: "Step by step.", schema: "Plan")],
+                problems: [400, 409, 413, 415, 422]
+            ) { api, incoming in
+                try .json(try await api.operations.plan(try incoming.record()))
+            },
+        ]
+    }
+
+    private func route(_ instruction: GroupInstruction) -> Route {
+        Route(
+            method: .post, path: "/v1/groups/{group}/\(instruction.rawValue)", summary: instruction.summary, tag: "groups",
+            takesRevision: true, body: Route.nothing,
+            answers: [.init(status: 202, says: "Accepted; what comes of it is in the group's status.", schema: "Group", hasTag: true)],
+            problems: [400, 404, 409, 412, 413, 422]
+        ) { api, incoming in
+            let group = try await api.operations.instruct(
+                try incoming.parameter("group"), instruction, ifRevision: try incoming.revision(), by: incoming.caller)
+            return try .json(group, status: .accepted, revision: group.revision)
+        }
+    }
+
+    private var invitationRoute: Route {
+        Route(
+            method: .post, path: "/v1/groups/{group}/invitations",
+            summary: "A boot ticket for machines of one's own (platform = none); it is a secret.", tag: "groups",
+            body: Route.json("Invitation"), answers: [.init(status: 201, says: "The ticket.", schema: "BootTicket")],
+            problems: [400, 404, 409, 413, 415]
+        ) { api, incoming in
+            let request: InvitationRequest
+            do { request = try JSONDecoder().decode(InvitationRequest.self, from: Data(incoming.body.readableBytesView)) } catch {
+                throw Refusal(
+                    code: .malformed, message: "The body must be like {\"uses\": 3, \"ttl\": \"1h\"}: how many machines, and for how long.")
+            }
+            return try .json(
+                try await api.operations.invite(to: try incoming.parameter("group"), request, by: incoming.caller),
+                status: .created)
+        }
+    }
+}
+
+/// What a change of a record is answered with.
+struct GroupChange: Codable, Sendable {
+    var group: GroupView
+    var plan: PlanView
+}
+
+extension GroupInstruction {
+    fileprivate var summary: String {
+        switch self {
+        case .start: "Start it: machines launch, and get the software."
+        case .stop: "Stop it: machines of a platform are released, invited ones stop their software."
+        case .restart: "Restart the software of every machine once."
+        case .rollback: "A new revision with what the one before said."
+        case .pause: "No rule acts until `resume`."
+        case .resume: "Rules act again."
+        }
+    }
+}

@@ -1,0 +1,36 @@
+import Fleet
+import Hummingbird
+
+extension API {
+    var historyRoutes: [Route] {
+        [
+            Route(
+                method: .get, path: "/v1/events",
+                summary: "History; with `Accept: text/event-stream` a live stream that resumes by `Last-Event-ID`.",
+                tag: "history",
+                query: [
+                    .init(name: "group", says: "Of this group only.", schema: "Name"),
+                    .init(name: "machine", says: "Of this machine only.", schema: "Name"),
+                    .init(name: "after", says: "Behind the event with this id; 0: from the first.", schema: "EventID"),
+                    Route.paging[1],
+                ],
+                answers: [
+                    .init(status: 200, says: "A page.", schema: "EventPage"),
+                    .init(status: 200, says: "Past and then live.", type: "text/event-stream", schema: "EventStream"),
+                ], problems: [400]
+            ) { api, incoming in
+                let filter = EventFilter(group: incoming.query("group"), machine: incoming.query("machine"))
+                let isStream = incoming.request.accepts("text/event-stream")
+                let text = (isStream ? incoming.request.headers[.lastEventID] : nil) ?? incoming.query("after") ?? "0"
+                guard let after = Int64(text), after >= 0 else {
+                    throw Refusal(code: .malformed, message: "after and Last-Event-ID take the id of an event; got \(text).")
+                }
+                let limit = try incoming.limit()
+                guard isStream else { return try .json(try await api.operations.events(filter, after: after, limit: limit)) }
+                return .events(api.operations.eventStream(filter, after: after)) { event in
+                    try EventFrame(id: "\(event.id)", name: event.kind.rawValue, event)
+                }
+            }
+        ]
+    }
+}

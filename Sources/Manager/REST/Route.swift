@@ -1,0 +1,174 @@
+import Fleet
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// One call of the API: the router and the OpenAPI document are both made from this.
+struct Route: Sendable {
+    var method: HTTPRequest.Method
+    /// With `{name}` for what varies.
+    var path: String
+    var summary: String
+    var tag: String
+    /// Needs no token.
+    var isOpen = false
+    var query: [QueryParameter] = []
+    /// Takes `If-Match` with a record's revision.
+    var takesRevision = false
+    var body: Body?
+    /// The good answers; what goes wrong is the same everywhere.
+    var answers: [Answer]
+    /// Statuses of problems, beside 401 and those that every route with a body or a parameter has.
+    var problems: [Int] = []
+    var answer: @Sendable (API, Incoming) async throws -> Response
+
+    enum Body: Sendable {
+        /// Read as a whole; media types with their schema.
+        case whole(types: [MediaType], largest: Int, isNeeded: Bool)
+        /// A bundle, streamed.
+        case bundle
+    }
+
+    struct MediaType: Sendable {
+        var name: String
+        var schema: String
+    }
+
+    struct Answer: Sendable {
+        var status: Int
+        var says: String
+        /// Media type and the name of its schema; nil: no body.
+        var type: String? = "application/json"
+        var schema: String?
+        var hasTag = false
+    }
+
+    struct QueryParameter: Sendable {
+        var name: String
+        var says: String
+        var schema: String
+    }
+
+    static let record: Body = .whole(
+        types: [MediaType(name: "text/plain", schema: "RecordText"), MediaType(name: "application/json", schema: "Record")],
+        largest: 1 << 20, isNeeded: true)
+
+    static func json(_ schema: String) -> Body {
+        .whole(types: [MediaType(name: "application/json", schema: schema)], largest: 64 << 10, isNeeded: true)
+    }
+
+    /// A POST that needs no body; one that comes is bounded and ignored.
+    static let nothing: Body = .whole(types: [], largest: 64 << 10, isNeeded: false)
+
+    static let paging = [
+        QueryParameter(name: "after", says: "The `next` of the page before.", schema: "Cursor"),
+        QueryParameter(name: "limit", says: "Items a page, 1 to 1000; 100 unless given.", schema: "Limit"),
+    ]
+}
+
+/// A request, as far as it has been checked.
+struct Incoming: Sendable {
+    var request: Request
+    var parameters: Parameters
+    var caller: Caller
+    var body = ByteBuffer()
+
+    func parameter(_ name: String) throws -> String {
+        guard let value = parameters.get(name), !value.isEmpty else {
+            throw Refusal(code: .malformed, message: "The path lacks its \(name).")
+        }
+        return value
+    }
+
+    func query(_ name: String) -> String? { request.uri.queryParameters.get(name) }
+
+    func limit() throws -> Int {
+        guard let text = query("limit") else { return 100 }
+        guard let limit = Int(text), (1...1000).contains(limit) else {
+            throw Refusal(code: .malformed, message: "limit must be 1 to 1000; got \(text).")
+        }
+        return limit
+    }
+
+    func flag(_ name: String) throws -> Bool {
+        switch query(name) {
+        case nil, "false": false
+        case "true": true
+        case let other?: throw Refusal(code: .malformed, message: "\(name) must be true or false; got \(other).")
+        }
+    }
+
+    func reference() throws -> SoftwareReference {
+        let (name, version) = (try parameter("name"), try parameter("version"))
+        guard let reference = SoftwareReference("\(name)@\(version)") else {
+            throw Refusal(
+                code: .malformed,
+                message: "\(name)/\(version) is not software's name and version: a-z, 0-9 and - in the name, then letters, digits, . _ + and -.")
+        }
+        return reference
+    }
+
+    /// From `If-Match`; nil: the caller does not care.
+    func revision() throws -> Int? {
+        guard let text = request.headers[.ifMatch], text != "*" else { return nil }
+        guard text.hasPrefix("\""), text.hasSuffix("\""), text.count > 2, let revision = Int(text.dropFirst().dropLast()) else {
+            throw Refusal(code: .malformed, message: "If-Match takes the ETag that came with the record, such as \"3\"; got \(text).")
+        }
+        return revision
+    }
+
+    func record() throws -> RecordSource {
+        let text = try text()
+        return request.headers[.contentType]?.lowercased().hasPrefix("application/json") == true ? .json(text) : .text(text)
+    }
+
+    func text() throws -> String {
+        guard let text = String(validating: body.readableBytesView, as: UTF8.self) else {
+            throw Refusal(code: .malformed, message: "The body is not UTF-8 text.")
+        }
+        return text
+    }
+}
+
+extension Request {
+    /// The token of `Authorization: Bearer …`.
+    var bearerToken: String? {
+        guard let header = headers[.authorization], header.lowercased().hasPrefix("bearer ") else { return nil }
+        let token = header.dropFirst("bearer ".count).drop { $0 == " " }
+        return token.isEmpty ? nil : String(token)
+    }
+
+    func accepts(_ type: String) -> Bool { headers[.accept]?.lowercased().contains(type) == true }
+
+    /// Without parameters, lower case.
+    var mediaType: String? {
+        headers[.contentType]?.split(separator: ";").first?.lowercased().filter { !$0.isWhitespace }
+    }
+
+    func wholeBody(types: [Route.MediaType], largest: Int, isNeeded: Bool) async throws -> ByteBuffer {
+        if let length = headers[.contentLength].flatMap({ Int($0) }), length > largest {
+            throw Refusal(code: .tooLarge, message: "The body has \(length) bytes; \(largest) are the most.")
+        }
+        let collected: ByteBuffer
+        do { collected = try await body.collect(upTo: largest) } catch is NIOTooManyBytesError {
+            throw Refusal(code: .tooLarge, message: "The body has more than \(largest) bytes.")
+        }
+        guard isNeeded else { return collected }
+        guard types.contains(where: { $0.name == mediaType }) else {
+            throw UnsupportedType(wanted: types.map(\.name))
+        }
+        return collected
+    }
+}
+
+/// 415.
+struct UnsupportedType: Error {
+    var wanted: [String]
+}
+
+extension HTTPField.Name {
+    static let idempotencyKey = HTTPField.Name("Idempotency-Key") ?? .expect
+    static let lastEventID = HTTPField.Name("Last-Event-ID") ?? .expect
+    static let digest = HTTPField.Name("Digest") ?? .expect
+    static let reprDigest = HTTPField.Name("Repr-Digest") ?? .expect
+}

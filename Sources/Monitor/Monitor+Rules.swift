@@ -1,0 +1,223 @@
+import Fleet
+import Rules
+
+/// Applies a group's rules; the engine judges, this acts.
+extension Monitor {
+    /// Rules of the group as a whole are judged at most this often, however many statuses come.
+    static let groupPace = TimeSpan.milliseconds(200)
+
+    /// Judges a machine's rules; returns when one of them can next act if nothing changes.
+    mutating func judge(_ id: String) -> Timestamp? {
+        guard let machine = fleet[id], let group = living(machine.group), mayAdjust(group), !group.machineRules.isEmpty,
+            machine.phase == .joined, wantedAction(machine, group) == .run
+        else {
+            if fleet[id]?.held.isEmpty == false { change(id) { $0.held = [:] } }
+            return nil
+        }
+        let judgements = RuleEngine.judge(
+            group.machineRules, in: scope(group, machine), held: machine.held,
+            acts: { acts[Act(group: machine.group, rule: $0, index: machine.index)] ?? [] }, at: now)
+        var held = Dictionary(uniqueKeysWithValues: judgements.compactMap { judged in judged.since.map { (judged.rule.name, $0) } })
+        var next: [Timestamp] = []
+        for judged in judgements {
+            let name = judged.rule.name
+            noteLimit(judged, group: machine.group, machine: id)
+            guard judged.acts(at: now) else {
+                if let recheck = judged.recheck(at: now) { next.append(recheck) }
+                continue
+            }
+            // Without a `for`, what repeats itself acts once while the condition holds.
+            if judged.rule.holds == .zero, judged.rule.action.repeats, machine.held[name] != nil { continue }
+            switch perform(judged, on: id, in: machine.group) {
+            case .acted:
+                // It must hold for as long again before it acts again.
+                if judged.rule.holds > .zero {
+                    held[name] = now
+                    next.append(now + judged.rule.holds)
+                }
+            case .waits(let until): if let until { next.append(until) }
+            }
+            guard fleet[id]?.phase == .joined else { return nil }
+        }
+        if fleet[id]?.held != held { change(id) { $0.held = held } }
+        return next.min()
+    }
+
+    /// Judges the rules that speak of the group only, and sets its next deadline.
+    mutating func judgeGroup(_ name: String) {
+        guard let group = living(name), mayAdjust(group), !group.groupRules.isEmpty else {
+            groups[name]?.held = [:]
+            return deadlines.set(.group(name), at: nil)
+        }
+        let judgements = RuleEngine.judge(
+            group.groupRules, in: scope(group, nil), held: group.held,
+            acts: { acts[Act(group: name, rule: $0, index: nil)] ?? [] }, at: now)
+        var held = Dictionary(uniqueKeysWithValues: judgements.compactMap { judged in judged.since.map { (judged.rule.name, $0) } })
+        var next: [Timestamp] = []
+        for judged in judgements {
+            noteLimit(judged, group: name, machine: nil)
+            guard judged.acts(at: now) else {
+                if let recheck = judged.recheck(at: now) { next.append(recheck) }
+                continue
+            }
+            if judged.rule.holds == .zero, judged.rule.action.repeats, group.held[judged.rule.name] != nil { continue }
+            if case .acted = perform(judged, in: name), judged.rule.holds > .zero {
+                held[judged.rule.name] = now
+                next.append(now + judged.rule.holds)
+            }
+        }
+        groups[name]?.held = held
+        deadlines.set(.group(name), at: next.min())
+    }
+
+    func mayAdjust(_ group: Group) -> Bool { group.record.run == .running && !group.record.paused }
+
+    func scope(_ group: Group, _ machine: MachineRecord?) -> Scope {
+        guard group.record.definition.rules.contains(where: { $0.when.hasAggregate }) else {
+            return Scope(group: group.record, counts: group.counts, machine: machine)
+        }
+        let present = group.places.values.joined().compactMap { fleet[$0] }.filter {
+            $0.phase == .joined && $0.awaySince == nil
+        }
+        return Scope(group: group.record, counts: group.counts, machine: machine, present: { present })
+    }
+
+    private mutating func perform(_ judged: Judgement, on id: String, in group: String) -> Outcome {
+        let rule = judged.rule.name
+        let index = fleet[id]?.index
+        // The decision stands in the history before what it leads to.
+        let place = turn.effects.count
+        let outcome: Outcome
+        switch judged.rule.action {
+        case .deliver: outcome = deliver(id, by: rule)
+        case .restart: outcome = restart(id, by: rule)
+        case .stop: outcome = stop(id, by: rule)
+        case .replace: outcome = replace(id)
+        case .revoke:
+            revoke(id)
+            outcome = .acted
+        case .rollback, .scale, .scaleTo: outcome = ofGroup(judged.rule, group)
+        case .notify(let text):
+            note(.ruleNotified, group: group, machine: id, actor: "rule \(rule)", text, facts: judged.facts)
+            outcome = .acted
+        }
+        if outcome == .acted { recordAct(judged, group: group, machine: id, index: index, at: place) }
+        return outcome
+    }
+
+    private mutating func perform(_ judged: Judgement, in group: String) -> Outcome {
+        let place = turn.effects.count
+        var outcome = Outcome.waits(until: nil)
+        switch judged.rule.action {
+        case .rollback, .scale, .scaleTo: outcome = ofGroup(judged.rule, group)
+        case .notify(let text):
+            note(.ruleNotified, group: group, actor: "rule \(judged.rule.name)", text, facts: judged.facts)
+            outcome = .acted
+        case .deliver, .restart, .stop, .replace, .revoke:
+            for id in members(of: group) where fleet[id]?.phase == .joined {
+                let single: Outcome
+                switch judged.rule.action {
+                case .deliver: single = deliver(id, by: judged.rule.name)
+                case .restart: single = restart(id, by: judged.rule.name)
+                case .stop: single = stop(id, by: judged.rule.name)
+                case .replace: single = replace(id)
+                default:
+                    revoke(id)
+                    single = .acted
+                }
+                if single == .acted { outcome = .acted }
+            }
+        }
+        if outcome == .acted { recordAct(judged, group: group, machine: nil, index: nil, at: place) }
+        return outcome
+    }
+
+    /// The record itself is changed by the shell, as a new revision: what happens is always what the record says.
+    private mutating func ofGroup(_ rule: Rule, _ name: String) -> Outcome {
+        guard let set = living(name)?.record.definition.machines else { return .waits(until: nil) }
+        let count: Int
+        switch rule.action {
+        case .rollback:
+            turn.effects.append(.rollback(group: name, rule: rule.name))
+            return .acted
+        case .scale(let step): count = set.count + step
+        case .scaleTo(let target): count = target
+        default: return .waits(until: nil)
+        }
+        let bounded = min(max(count, set.minimum ?? 0), set.maximum ?? MachineSet.most)
+        guard bounded != set.count else { return .waits(until: nil) }
+        turn.effects.append(.scale(group: name, count: bounded, rule: rule.name))
+        return .acted
+    }
+
+    private mutating func recordAct(_ judged: Judgement, group: String, machine: String?, index: Int?, at place: Int) {
+        let rule = judged.rule
+        var facts = judged.facts
+        facts["rule"] = rule.name
+        facts["index"] = index.map { "\($0)" }
+        facts["action"] = rule.action.word
+        let seen = judged.facts.sorted { $0.key < $1.key }.map { "\($0.key) is \($0.value.shortened)" }.joined(separator: ", ")
+        let held = rule.holds == .zero ? "" : " for \(rule.holds)"
+        let entry = EventEntry(
+            at: now, group: group, machine: machine, kind: .ruleActed, actor: "rule \(rule.name)",
+            message: "\(rule.action.word) \(machine ?? group): \(seen)\(held)", facts: facts)
+        turn.effects.insert(.record(entry), at: min(place, turn.effects.count))
+        guard let limit = rule.limit else { return }
+        let key = Act(group: group, rule: rule.name, index: index)
+        acts[key] = (acts[key] ?? []).filter { $0 + limit.per > now } + [now]
+    }
+
+    /// Once for as long as the limit holds it back.
+    private mutating func noteLimit(_ judged: Judgement, group: String, machine: String?) {
+        let name = judged.rule.name
+        let noted = machine.map { notes[$0]?.limited.contains(name) == true } ?? (groups[group]?.limited.contains(name) == true)
+        var limited = false
+        if let due = judged.due, due <= now, let until = judged.limitedUntil {
+            limited = true
+            if !noted {
+                var facts = judged.facts
+                facts["rule"] = name
+                note(
+                    .ruleLimited, group: group, machine: machine, actor: "rule \(name)",
+                    "\(judged.rule.action.word) \(machine ?? group) waits until \(until): at_most is used up", facts: facts)
+            }
+        }
+        guard limited != noted else { return }
+        if let machine {
+            if limited { notes[machine, default: Notes()].limited.insert(name) } else { notes[machine]?.limited.remove(name) }
+        } else if limited {
+            groups[group]?.limited.insert(name)
+        } else {
+            groups[group]?.limited.remove(name)
+        }
+    }
+}
+
+extension Action {
+    /// Whether nothing about the machine says that it was done, so that doing it again must be held back.
+    fileprivate var repeats: Bool {
+        switch self {
+        case .notify, .scale, .scaleTo, .rollback: true
+        case .deliver, .restart, .stop, .replace, .revoke: false
+        }
+    }
+}
+
+extension Expression {
+    fileprivate var hasAggregate: Bool {
+        switch self {
+        case .aggregate: true
+        case .unary(_, let inner): inner.hasAggregate
+        case .binary(_, let left, let right): left.hasAggregate || right.hasAggregate
+        case .value, .fact, .metric, .secret: false
+        }
+    }
+}
+
+extension String {
+    /// Digests are told apart by their beginning.
+    var shortened: String {
+        if isEmpty { return "none" }
+        return utf8.count == 64 && utf8.allSatisfy({ $0 < 128 }) ? prefix(12) + "…" : self
+    }
+}

@@ -1,0 +1,134 @@
+package import Fleet
+
+extension Scope {
+    /// The expression's value here; nil where a fact in it is absent or the types do not fit.
+    package func value(of expression: Expression) -> FactValue? {
+        switch expression {
+        case .value(.number(let number)): .number(number)
+        case .value(.string(let text)), .value(.word(let text)): .text(text)
+        case .value(.bool(let bool)): .bool(bool)
+        case .value(.span(let span)): .span(span)
+        case .fact(let fact): value(of: fact)
+        case .metric(let name): finite(machine?.status?.metrics[name])
+        case .aggregate(let aggregate, let inner): value(of: aggregate, over: inner)
+        case .unary(let op, let inner): unary(op, value(of: inner))
+        case .binary(.and, let left, let right): both(left, right, decidedBy: false)
+        case .binary(.or, let left, let right): both(left, right, decidedBy: true)
+        case .binary(let op, let left, let right): binary(op, value(of: left), value(of: right))
+        case .secret: nil
+        }
+    }
+
+    /// Whether the condition is true; an absent value makes it false.
+    package func holds(_ condition: Expression) -> Bool { value(of: condition) == .bool(true) }
+
+    /// One side may decide alone; where none does, both must be known. So `!(a && b)` is `!a || !b`, also where one is absent.
+    private func both(_ left: Expression, _ right: Expression, decidedBy deciding: Bool) -> FactValue? {
+        let first = value(of: left)
+        if first == .bool(deciding) { return first }
+        let second = value(of: right)
+        if second == .bool(deciding) { return second }
+        return first == .bool(!deciding) && second == first ? first : nil
+    }
+
+    /// A number that a comparison can use: what overflowed is absent, like a division by zero.
+    private func finite(_ number: Double?) -> FactValue? {
+        number.flatMap { $0.isFinite ? .number($0) : nil }
+    }
+
+    private func value(of aggregate: Aggregate, over inner: Expression) -> FactValue? {
+        let scopes = present().map { machine in
+            var scope = self
+            scope.machine = machine
+            return scope
+        }
+        if aggregate == .count { return .number(Double(scopes.count { $0.holds(inner) })) }
+        let numbers = scopes.compactMap { scope -> Double? in
+            guard case .number(let number) = scope.value(of: inner) else { return nil }
+            return number
+        }
+        guard !numbers.isEmpty else { return nil }
+        return switch aggregate {
+        case .average: finite(numbers.reduce(0, +) / Double(numbers.count))
+        case .sum: finite(numbers.reduce(0, +))
+        case .minimum: finite(numbers.min())
+        case .maximum: finite(numbers.max())
+        case .count: nil
+        }
+    }
+
+    private func unary(_ op: UnaryOperator, _ value: FactValue?) -> FactValue? {
+        switch (op, value) {
+        case (.not, .bool(let value)): .bool(!value)
+        case (.negate, .number(let value)): .number(-value)
+        default: nil
+        }
+    }
+
+    private func binary(_ op: BinaryOperator, _ left: FactValue?, _ right: FactValue?) -> FactValue? {
+        guard let left, let right else { return nil }
+        switch op {
+        case .equal: return .bool(left == right)
+        case .notEqual: return .bool(left != right)
+        case .less, .lessOrEqual, .greater, .greaterOrEqual: return order(op, left, right)
+        case .add:
+            if case .number(let first) = left, case .number(let second) = right { return finite(first + second) }
+            return .text(left.description + right.description)
+        case .subtract, .multiply, .divide, .remainder:
+            guard case .number(let first) = left, case .number(let second) = right else { return nil }
+            switch op {
+            case .subtract: return finite(first - second)
+            case .multiply: return finite(first * second)
+            case .divide: return finite(first / second)
+            default: return finite(first.truncatingRemainder(dividingBy: second))
+            }
+        case .and, .or: return nil
+        }
+    }
+
+    private func order(_ op: BinaryOperator, _ left: FactValue, _ right: FactValue) -> FactValue? {
+        let sign: Int
+        switch (left, right) {
+        case (.number(let first), .number(let second)): sign = first < second ? -1 : first > second ? 1 : 0
+        case (.span(let first), .span(let second)): sign = first < second ? -1 : first > second ? 1 : 0
+        default: return nil
+        }
+        return switch op {
+        case .less: .bool(sign < 0)
+        case .lessOrEqual: .bool(sign <= 0)
+        case .greater: .bool(sign > 0)
+        default: .bool(sign >= 0)
+        }
+    }
+}
+
+extension Expression {
+    /// Whether it speaks of one machine, aggregates aside; if not, a condition is judged once for the group.
+    package var isOfMachine: Bool {
+        switch self {
+        case .fact(let fact): fact.isOfMachine
+        case .metric: true
+        case .unary(_, let inner): inner.isOfMachine
+        case .binary(_, let left, let right): left.isOfMachine || right.isOfMachine
+        case .aggregate, .value, .secret: false
+        }
+    }
+
+    /// The facts and metrics that it names, each by how the language writes it.
+    package func facts(in scope: Scope) -> [String: String] {
+        switch self {
+        case .fact(let fact): [fact.rawValue: scope.value(of: fact)?.description ?? "not reported"]
+        case .metric(let name): ["metric(\"\(name)\")": scope.value(of: self)?.description ?? "not reported"]
+        case .aggregate(let aggregate, let inner):
+            if case .metric(let name) = inner {
+                ["\(aggregate.rawValue)(metric(\"\(name)\"))": scope.value(of: self)?.description ?? "not reported"]
+            } else {
+                [aggregate.rawValue: scope.value(of: self)?.description ?? "not reported"]
+            }
+        case .unary(_, let inner): inner.facts(in: scope)
+        case .binary(_, let left, let right):
+            left.facts(in: scope).merging(right.facts(in: scope)) { first, _ in first }
+        case .value, .secret: [:]
+        }
+    }
+}

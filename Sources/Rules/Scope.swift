@@ -1,0 +1,82 @@
+package import Fleet
+
+/// What an expression can see: one machine of a group, or the group alone.
+///
+/// A fact that nobody has reported yet is absent; every comparison with an absent value is false.
+package struct Scope: Sendable {
+    package var group: GroupRecord
+    package var counts: GroupCounts
+    /// Nil where a condition is judged once for the group.
+    package var machine: MachineRecord?
+    /// The group's present machines, for aggregates; asked for only by expressions that have one.
+    package var present: @Sendable () -> [MachineRecord]
+
+    package init(
+        group: GroupRecord, counts: GroupCounts, machine: MachineRecord?,
+        present: @escaping @Sendable () -> [MachineRecord] = { [] }
+    ) {
+        self.group = group
+        self.counts = counts
+        self.machine = machine
+        self.present = present
+    }
+
+    func value(of fact: Fact) -> FactValue? {
+        switch fact {
+        case .groupDigest: .text(group.digest)
+        case .groupService: .text(group.definition.service)
+        case .groupCount: .number(Double(group.definition.machines.count))
+        case .groupPresent: .number(Double(counts.present))
+        case .groupVerified: .number(Double(counts.verified))
+        case .groupFailed: .number(Double(counts.failed))
+        case .groupAway: .number(Double(counts.away))
+        default: machine.flatMap { ofMachine(fact, $0) }
+        }
+    }
+
+    private func ofMachine(_ fact: Fact, _ machine: MachineRecord) -> FactValue? {
+        switch fact {
+        case .machineID: .text(machine.id)
+        case .machineIndex: .number(Double(machine.index))
+        case .machineState: .text(machine.state.rawValue)
+        case .machinePlatform: .text(machine.platform.description)
+        case .machineVerified: .bool(machine.verified)
+        case .softwareName: machine.status?.software.map { .text($0.name) }
+        case .softwareVersion: machine.status?.software.map { .text($0.version) }
+        // A machine that runs nothing has no digest: that differs from every digest, so that it is delivered to.
+        case .softwareDigest: .text(machine.status?.software?.digest ?? "")
+        case .softwareHealth: machine.status?.software.map { .text($0.health.rawValue) }
+        case .softwareRestarts: machine.status?.software.map { .number(Double($0.restarts)) }
+        default: nil
+        }
+    }
+}
+
+/// How many of a group's machines are what.
+package struct GroupCounts: Hashable, Sendable {
+    package var present = 0
+    package var verified = 0
+    package var failed = 0
+    package var away = 0
+
+    package init() {}
+}
+
+/// A value while an expression is evaluated.
+package enum FactValue: Hashable, Sendable, CustomStringConvertible {
+    case number(Double)
+    case text(String)
+    case bool(Bool)
+    case span(TimeSpan)
+
+    /// As it stands in an environment or an event: whole numbers without a fraction.
+    package var description: String {
+        switch self {
+        case .number(let value):
+            value == value.rounded() && value.magnitude < 1e15 ? "\(Int64(value))" : "\(value)"
+        case .text(let text): text
+        case .bool(let value): value ? "true" : "false"
+        case .span(let span): span.description
+        }
+    }
+}

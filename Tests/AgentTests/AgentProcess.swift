@@ -1,0 +1,138 @@
+import Fleet
+import Foundation
+import Glibc
+import Messaging
+import Synchronization
+import TestSupport
+
+/// A real agent, the built program, with a state directory of its own.
+final class AgentProcess: Sendable {
+    let directory: String
+    let state: String
+    let ticket: String
+    private let process = Mutex<Process?>(nil)
+
+    /// Where `swift build` put this test and the program.
+    static let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+        .appending(path: "trunkline-agent")
+
+    init() throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "agent-\(UUID().uuidString.prefix(8))").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        directory = path
+        state = path + "/state"
+        ticket = path + "/ticket.json"
+    }
+
+    func write(_ ticket: BootTicket) throws {
+        try JSONEncoder().encode(ticket).write(to: URL(fileURLWithPath: self.ticket))
+    }
+
+    /// What it wrote to standard error, over all its runs.
+    var output: String { (try? String(contentsOfFile: directory + "/agent.log", encoding: .utf8)) ?? "" }
+
+    func start(_ arguments: [String]? = nil) throws {
+        let process = Process()
+        process.executableURL = Self.program
+        process.arguments = arguments ?? ["--ticket", ticket, "--state", state, "--log-level", "debug"]
+        let log = directory + "/agent.log"
+        if !FileManager.default.fileExists(atPath: log) {
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
+        }
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
+        try handle.seekToEnd()
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = handle
+        process.standardError = handle
+        try process.run()
+        self.process.withLock { $0 = process }
+    }
+
+    /// Its exit status, once it has ended.
+    func ended() async throws -> Int32 {
+        guard let process = process.withLock({ $0 }) else { throw Unexpected("it was never started") }
+        guard try await eventually(within: .seconds(40), { !process.isRunning }) else { throw Unexpected("it runs on") }
+        return process.terminationStatus
+    }
+
+    @discardableResult
+    func end(_ signal: Int32) async throws -> Int32 {
+        if let process = process.withLock({ $0 }), process.isRunning { kill(process.processIdentifier, signal) }
+        return try await ended()
+    }
+
+    var pid: Int32 { process.withLock { $0?.processIdentifier ?? -1 } }
+
+    func path(_ name: String) -> String { state + "/" + name }
+    func text(_ name: String) -> String? { try? String(contentsOfFile: path(name), encoding: .utf8) }
+    func lines(_ name: String) -> [String] { (text(name) ?? "").split(separator: "\n").map(String.init) }
+    func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path(name)) }
+
+    /// The main process of the software that runs now.
+    func softwarePID() async throws -> Int32 {
+        let isThere = try await eventually(within: .seconds(40)) { self.currentPID.map(Processes.isAlive) ?? false }
+        guard isThere, let pid = currentPID else { throw Unexpected("no software runs\n\(output)") }
+        return pid
+    }
+
+    private var currentPID: Int32? { text("run/pid").flatMap { Int32($0.filter { $0 != "\n" }) } }
+
+    /// Everything that was started for this state directory and lives.
+    var software: [Int32] { Processes.all(withVariable: "TRUNKLINE_RUN=\(state)/run") }
+
+    func killSoftware() {
+        for pid in software { kill(pid, SIGKILL) }
+    }
+
+    func cleanUp() async {
+        _ = try? await end(SIGKILL)
+        _ = try? await eventually(within: .seconds(10)) {
+            self.killSoftware()
+            return self.software.isEmpty
+        }
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+}
+
+enum Processes {
+    /// Zombies do not count.
+    static func isAlive(_ pid: Int32) -> Bool {
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+            let end = text.lastIndex(of: ")")
+        else { return false }
+        let state = text[end...].dropFirst(2).first
+        return state != "Z" && state != "X"
+    }
+
+    static func environment(_ pid: Int32) -> [String] {
+        let bytes = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
+        return bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    static func all(withVariable variable: String) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { Int32($0) }.filter { isAlive($0) && environment($0).contains(variable) }
+    }
+}
+
+/// A broker, a manager and an agent that has not been started; all are gone afterwards.
+func withMachine(_ body: (ManagerStandIn, AgentProcess) async throws -> Void) async throws {
+    try await withBroker { broker in
+        let manager = try ManagerStandIn(broker)
+        let agent = try AgentProcess()
+        try agent.write(manager.ticket())
+        async let running: Void = manager.connection.run()
+        async let consuming: Void = manager.consume()
+        var failure: (any Error)?
+        do {
+            guard try await eventually({ manager.connection.isConnected }) else { throw Unexpected("no broker") }
+            try await body(manager, agent)
+        } catch {
+            failure = Unexpected("\(error)\n--- the agent said:\n\(agent.output.suffix(3000))")
+        }
+        await agent.cleanUp()
+        await manager.connection.close()
+        _ = await (running, consuming)
+        if let failure { throw failure }
+    }
+}

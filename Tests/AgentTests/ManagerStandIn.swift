@@ -1,0 +1,181 @@
+import Fleet
+import Foundation
+import Logging
+import Messaging
+import Sealing
+import Synchronization
+import TestSupport
+
+/// The manager's side of the wire, played by a test: takes registrations and statuses, seals orders, sends parts.
+final class ManagerStandIn: Sendable {
+    struct State {
+        var machineKey: SecurityKey.PublicKey?
+        var statusKey: StatusKey?
+        var registrations: [Data] = []
+        /// Those with the right MAC, in order.
+        var statuses: [Status] = []
+        var lines: [String] = []
+        /// What came and was not as it must be.
+        var wrong: [String] = []
+        var bundles: [String: SampleBundle] = [:]
+        /// How often each part was sent.
+        var sent: [Int: Int] = [:]
+        /// Only parts below it are sent.
+        var limit = Int.max
+        /// Parts that are damaged when they are sent the first time.
+        var damaged: Set<Int> = []
+        var delivery = Rollout.Delivery.shared
+    }
+
+    static let group = "edge"
+    static let machine = "edge-0"
+    static let ticketID = "t-1"
+
+    let broker: Broker
+    let key = SecurityKey()
+    let secret = RandomBytes.data(count: 32)
+    let topics = Topics()
+    let connection: Connection
+    private let state = Mutex(State())
+
+    init(_ broker: Broker) throws {
+        self.broker = broker
+        guard let address = BrokerAddress(broker.url) else { throw Unexpected("no address: \(broker.url)") }
+        var logger = Logger(label: "manager")
+        logger.logLevel = .error
+        connection = Connection(.init(broker: address, clientID: "manager"), logger: logger)
+    }
+
+    func ticket(expires: Timestamp = Timestamp(milliseconds: 4_102_444_800_000)) -> BootTicket {
+        BootTicket(
+            group: Self.group, machine: Self.machine, broker: broker.url, root: "trunkline",
+            groupKey: key.publicKey.rawRepresentation.base64EncodedString(), ticket: Self.ticketID,
+            secret: secret.base64EncodedString(), expires: expires)
+    }
+
+    func read<Value>(_ body: (State) -> Value) -> Value { state.withLock { body($0) } }
+    func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
+
+    var statuses: [Status] { read { $0.statuses } }
+    var latest: Status? { read { $0.statuses.last } }
+
+    // MARK: What comes
+
+    func consume() async {
+        for await event in connection.events {
+            switch event {
+            case .connected:
+                let log = topics.log(group: Self.group, machine: Self.machine)
+                try? await connection.subscribe(
+                    [topics.allRegistrations, topics.allStatuses, log], qos: .atLeastOnce)
+            case .disconnected: break
+            case .message(let message):
+                do { try await take(message) } catch { change { $0.wrong.append("\(message.topic): \(error)") } }
+            }
+        }
+    }
+
+    private func take(_ message: Message) async throws {
+        switch topics.parse(message.topic) {
+        case .registration: try register(message.payload)
+        case .status:
+            let decoded = try StatusMessage.decode(message.payload)
+            guard let statusKey = read({ $0.statusKey }) else { return }
+            guard statusKey.isValid(decoded.mac, for: decoded.signed) else { throw Unexpected("a wrong MAC") }
+            change { $0.statuses.append(decoded.status) }
+            if let receiving = decoded.status.receiving { try await serve(receiving) }
+        case .log:
+            let lines = try LogLines.decode(message.payload)
+            change { $0.lines += lines.lines }
+        default: break
+        }
+    }
+
+    private func register(_ payload: Data) throws {
+        let message = try RegistrationMessage.decode(payload)
+        let (plaintext, statusKey) = try RegistrationSeal.open(
+            Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: key,
+            ticket: message.ticket, secret: secret, authenticating: message.header)
+        let content = try RegistrationContent.decode(plaintext)
+        let machineKey = try SecurityKey.PublicKey(rawRepresentation: content.key)
+        change { state in
+            state.registrations.append(payload)
+            state.machineKey = machineKey
+            state.statusKey = statusKey
+        }
+    }
+
+    private func serve(_ receiving: Receiving) async throws {
+        guard let bundle = read({ $0.bundles[receiving.digest] }) else { return }
+        let (limit, delivery) = read { ($0.limit, $0.delivery) }
+        for index in 0..<min(bundle.count, limit) where !receiving.have.contains(index) {
+            var part = try bundle.part(index)
+            let isDamaged = state.withLock { state in
+                state.sent[index, default: 0] += 1
+                return state.damaged.remove(index) != nil
+            }
+            if isDamaged { part[part.startIndex] ^= 1 }
+            let topic =
+                switch delivery {
+                case .shared: topics.part(group: Self.group, digest: bundle.digest, index: index)
+                case .individual:
+                    topics.machinePart(group: Self.group, machine: Self.machine, digest: bundle.digest, index: index)
+                }
+            try await connection.publish(Message(topic: topic, payload: part))
+        }
+    }
+
+    // MARK: What goes out
+
+    /// Publishes the order, sealed to the machine, retained; the bundle's parts are sent to whoever lacks them.
+    func order(_ bundle: SampleBundle, _ content: OrderContent, from forger: SecurityKey? = nil) async throws {
+        let isKnown = try await eventually(within: .seconds(40)) { self.read { $0.machineKey != nil } }
+        guard isKnown, let machine = read({ $0.machineKey }) else { throw Unexpected("the machine did not register") }
+        change { state in
+            state.bundles[content.digest] = bundle
+            state.delivery = content.delivery
+        }
+        let payload = try OrderMessage.encode(
+            group: Self.group, machine: Self.machine, generation: content.generation, action: content.action,
+            software: content.manifest.reference, digest: content.digest
+        ) { header in
+            let sealed = try OrderSeal.seal(
+                try content.encoded(), to: machine, from: forger ?? key, authenticating: header)
+            return (sealed.encapsulated, sealed.ciphertext)
+        }
+        try await publishOrder(payload)
+    }
+
+    func order(_ bundle: SampleBundle, generation: Int = 1, action: Order.Action = .run) async throws {
+        try await order(bundle, bundle.order(generation, action: action))
+    }
+
+    func publishOrder(_ payload: Data) async throws {
+        let topic = topics.order(group: Self.group, machine: Self.machine)
+        try await connection.publish(Message(topic: topic, payload: payload, retained: true))
+    }
+
+    /// The newest status, once it is as it should be.
+    @discardableResult
+    func status(_ what: String, where condition: (Status) -> Bool) async throws -> Status {
+        let found = try await eventually(within: .seconds(40)) { self.latest.map(condition) ?? false }
+        guard found, let status = latest else {
+            throw Unexpected(
+                "no status says: \(what); the last one is \(String(describing: latest)), wrong: \(read { $0.wrong })")
+        }
+        return status
+    }
+
+    @discardableResult
+    func running(_ bundle: SampleBundle, generation: Int) async throws -> Status {
+        try await status("\(bundle.manifest.reference) runs for generation \(generation)") { status in
+            status.state == .running && status.order == generation && status.software?.digest == bundle.digest
+                && status.software?.generation == generation && status.software?.health == .passing
+        }
+    }
+}
+
+struct Unexpected: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,185 @@
+import Fleet
+import Foundation
+import Glibc
+import Messaging
+import Sealing
+import Testing
+import TestSupport
+
+@Suite("Orders")
+struct OrderTests {
+    @Test("An order to run is received, verified and run; the statuses say so on the way")
+    func run() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle(
+                metrics: "#!/bin/sh\necho calls 3\necho 'load 0.5'\necho nonsense", padding: 20_000)
+            try await manager.order(bundle)
+            try await manager.running(bundle, generation: 1)
+            let status = try await manager.status("its metrics") { $0.metrics == ["calls": 3, "load": 0.5] }
+            #expect(status.software?.restarts == 0)
+            #expect(status.reason == nil)
+            #expect(manager.statuses.contains { $0.receiving?.digest == bundle.digest })
+            #expect(manager.statuses.contains { $0.state == .receiving })
+            #expect(manager.read { $0.wrong } == [])
+            #expect(Processes.isAlive(try await agent.softwarePID()))
+        }
+    }
+
+    @Test("A machine refuses a generation below the highest it has accepted, also after a restart")
+    func lowerGeneration() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let (old, new) = (try SampleBundle(version: "1"), try SampleBundle(version: "2"))
+            try await manager.order(new, generation: 5)
+            try await manager.running(new, generation: 5)
+            let before = manager.statuses.count
+            try await manager.order(old, generation: 4)
+            #expect(try await eventually(within: .seconds(40)) { manager.statuses.count > before })
+            try await manager.running(new, generation: 5)
+            try await agent.end(SIGKILL)
+            let restarted = manager.statuses.count
+            try agent.start()
+            #expect(try await eventually(within: .seconds(40)) { agent.output.contains("is older than") })
+            try await manager.status("the later one") { _ in manager.statuses.count > restarted + 1 }
+            try await manager.running(new, generation: 5)
+            #expect(!agent.exists("releases/\(old.digest)"))
+        }
+    }
+
+    @Test("A forged, foreign or garbled order changes nothing")
+    func forged() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let (good, bad) = (try SampleBundle(version: "1"), try SampleBundle(version: "2"))
+            try await manager.order(good)
+            try await manager.running(good, generation: 1)
+            let pid = try await agent.softwarePID()
+            try await manager.order(bad, bad.order(2), from: SecurityKey())
+            try await manager.publishOrder(Data("{\"v\":1".utf8))
+            try await manager.publishOrder(Data((0..<1000).map { _ in UInt8.random(in: 0...255) }))
+            try await manager.publishOrder(Data())
+            #expect(
+                try await eventually(within: .seconds(40)) {
+                    agent.output.components(separatedBy: "an order was refused").count == 4
+                })
+            // The same generation is not used up by the forger.
+            try await manager.order(good, generation: 2)
+            try await manager.running(good, generation: 2)
+            #expect(!agent.exists("releases/\(bad.digest)"))
+            #expect(!Processes.isAlive(pid))
+        }
+    }
+
+    @Test("The same generation again is answered and nothing else; the next one restarts the software once")
+    func restartOrder() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle()
+            try await manager.order(bundle)
+            try await manager.running(bundle, generation: 1)
+            let pid = try await agent.softwarePID()
+            let before = manager.statuses.count
+            try await manager.order(bundle)
+            #expect(try await eventually(within: .seconds(40)) { manager.statuses.count > before })
+            #expect(try await agent.softwarePID() == pid)
+            try await manager.order(bundle, generation: 2)
+            let status = try await manager.running(bundle, generation: 2)
+            #expect(try await agent.softwarePID() != pid)
+            #expect(status.software?.restarts == 0)
+            #expect(agent.lines("data/sample/starts").count == 2)
+            #expect(agent.lines("data/sample/ending") == ["TERM"])
+        }
+    }
+
+    @Test("An order to stop ends the software gracefully, and it stays stopped")
+    func stop() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle()
+            try await manager.order(bundle)
+            try await manager.running(bundle, generation: 1)
+            try await manager.order(bundle, generation: 2, action: .stop)
+            let stopped = try await manager.status("stopped") { $0.state == .stopped && $0.order == 2 }
+            #expect(stopped.software == nil)
+            #expect(agent.software == [])
+            #expect(agent.lines("data/sample/ending") == ["TERM"])
+            try await agent.end(SIGKILL)
+            try agent.start()
+            try await manager.status("still stopped") { $0.state == .stopped && $0.session > stopped.session }
+            #expect(agent.software == [])
+            try await manager.order(bundle, generation: 3)
+            try await manager.running(bundle, generation: 3)
+        }
+    }
+
+    @Test("The software's environment is what was promised and nothing else")
+    func environment() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle()
+            try await manager.order(
+                bundle, bundle.order(1, environment: ["GREETING": "good day", "TRUNKLINE_INDEX": "7"]))
+            try await manager.running(bundle, generation: 1)
+            let pid = try await agent.softwarePID()
+            let state = try #require(realpath(agent.state, nil).map { String(cString: $0) })
+            #expect(
+                Set(Processes.environment(pid)) == [
+                    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
+                    "HOME=\(state)/data/sample", "GREETING=good day", "TRUNKLINE_INDEX=7", "TRUNKLINE_GROUP=edge",
+                    "TRUNKLINE_MACHINE=edge-0", "TRUNKLINE_RELEASE=\(state)/releases/\(bundle.digest)",
+                    "TRUNKLINE_DATA=\(state)/data/sample", "TRUNKLINE_RUN=\(state)/run",
+                ])
+            let directory = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd")
+            #expect(directory == "\(state)/releases/\(bundle.digest)")
+            #expect(getsid(pid) == pid && getpgid(pid) == pid)
+            // Its output is on disk and on the log topic.
+            #expect(
+                try await eventually(within: .seconds(40)) { manager.read { $0.lines.contains("started good day") } })
+            #expect(agent.lines("log/stdout") == ["started good day"])
+        }
+    }
+
+    @Test("A heartbeat comes when nothing changes")
+    func heartbeat() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle()
+            try await manager.order(bundle, bundle.order(1, heartbeat: .milliseconds(200)))
+            let status = try await manager.running(bundle, generation: 1)
+            let later = try await manager.status("the same again") { $0.sequence >= status.sequence + 5 }
+            #expect(later.software == status.software && later.session == status.session)
+        }
+    }
+
+    @Test("The last will is the machine's own `away`, for its session")
+    func will() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle()
+            try await manager.order(bundle)
+            let status = try await manager.running(bundle, generation: 1)
+            try await agent.end(SIGKILL)
+            let away = try await manager.status("away") { $0.state == .away }
+            #expect(away.session == status.session && away.sequence == 0)
+            #expect(manager.read { $0.wrong } == [])
+        }
+    }
+
+    @Test("A broker that comes back without its memory hears the whole status again")
+    func brokerRestart() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle()
+            try await manager.order(bundle)
+            let status = try await manager.running(bundle, generation: 1)
+            let pid = try await agent.softwarePID()
+            try await manager.broker.restart(keepingPersistence: false)
+            let again = try await manager.status("a new session") {
+                $0.session > status.session && $0.state == .running
+            }
+            #expect(again.software?.digest == bundle.digest)
+            #expect(try await agent.softwarePID() == pid)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import Bundles
+import Fleet
+import Foundation
+import Messaging
+import Sealing
+
+/// Software made of a few shell scripts, packed as any other.
+struct SampleBundle: Sendable {
+    var manifest: SoftwareManifest
+    var content: Data
+    var digest: String
+    var contentKey = ContentKey()
+    var partSize = 1024
+
+    var count: Int { (content.count - 1) / partSize + 1 }
+
+    /// Runs until it is told to stop, writes its pid, and is well while its file `well` is there.
+    static let start = """
+        #!/bin/sh
+        touch "$TRUNKLINE_RUN/well"
+        echo run >> "$TRUNKLINE_DATA/starts"
+        trap 'echo TERM >> "$TRUNKLINE_DATA/ending"; exit 0' TERM
+        trap 'echo INT >> "$TRUNKLINE_DATA/ending"; exit 0' INT
+        echo $$ > "$TRUNKLINE_RUN/pid.new"
+        mv "$TRUNKLINE_RUN/pid.new" "$TRUNKLINE_RUN/pid"
+        echo "started $GREETING"
+        while :; do sleep 1000 & wait $!; done
+        """
+    static let healthy = """
+        #!/bin/sh
+        test -f "$TRUNKLINE_RUN/well" || { echo "not well" >&2; exit 1; }
+        """
+
+    static let check = SoftwareManifest.HealthCheck(
+        exec: ["./healthy.sh"], every: .milliseconds(200), timeout: .seconds(5), failures: 2)
+
+    /// - Parameter padding: random bytes, so that it has many parts.
+    init(
+        version: String = "1", start: String = Self.start, healthy: String = Self.healthy,
+        health: SoftwareManifest.HealthCheck? = Self.check, metrics: String? = nil,
+        stop: SoftwareManifest.Stop = .init(signal: "TERM", timeout: .seconds(5)), run: [String] = ["./start.sh"],
+        padding: Int = 0
+    ) throws {
+        manifest = SoftwareManifest(
+            name: "sample", version: version, service: "voice", run: run, stop: stop, health: health,
+            metrics: metrics.map { _ in SoftwareManifest.MetricsProbe(exec: ["./metrics.sh"], every: .milliseconds(200))
+            })
+        let directory = FileManager.default.temporaryDirectory.appending(path: "bundle-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let packed = directory.path + ".bundle"
+        defer {
+            try? FileManager.default.removeItem(at: directory)
+            try? FileManager.default.removeItem(atPath: packed)
+        }
+        var files = ["software.trunk": "software \"sample\" {}", "version": version]
+        files["start.sh"] = start
+        files["healthy.sh"] = healthy
+        files["metrics.sh"] = metrics
+        for (name, text) in files {
+            let file = directory.appending(path: name)
+            try Data((text + "\n").utf8).write(to: file)
+            if name.hasSuffix(".sh") {
+                try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
+            }
+        }
+        if padding > 0 { try RandomBytes.data(count: padding).write(to: directory.appending(path: "padding")) }
+        try BundleWriter.pack(directory: directory.path, to: packed)
+        content = try Data(contentsOf: URL(fileURLWithPath: packed))
+        digest = BundleDigest.hex(of: content)
+    }
+
+    func part(_ index: Int) throws -> Data {
+        let end = min((index + 1) * partSize, content.count)
+        let seal = PartSeal(key: contentKey, digest: digest, count: count)
+        return try seal.seal(Data(content[index * partSize..<end]), index: index)
+    }
+
+    func order(
+        _ generation: Int, action: Order.Action = .run, environment: [String: String] = [:],
+        delivery: Rollout.Delivery = .shared, heartbeat: TimeSpan = .seconds(10)
+    ) -> OrderContent {
+        OrderContent(
+            action: action, generation: generation, digest: digest, size: content.count, partSize: partSize,
+            parts: count, contentKey: contentKey.rawRepresentation, delivery: delivery, manifest: manifest,
+            environment: environment, heartbeat: heartbeat)
+    }
+}

@@ -1,0 +1,152 @@
+import Fleet
+import Testing
+
+@testable import Agent
+
+@Suite("The supervisor's decisions")
+struct SupervisorTests {
+    private func job(_ generation: Int, version: String = "1", health: SoftwareManifest.HealthCheck? = nil) -> Job {
+        Job(
+            generation: generation, digest: String(repeating: version, count: 64),
+            manifest: SoftwareManifest(
+                name: "sample", version: version, service: "voice", run: ["./x"], health: health),
+            environment: [:])
+    }
+
+    /// Started and well.
+    private func well(_ job: Job, now: TimeSpan = .zero) -> Supervisor {
+        var supervisor = Supervisor()
+        #expect(supervisor.handle(.run(job), now: now) == [.start(job, run: 1)])
+        _ = supervisor.handle(.started(run: 1), now: now)
+        #expect(supervisor.state == .starting)
+        _ = supervisor.handle(.due, now: now + Supervisor.upIsWell)
+        #expect(supervisor.state == .running && supervisor.health == .passing)
+        return supervisor
+    }
+
+    @Test("Crashes are followed by pauses of 1, 2, 4… at most 60 seconds; after five it has failed")
+    func backoff() {
+        let job = job(1)
+        var supervisor = well(job)
+        var now = TimeSpan.seconds(1)
+        var pauses: [Int64] = []
+        for run in 1...8 {
+            #expect(supervisor.handle(.exited(run: run, "exited with status 1"), now: now) == [])
+            #expect(supervisor.state == (run < Supervisor.mostCrashes ? .starting : .failed))
+            guard let next = supervisor.deadline else { break }
+            #expect(supervisor.handle(.due, now: next - .milliseconds(1)) == [])
+            #expect(supervisor.handle(.due, now: next) == [.start(job, run: run + 1)])
+            pauses.append((next - now).milliseconds / 1000)
+            now = next
+            _ = supervisor.handle(.started(run: run + 1), now: now)
+        }
+        #expect(pauses == [1, 2, 4, 8, 16, 32, 60, 60])
+        #expect(supervisor.restarts == 8)
+        // Well again, and well for long: what was is forgotten, but not the count of restarts.
+        _ = supervisor.handle(.due, now: now + Supervisor.upIsWell)
+        #expect(supervisor.state == .running && supervisor.reason == nil)
+        now = now + Supervisor.upIsWell + Supervisor.healing
+        _ = supervisor.handle(.due, now: now)
+        #expect(supervisor.restarts == 8 && supervisor.deadline == nil)
+        _ = supervisor.handle(.exited(run: 9, "ended"), now: now)
+        #expect(supervisor.deadline == now + .seconds(1))
+    }
+
+    @Test("Answers for an earlier run change nothing")
+    func staleAnswers() {
+        var supervisor = well(job(1))
+        let before = supervisor.phase
+        for event: Supervisor.Event in [
+            .started(run: 0), .startFailed(run: 0, "x"), .exited(run: 0, "x"), .stopped(run: 0),
+            .checked(run: 0, failure: "x"), .probed(run: 0, ["x": 1]),
+        ] {
+            #expect(supervisor.handle(event, now: .seconds(2)) == [])
+            #expect(supervisor.phase == before)
+        }
+    }
+
+    @Test("Replacing stops the old one first; the first failure of the new one brings the old one back")
+    func fallBack() {
+        let (old, new) = (job(1), job(2, version: "2"))
+        var supervisor = well(old)
+        #expect(supervisor.handle(.run(new), now: .seconds(2)) == [.stop(old.manifest.stop, run: 1)])
+        #expect(supervisor.handle(.stopped(run: 1), now: .seconds(3)) == [.start(new, run: 2)])
+        #expect(supervisor.handle(.startFailed(run: 2, "no program"), now: .seconds(3)) == [.start(old, run: 3)])
+        #expect(supervisor.plan.wanted == old && supervisor.plan.fallback == nil)
+        _ = supervisor.handle(.started(run: 3), now: .seconds(3))
+        _ = supervisor.handle(.due, now: .seconds(5))
+        #expect(supervisor.state == .running)
+        #expect(supervisor.reason == "sample@2 did not become healthy: no program; sample@1 runs again")
+    }
+
+    @Test("A restart of the same software has nothing to fall back to")
+    func sameSoftware() {
+        var supervisor = well(job(1))
+        #expect(supervisor.handle(.run(job(2)), now: .seconds(2)) == [.stop(job(1).manifest.stop, run: 1)])
+        #expect(supervisor.plan.fallback == nil)
+        _ = supervisor.handle(.stopped(run: 1), now: .seconds(2))
+        #expect(supervisor.handle(.startFailed(run: 2, "gone"), now: .seconds(2)) == [])
+        #expect(supervisor.state == .failed && supervisor.reason == "gone" && supervisor.deadline == .seconds(3))
+    }
+
+    @Test("A stop that comes while it starts is carried out as soon as it has started")
+    func stopWhileStarting() {
+        var supervisor = Supervisor()
+        _ = supervisor.handle(.run(job(1)), now: .zero)
+        #expect(supervisor.handle(.stop, now: .zero) == [])
+        #expect(supervisor.handle(.started(run: 1), now: .zero) == [.stop(job(1).manifest.stop, run: 1)])
+        #expect(supervisor.state == .draining)
+        #expect(supervisor.handle(.stopped(run: 1), now: .zero) == [])
+        #expect(supervisor.state == .stopped && supervisor.isDown && supervisor.active == nil)
+    }
+
+    @Test("Whatever comes in whatever order, it asks for one thing at a time and never starts twice")
+    func anyOrder() {
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<300 {
+            var supervisor = Supervisor()
+            var now = TimeSpan.zero
+            var trace: [String] = []
+            // What the shell was asked to do and has not answered.
+            var starting: Int?
+            var stopping: Int?
+            var up: Int?
+            for _ in 0..<60 {
+                now = now + .milliseconds(Int64.random(in: 0...5_000, using: &generator))
+                let event: Supervisor.Event
+                switch Int.random(in: 0...7, using: &generator) {
+                case 0: event = .run(job(trace.count + 1, version: "\(Int.random(in: 1...3, using: &generator))"))
+                case 1: event = .stop
+                case 2: if let up { event = .exited(run: up, "exited") } else { event = .due }
+                case 3, 4:
+                    if let run = starting {
+                        event = Bool.random(using: &generator) ? .started(run: run) : .startFailed(run: run, "no")
+                    } else if let run = stopping {
+                        event = .stopped(run: run)
+                    } else {
+                        event = .due
+                    }
+                default: event = .due
+                }
+                trace.append("\(event)")
+                switch event {
+                case .started(let run): (starting, up) = (nil, run)
+                case .startFailed: starting = nil
+                case .exited where stopping == nil, .stopped: (stopping, up) = (nil, nil)
+                default: break
+                }
+                for action in supervisor.handle(event, now: now) {
+                    switch action {
+                    case .start(_, let run):
+                        #expect(starting == nil && stopping == nil && up == nil, "\(trace)")
+                        starting = run
+                    case .stop(_, let run):
+                        #expect(up == run && stopping == nil, "\(trace)")
+                        stopping = run
+                    case .check, .probe: #expect(up != nil, "\(trace)")
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import Bundles
+import Client
+import Fleet
+import Foundation
+import PaperFleet
+import TestSupport
+
+/// A broker and a release-built manager, in a directory of their own.
+final class Site: Sendable {
+    let broker: Broker
+    let directory: URL
+    let client: TrunklineClient
+    let manager: Int32
+
+    private init(broker: Broker, directory: URL, client: TrunklineClient, manager: Int32) {
+        self.broker = broker
+        self.directory = directory
+        self.client = client
+        self.manager = manager
+    }
+
+    /// The programs beside this one.
+    static func program(_ name: String) throws -> URL {
+        let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+        let program = own.appending(path: name)
+        guard FileManager.default.isExecutableFile(atPath: program.path) else {
+            throw BenchError("\(program.path) is not there; run: make bench")
+        }
+        return program
+    }
+
+    static func with(_ body: (Site) async throws -> Void) async throws {
+        let broker = try await Broker.start()
+        let directory = FileManager.default.temporaryDirectory.appending(path: "trunkline-bench-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let manager = try Spawned(
+            program("trunkline"),
+            ["serve", "--data", directory.path + "/data", "--listen", "127.0.0.1:0", "--broker", broker.url],
+            log: directory.appending(path: "manager.log"))
+        var outcome: (any Error)?
+        do {
+            let (server, token) = try await address(directory.path + "/data/server.json")
+            try await withClient(server: server, token: token) { client in
+                guard try await eventually({ try await client.isReady() }) else { throw BenchError("the manager is not ready") }
+                try await body(Site(broker: broker, directory: directory, client: client, manager: manager.pid))
+            }
+        } catch {
+            outcome = error
+        }
+        manager.end()
+        await broker.cleanUp()
+        try? FileManager.default.removeItem(at: directory)
+        if let outcome { throw outcome }
+    }
+
+    private static func address(_ file: String) async throws -> (String, String) {
+        struct ServerFile: Decodable {
+            var server: String
+            var token: String
+        }
+        var found: ServerFile?
+        _ = try await eventually {
+            found = FileManager.default.contents(atPath: file).flatMap { try? JSONDecoder().decode(ServerFile.self, from: $0) }
+            return found != nil
+        }
+        guard let found else { throw BenchError("the manager did not start") }
+        return (found.server, found.token)
+    }
+
+    /// Pushes software that sleeps, with so many random bytes beside it.
+    func push(_ name: String, version: String, padding: Int = 0) async throws -> SoftwareView {
+        let source = directory.appending(path: "bundle")
+        try FileManager.default.createDirectory(at: source, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: source) }
+        try """
+        software "\(name)" {
+          version = "\(version)"
+          service = voice
+          run     = ["./run.sh"]
+          stop    { signal = TERM  timeout = 2s }
+        }
+        """.write(to: source.appending(path: SoftwareManifest.fileName), atomically: true, encoding: .utf8)
+        let script = source.appending(path: "run.sh")
+        try "#!/bin/sh\nexec sleep 100000\n".write(to: script, atomically: true, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script.path)
+        if padding > 0 {
+            var generator = SystemRandomNumberGenerator()
+            let words = (0..<padding / 8).map { _ in generator.next() }
+            try words.withUnsafeBytes { Data($0) }.write(to: source.appending(path: "padding.bin"))
+        }
+        let packed = directory.appending(path: "packed").path
+        defer { try? FileManager.default.removeItem(atPath: packed) }
+        try BundleWriter.pack(directory: source.path, to: packed)
+        return try await client.pushSoftware(SoftwareReference(name: name, version: version), bundleAt: packed)
+    }
+
+    static func record(_ group: String, software: String, count: Int) -> String {
+        """
+        group "\(group)" {
+          service   = voice
+          software  = "\(software)"
+          heartbeat = 10m
+          machines { count = \(count)  platform = none }
+          rollout { settle = 0s }
+          rule "deliver" { when software.digest != group.digest then deliver }
+        }
+        """
+    }
+
+    /// A started group that takes machines by invitation.
+    func group(_ name: String, software: String, count: Int) async throws -> BootTicket {
+        _ = try await client.createGroup(Self.record(name, software: software, count: count))
+        _ = try await client.instruct(group: name, .start)
+        return try await client.invite(to: name, InvitationRequest(uses: count, ttl: .hours(1)))
+    }
+
+    /// Machines that are messages only, registered, each with its first order.
+    func paperMachines(_ count: Int, group: String, ticket: BootTicket, by publisher: BareClient) async throws -> [PaperMachine] {
+        var machines = (0..<count).map { PaperMachine("\(group)-x\(String(100_000_000 + $0, radix: 32))aaa", ticket: ticket) }
+        for index in machines.indices {
+            publisher.publish(try machines[index].registration(), on: machines[index].registerTopic, qos: 1)
+        }
+        let client = client
+        let joined = try await eventually(within: .seconds(120)) {
+            try await client.allMachines(group: group).count { $0.generation == 1 } == count
+        }
+        guard joined else { throw BenchError("only some of \(count) machines could register") }
+        return machines
+    }
+}
+
+/// A child process that ends with this one's work.
+final class Spawned: Sendable {
+    let pid: Int32
+    private let process: Process
+
+    init(_ program: URL, _ arguments: [String], log: URL) throws {
+        process = Process()
+        process.executableURL = program
+        process.arguments = arguments
+        _ = FileManager.default.createFile(atPath: log.path, contents: nil)
+        let output = try FileHandle(forWritingTo: log)
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        pid = process.processIdentifier
+    }
+
+    func end() {
+        process.terminate()
+        process.waitUntilExit()
+    }
+}
+
+/// What `/proc` says of a process's memory.
+struct Memory {
+    /// Bytes that only this process has.
+    var own: Int
+
+    init(of pid: Int32) throws {
+        let text = try String(contentsOfFile: "/proc/\(pid)/smaps_rollup", encoding: .utf8)
+        own = text.split(separator: "\n").filter { $0.hasPrefix("Private_") }.compactMap { line in
+            line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
+        }.reduce(0, +) * 1024
+    }
+
+    var mebibytes: Double { Double(own) / 1_048_576 }
+}

@@ -1,0 +1,138 @@
+import Client
+import Fleet
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("The command line", .serialized)
+struct CommandLineTests {
+    @Test("push, apply, list, show, explain, stop and rm do what they say and end with 0")
+    func verbs() async throws {
+        try await Installation.with { installation, client in
+            let bundle = installation.directory.appending(path: "soft")
+            try FileManager.default.createDirectory(at: bundle, withIntermediateDirectories: true)
+            for (name, text) in Installation.script("soft") {
+                let file = bundle.appending(path: name)
+                try text.write(to: file, atomically: true, encoding: .utf8)
+                try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
+            }
+            let record = installation.directory.appending(path: "test.trunk")
+            try Installation.record(software: "soft@1", count: 2).write(to: record, atomically: true, encoding: .utf8)
+
+            #expect(try installation.trunkline("software", "push", "soft").status == 0)
+            #expect(try installation.trunkline("software", "list").output.contains("soft"))
+            #expect(try installation.trunkline("group", "plan", "test.trunk").status == 0)
+            let applied = try installation.trunkline("group", "apply", "test.trunk", "--start", "--wait")
+            #expect(applied.status == 0, "\(applied.error)")
+            let group = try installation.trunkline("group", "show", "test", "--format", "json")
+            let json = try #require(try JSONSerialization.jsonObject(with: Data(group.output.utf8)) as? [String: Any])
+            #expect((json["status"] as? [String: Any])?["verified"] as? Int == 2)
+            let names = try installation.trunkline("machine", "list", "--quiet").output.split(separator: "\n").map(String.init)
+            #expect(names == ["test-1", "test-2"])
+            let explained = try installation.trunkline("machine", "explain", "test-1")
+            #expect(explained.status == 0)
+            #expect(explained.output.contains("replace lost"))
+            #expect(try installation.trunkline("events").output.contains("group.converged"))
+            #expect(try installation.trunkline("group", "stop", "test").status == 0)
+            #expect(try await eventually { try await client.allMachines(group: "test").isEmpty })
+            #expect(try installation.trunkline("group", "rm", "test").status == 0)
+            #expect(try installation.trunkline("software", "rm", "soft@1").status == 0)
+        }
+    }
+
+    @Test("Wrong input ends with a sentence that says what to do: 2 for usage, 1 for what failed")
+    func wrongInput() async throws {
+        try await Installation.with { installation, _ in
+            #expect(try installation.trunkline("no-such-verb").status == 2)
+            #expect(try installation.trunkline("group", "show").status == 2)
+            let unknown = try installation.trunkline("group", "show", "none")
+            #expect(unknown.status == 1)
+            #expect(unknown.error.contains("none"))
+            #expect(unknown.output.isEmpty, "errors do not go where data goes")
+            let missing = try installation.trunkline("group", "apply", "not-there.trunk")
+            #expect(missing.status == 1)
+            #expect(missing.error.contains("not-there.trunk"))
+
+            let bad = installation.directory.appending(path: "bad.trunk")
+            try "group \"x\" {\n  servce = voice\n}\n".write(to: bad, atomically: true, encoding: .utf8)
+            for verb in [["check", "bad.trunk"], ["group", "apply", "bad.trunk"]] {
+                let ended = try Ended.run(
+                    Installation.programs.appending(path: "trunkline"), verb,
+                    environment: ["TRUNKLINE_SERVER": installation.server, "TRUNKLINE_TOKEN": installation.token],
+                    directory: installation.directory)
+                #expect(ended.status == 1)
+                #expect((ended.output + ended.error).contains("bad.trunk:2:"), "\(verb)")
+                #expect((ended.output + ended.error).contains("service"), "the hint")
+            }
+        }
+    }
+
+    @Test("Without a manager a verb says so, and how to reach one")
+    func noManager() throws {
+        let port = try FreePort.next()
+        let ended = try Ended.run(
+            Installation.programs.appending(path: "trunkline"), ["group", "list"],
+            environment: ["TRUNKLINE_SERVER": "http://127.0.0.1:\(port)", "TRUNKLINE_TOKEN": "x"])
+        #expect(ended.status == 1)
+        #expect(ended.error.contains("127.0.0.1:\(port)"))
+    }
+
+    @Test("A second manager on the same data directory, a port that is taken and a broker's bad address are refused clearly")
+    func secondManager() async throws {
+        try await Installation.with { installation, _ in
+            let program = Installation.programs.appending(path: "trunkline")
+            let second = try Ended.run(
+                program, ["serve", "--data", installation.data, "--listen", "127.0.0.1:0", "--broker", installation.broker.url])
+            #expect(second.status == 1)
+            #expect(second.error.contains("another"), "\(second.error)")
+            let port = try #require(URL(string: installation.server)?.port)
+            let taken = try Ended.run(
+                program,
+                [
+                    "serve", "--data", installation.directory.path + "/other", "--listen", "127.0.0.1:\(port)", "--broker",
+                    installation.broker.url,
+                ])
+            #expect(taken.status == 1)
+            #expect(taken.error.contains("\(port)"), "\(taken.error)")
+            let address = try Ended.run(
+                program, ["serve", "--data", installation.directory.path + "/other", "--listen", "127.0.0.1:0", "--broker", "nonsense"])
+            #expect(address.status != 0)
+            #expect(address.error.contains("mqtt://"), "\(address.error)")
+        }
+    }
+
+    @Test("fmt gives one canonical form, keeps comments, and changes nothing the second time")
+    func format() throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "fmt-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let file = directory.appending(path: "a.trunk")
+        try "# why\ngroup \"a\" {\n service=voice\nsoftware = \"soft@1\" # which\nmachines{count=1 platform=local}}\n"
+            .write(to: file, atomically: true, encoding: .utf8)
+        let program = Installation.programs.appending(path: "trunkline")
+        #expect(try Ended.run(program, ["fmt", file.path]).status == 0)
+        let once = try String(contentsOf: file, encoding: .utf8)
+        #expect(once.contains("# why"))
+        #expect(once.contains("# which"))
+        #expect(once.contains("  service"))
+        #expect(try Ended.run(program, ["fmt", file.path]).status == 0)
+        #expect(try String(contentsOf: file, encoding: .utf8) == once)
+    }
+
+    @Test("The manager ends on SIGTERM with 0, leaves its machines running, and the next one has them")
+    func managerEnds() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1"))
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            #expect(try await installation.endManager() == 0)
+            #expect(!Processes.software(of: "test-1", in: installation).isEmpty)
+            try await installation.startManager()
+            try await installation.withClient { client in
+                try await client.converged("test")
+                #expect(try await client.machine("test-1").generation == 1)
+            }
+        }
+    }
+}

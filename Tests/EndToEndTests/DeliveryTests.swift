@@ -1,0 +1,158 @@
+import Client
+import Fleet
+import Foundation
+import Messaging
+import TestSupport
+import Testing
+
+@Suite("Software on its way to machines", .serialized)
+struct DeliveryTests {
+    private static let part = 262_144
+
+    /// The numbers of the parts that went over the broker, in order, repetitions included.
+    private func parts(_ tap: Wiretap) -> [Int] {
+        tap.messages.compactMap { message in
+            switch Topics().parse(message.topic) {
+            case .part(_, _, let index), .machinePart(_, _, _, let index): message.payload.isEmpty ? nil : index
+            default: nil
+            }
+        }
+    }
+
+    @Test("One stream serves all machines, and neither software nor secrets can be read on the broker")
+    func sharedAndSealed() async throws {
+        try await Installation.with { installation, client in
+            try await Wiretap.with(installation.broker) { tap in
+                let marker = "the-words-in-the-bundle"
+                var files = Installation.script("soft")
+                files["marker.txt"] = String(repeating: marker + "\n", count: 100)
+                let software = try await installation.push(files: files, padding: 3_000_000, client)
+                try await client.setSecret("greeting", to: "a-secret-that-nobody-reads")
+                _ = try await client.createGroup(
+                    Installation.record(software: "soft@1", count: 3, environment: "GREETING = secret(\"greeting\")"))
+                _ = try await client.instruct(group: "test", .start)
+                try await client.converged("test")
+
+                let sent = parts(tap)
+                let count = (software.size + Self.part - 1) / Self.part
+                #expect(Set(sent) == Set(0..<count))
+                #expect(sent.count < 2 * count, "three machines did not cost three streams")
+                #expect(tap.messages.allSatisfy { !$0.topic.contains("/software/") || !$0.topic.contains("/machines/") })
+                for secret in [marker, "a-secret-that-nobody-reads", "./start.sh"] {
+                    #expect(!tap.messages.contains { $0.payload.range(of: Data(secret.utf8)) != nil })
+                }
+                for machine in try await client.allMachines(group: "test") {
+                    let greeting = try #require(
+                        RecoveryTests.find("greeting", below: "\(installation.data)/machines/\(machine.id)"))
+                    #expect(try String(contentsOfFile: greeting, encoding: .utf8) == "a-secret-that-nobody-reads\n")
+                }
+            }
+        }
+    }
+
+    @Test("With delivery = individual every machine has a stream and a key of its own")
+    func individual() async throws {
+        try await Installation.with { installation, client in
+            try await Wiretap.with(installation.broker) { tap in
+                try await installation.push(files: Installation.script("soft"), padding: 600_000, client)
+                _ = try await client.createGroup(
+                    Installation.record(software: "soft@1", count: 2, rollout: " delivery = individual"))
+                _ = try await client.instruct(group: "test", .start)
+                try await client.converged("test")
+                var streams: [String: [Data]] = [:]
+                for message in tap.messages {
+                    switch Topics().parse(message.topic) {
+                    case .machinePart(_, let machine, _, 0): streams[machine, default: []].append(message.payload)
+                    case .part: Issue.record("a shared part was sent: \(message.topic)")
+                    default: continue
+                    }
+                }
+                #expect(Set(streams.keys) == Set(try await client.allMachines(group: "test").map(\.id)))
+                #expect(Set(streams.values.compactMap(\.first)).count == 2, "the same part has other bytes for each machine")
+            }
+        }
+    }
+
+    @Test("An agent killed in the middle goes on with the parts that it has")
+    func resumes() async throws {
+        try await Installation.with { installation, client in
+            try await Wiretap.with(installation.broker) { tap in
+                try await installation.push(files: Installation.script("soft"), padding: 24 * Self.part, client)
+                let machine = try #require(
+                    try await installation.invite(
+                        1, client,
+                        record: Installation.record(software: "soft@1", platform: "none", rollout: " bandwidth = 4MB/s")
+                    ).first)
+                let began = try await eventually { parts(tap).count >= 10 }
+                #expect(began)
+                machine.end(with: SIGKILL)
+                let atKill = Set(parts(tap))
+                try machine.start()
+                try await client.converged("test")
+                // What it had reported and stored before the kill did not travel again; the last ones may have.
+                let all = parts(tap)
+                let repeated = atKill.filter { part in all.count { $0 == part } > 1 }
+                #expect(repeated.count < atKill.count, "it started from nothing")
+            }
+        }
+    }
+
+    @Test("Parts that somebody else made up are noticed and fetched again, and only the true software runs")
+    func forgedParts() async throws {
+        try await Installation.with { installation, client in
+            try await Wiretap.with(installation.broker) { tap in
+                let software = try await installation.push(
+                    files: Installation.script("soft"), padding: 12 * Self.part, client)
+                let machines = try await installation.invite(
+                    1, client, record: Installation.record(software: "soft@1", platform: "none", rollout: " bandwidth = 2MB/s"))
+                #expect(try await eventually { !parts(tap).isEmpty })
+                for part in 0..<13 {
+                    try await tap.say(
+                        Data(repeating: UInt8(part), count: Self.part + 16), on: "trunkline/test/software/\(software.digest)/\(part)")
+                }
+                try await client.converged("test")
+                let machine = try #require(try await client.allMachines(group: "test").first)
+                #expect(machine.software?.digest == software.digest)
+                #expect(!machines[0].software.isEmpty)
+            }
+        }
+    }
+
+    @Test("A stopped machine holds nobody up, and catches up when it goes on")
+    func slowMachine() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            let machines = try await installation.invite(
+                3, client,
+                record: Installation.record(software: "soft@1", count: 3, platform: "none", heartbeat: "2s"))
+            try await client.converged("test")
+            try await installation.push(files: Installation.script("soft", version: "2"), padding: 40 * Self.part, client)
+            machines[1].signal(SIGSTOP)
+            _ = try await client.changeGroup(
+                "test", to: Installation.record(software: "soft@2", count: 3, platform: "none", heartbeat: "2s"))
+            let others = try await eventually(within: .seconds(60)) { try await client.group("test").status.verified == 2 }
+            #expect(others)
+            machines[1].signal(SIGCONT)
+            let group = try await client.converged("test")
+            #expect(group.status.verified == 3)
+        }
+    }
+
+    @Test("A broker that loses everything in the middle of a delivery only delays it")
+    func brokerLost() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), padding: 40 * Self.part, client)
+            _ = try await installation.invite(
+                2, client,
+                record: Installation.record(software: "soft@1", count: 2, platform: "none", rollout: " bandwidth = 5MB/s"))
+            let receiving = try await eventually {
+                try await client.allMachines(group: "test").contains { ($0.receiving?.have.count ?? 0) > 4 }
+            }
+            #expect(receiving)
+            await installation.broker.kill()
+            try await installation.broker.restart(keepingPersistence: false)
+            let group = try await client.converged("test", within: .seconds(90))
+            #expect(group.status.verified == 2)
+        }
+    }
+}

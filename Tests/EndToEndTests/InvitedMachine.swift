@@ -1,0 +1,70 @@
+import Client
+import Fleet
+import Foundation
+import Synchronization
+import TestSupport
+
+/// A real agent that nobody but the test starts and ends: a machine of one's own.
+final class InvitedMachine: Sendable {
+    let state: String
+    private let ticket: String
+    private let log: String
+    private let process = Mutex<Process?>(nil)
+
+    init(_ name: String, ticket: BootTicket, in installation: Installation) throws {
+        let directory = installation.directory.appending(path: "own-\(name)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        state = directory.path + "/state"
+        self.ticket = directory.path + "/ticket.json"
+        log = directory.path + "/agent.log"
+        try JSONEncoder().encode(ticket).write(to: URL(fileURLWithPath: self.ticket))
+        _ = FileManager.default.createFile(atPath: log, contents: nil)
+    }
+
+    var pid: Int32 { process.withLock { $0?.processIdentifier ?? -1 } }
+    var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
+
+    func start() throws {
+        let agent = Process()
+        agent.executableURL = Installation.programs.appending(path: "trunkline-agent")
+        agent.arguments = ["--ticket", ticket, "--state", state]
+        let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
+        try output.seekToEnd()
+        agent.standardInput = FileHandle.nullDevice
+        agent.standardOutput = output
+        agent.standardError = output
+        try agent.run()
+        process.withLock { $0 = agent }
+    }
+
+    /// Sends a signal to the agent itself and waits for its end.
+    func end(with signal: Int32) {
+        guard let agent = process.withLock({ $0 }) else { return }
+        kill(agent.processIdentifier, signal)
+        agent.waitUntilExit()
+    }
+
+    func signal(_ number: Int32) { kill(pid, number) }
+
+    /// Everything that runs on this machine now, the agent left out.
+    var software: [Int32] {
+        Processes.mentioning(state).filter { pid in
+            let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
+            return pid != self.pid && environment.range(of: Data("TRUNKLINE_RELEASE=".utf8)) != nil
+        }
+    }
+}
+
+extension Installation {
+    /// A running group `test` of machines of one's own, each a real agent, all verified.
+    func invite(
+        _ count: Int, _ client: TrunklineClient, record: String
+    ) async throws -> [InvitedMachine] {
+        _ = try await client.createGroup(record)
+        _ = try await client.instruct(group: "test", .start)
+        let ticket = try await client.invite(to: "test", InvitationRequest(uses: count, ttl: .minutes(5)))
+        let machines = try (0..<count).map { try InvitedMachine("\($0)", ticket: ticket, in: self) }
+        for machine in machines { try machine.start() }
+        return machines
+    }
+}

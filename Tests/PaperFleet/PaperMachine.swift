@@ -1,0 +1,57 @@
+package import Fleet
+package import FoundationEssentials
+import Messaging
+package import Sealing
+
+/// A machine that exists only as its messages: what it takes to register and report, and to do so wrongly.
+package struct PaperMachine: Sendable {
+    package let id: String
+    package let ticket: BootTicket
+    package var key = SecurityKey()
+    package private(set) var statusKey: StatusKey?
+
+    package init(_ id: String, ticket: BootTicket) {
+        self.id = id
+        self.ticket = ticket
+    }
+
+    package var registerTopic: String { "trunkline/\(ticket.group)/register/\(id)" }
+    package var statusTopic: String { "trunkline/\(ticket.group)/machines/\(id)/status" }
+    package var orderTopic: String { "trunkline/\(ticket.group)/machines/\(id)/order" }
+
+    /// Its registration, sealed with this secret (the ticket's own unless given).
+    package mutating func registration(secret: Data? = nil) throws -> Data {
+        guard let groupKey = Data(base64Encoded: ticket.groupKey), let own = Data(base64Encoded: ticket.secret) else {
+            throw PaperError(description: "the ticket has no keys")
+        }
+        let content = RegistrationContent(
+            machine: id, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
+            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30))
+        let plaintext = try content.encoded()
+        let group = try SecurityKey.PublicKey(rawRepresentation: groupKey)
+        var made: StatusKey?
+        let ticket = ticket
+        let payload = try RegistrationMessage.encode(group: ticket.group, machine: id, ticket: ticket.ticket) { header in
+            let (sealed, statusKey) = try RegistrationSeal.seal(
+                plaintext, to: group, ticket: ticket.ticket, secret: secret ?? own, authenticating: header)
+            made = statusKey
+            return (sealed.encapsulated, sealed.ciphertext)
+        }
+        statusKey = made
+        return payload
+    }
+
+    package func status(
+        session: Int = 1, sequence: Int, state: MachineState = .running, order: Int = 0, software: RunningSoftware? = nil
+    ) throws -> Data {
+        guard let statusKey else { throw PaperError(description: "\(id) has not registered") }
+        let status = Status(
+            group: ticket.group, machine: id, session: session, sequence: sequence, at: Timestamp(milliseconds: 1_767_225_600_000),
+            state: state, order: order, software: software)
+        return StatusMessage.encode(status) { statusKey.code(for: $0) }
+    }
+}
+
+package struct PaperError: Error, CustomStringConvertible {
+    package var description: String
+}
