@@ -32,10 +32,12 @@ package struct ManagerService: Sendable {
         let connection = try BrokerLink.connection(configuration, token: token, logger: logger)
         let control = try Control(
             configuration: configuration, records: records, vault: vault, connection: connection, logger: logger)
-        let platforms = try Platforms(
-            local: LocalPlatform(
-                agent: configuration.agent, directory: configuration.path("machines"), logger: logger),
-            drivers: configuration.driverDirectory, logger: logger)
+        let local = try LocalPlatform(agent: configuration.agent, directory: configuration.path("machines"), logger: logger)
+        let platforms = Platforms(
+            local: local, drivers: configuration.driverDirectory,
+            environment: [
+                "TRUNKLINE_AGENT": configuration.agent, "TRUNKLINE_DRIVER_DIR": configuration.path("driver-machines"),
+            ], logger: logger)
         let delivery = DeliveryDesk(
             configuration: configuration, connection: connection, counters: control.counters, logger: logger)
         let dispatch = Dispatch(
@@ -64,7 +66,10 @@ package struct ManagerService: Sendable {
                     Part("delivery") { await delivery.run() },
                     Part("dispatch") { await dispatch.run() },
                     Part("control") { await control.run() } stop: { control.mailbox.close() },
-                    Part("platforms") { await platformEvents.run() },
+                    Part("platforms") { await platformEvents.run() } stop: {
+                        await platforms.close()
+                        local.close()
+                    },
                     Part("broker link") { await link.run() },
                 ].map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) } + [
                     .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup)

@@ -262,4 +262,28 @@ struct SupervisionTests {
             #expect(manager.read { $0.wrong } == [])
         }
     }
+
+    @Test(
+        "However often and whenever the agent is killed, exactly one instance of what was last ordered runs in the end")
+    func killedAtAnyMoment() async throws {
+        try await withMachine { manager, agent in
+            let bundles = [try SampleBundle(version: "1"), try SampleBundle(version: "2", padding: 30_000)]
+            for generation in 1...16 {
+                try agent.start()
+                try await manager.order(bundles[generation % 2], generation: generation)
+                try await Task.sleep(for: .milliseconds(Int.random(in: 0...250)))
+                try await agent.end(SIGKILL)
+            }
+            try agent.start()
+            try await manager.running(bundles[0], generation: 16)
+            let pid = try await agent.softwarePID()
+            #expect(
+                try await eventually(within: .seconds(40)) {
+                    // Checks come and go in sessions of their own.
+                    Set(agent.software.map { getsid($0) }) == [pid]
+                })
+            #expect(manager.read { $0.wrong } == [])
+            #expect(Set(manager.read { $0.registrations }).count == 1)
+        }
+    }
 }

@@ -4,7 +4,8 @@ import Synchronization
 
 /// libmosquitto with nothing around it: the baseline that everything here is compared with.
 final class BareClient: Sendable {
-    private let client: OpaquePointer
+    /// libmosquitto locks a client itself (mosquitto_loop_start).
+    nonisolated(unsafe) private let client: OpaquePointer
     private let received = Atomic<Int>(0)
     private let acknowledged = Atomic<Int>(0)
     private let arrival = Mutex<(@Sendable (UnsafePointer<mosquitto_message>) -> Void)?>(nil)

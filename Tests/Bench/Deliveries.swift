@@ -1,3 +1,4 @@
+import Client
 import Fleet
 import Foundation
 import TestSupport

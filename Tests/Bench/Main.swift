@@ -4,18 +4,17 @@ import Foundation
 @main
 struct Bench {
     static func main() async {
-        setvbuf(stdout, nil, _IOLBF, 0)
         do {
             var rows: [Row] = []
             try await Site.with { site in
-                print("statuses …")
+                say("statuses …")
                 rows += try await statusRows(site)
-                print("drift to order …")
+                say("drift to order …")
                 rows += try await driftRows(site)
             }
             for count in [1, 5, 20] {
                 try await Site.with { site in
-                    print("50 MiB to \(count) …")
+                    say("50 MiB to \(count) …")
                     rows += try await deliveryRows(site, agents: count)
                 }
             }
@@ -27,6 +26,9 @@ struct Bench {
         }
     }
 }
+
+/// Progress, on standard error.
+private func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
 /// One line of the result.
 struct Row {

@@ -1,4 +1,5 @@
 import CMosquitto
+import Client
 import Fleet
 import Foundation
 import Messaging

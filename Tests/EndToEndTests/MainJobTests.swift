@@ -1,6 +1,7 @@
 import Client
 import Fleet
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("The main job, with real telephony software", .serialized)

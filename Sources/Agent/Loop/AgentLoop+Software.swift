@@ -148,8 +148,9 @@ extension AgentLoop {
 
     // MARK: The files of the running release
 
-    func glance() {
+    func glance(now: TimeSpan) {
         glanceAt = nil
+        glanceBegan = now
         guard case .up = supervisor.phase, let digest = supervisor.active?.digest else { return }
         let (run, known, changed) = (run, stamp, changedDigest)
         work.append { [releases, post] in
@@ -168,7 +169,8 @@ extension AgentLoop {
         }
         self.stamp = stamp
         changedDigest = changed
-        glanceAt = now + Self.glanceEvery
+        // A release of very many files is looked at less often, so that it never takes much of a core.
+        glanceAt = now + max(Self.glanceEvery, (now - glanceBegan) * 50)
     }
 
     // MARK: Output

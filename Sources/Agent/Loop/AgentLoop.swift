@@ -39,6 +39,7 @@ final class AgentLoop {
     var stamp: ReleaseStamp?
     var changedDigest: String?
     var glanceAt: TimeSpan?
+    var glanceBegan = TimeSpan.zero
     static let glanceEvery = TimeSpan.seconds(2)
 
     // The software's output.
@@ -109,7 +110,7 @@ final class AgentLoop {
             tidyAt = nil
             Memory.giveBack()
         }
-        if let at = glanceAt, at <= now { glance() }
+        if let at = glanceAt, at <= now { glance(now: now) }
         if let at = outputAt, at <= now { forwardOutput(now: now) }
     }
 

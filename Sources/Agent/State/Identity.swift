@@ -39,7 +39,7 @@ struct Identity: Sendable {
                 .ticket, "ticket \(ticketFile) expired at \(ticket.expires), and this machine never registered")
         }
         group = ticket.group
-        machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(50))-x\(Self.randomName())"
+        machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(53))-x\(Self.randomName())"
         groupKey = ticket.groupKey
         broker = ticket.broker
         topics = Topics(root: ticket.root)
