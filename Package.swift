@@ -91,9 +91,12 @@ let package = Package(
         .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Rules", "Fleet"]),
         .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto]),
         .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet"]),
-        .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Fleet", "TestSupport"]),
+        .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Fleet", "TestSupport", logging]),
         .testTarget(
-            name: "AgentTests", dependencies: ["Agent", "Messaging", "Sealing", "Bundles", "Fleet", "TestSupport"]),
+            name: "AgentTests",
+            dependencies: [
+                "Agent", "trunkline-agent", "Messaging", "Sealing", "Bundles", "Fleet", "TestSupport", logging,
+            ]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Fleet", "TestSupport"]),
         .testTarget(name: "RecordsTests", dependencies: ["Records", "Fleet", grdb], exclude: ["Fixtures"]),
         .testTarget(

@@ -8,7 +8,11 @@ import NIOHTTP1
 package func withClient<Answer>(
     server: String, token: String, _ body: (TrunklineClient) async throws -> Answer
 ) async throws -> Answer {
-    let http = HTTPClient(eventLoopGroupProvider: .singleton)
+    var configuration = HTTPClient.Configuration()
+    configuration.timeout.connect = .seconds(5)
+    // Who named a wrong address wants to hear it now.
+    configuration.connectionPool.retryConnectionEstablishment = false
+    let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     do {
         let answer = try await body(TrunklineClient(server: server, token: token, http: http))
         try await http.shutdown()

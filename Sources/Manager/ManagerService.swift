@@ -4,6 +4,7 @@ import Hummingbird
 package import Logging
 import Messaging
 import Monitor
+import NIOCore
 import Platforms
 import Records
 import Sealing
@@ -76,7 +77,10 @@ package struct ManagerService: Sendable {
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         defer { serverFile.remove() }
-        try await group.run()
+        do { try await group.run() } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw StartError(
+                "\(configuration.host):\(configuration.port) is taken by another program; choose another port with --listen, or 0 for any free one")
+        }
     }
 
     private func prepareDirectories() throws {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Fleet
+import Foundation
 
 /// The command line: the manager itself (`serve`, `dev`) and the client verbs.
-@main
 struct Trunkline: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trunkline",
@@ -23,4 +23,24 @@ struct Trunkline: AsyncParsableCommand {
             Serve.self, Dev.self, SoftwareCommand.self, GroupCommand.self, MachineCommand.self, SecretCommand.self,
             EventsCommand.self, WatchCommand.self, FormatCommand.self, CheckCommand.self,
         ])
+}
+
+@main
+enum Program {
+    /// ArgumentParser ends with 64 where the usage was wrong; ours is 2.
+    static func main() async {
+        do {
+            var command = try Trunkline.parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            let code = Trunkline.exitCode(for: error)
+            let text = Trunkline.fullMessage(for: error)
+            if code.isSuccess { print(text) } else if !text.isEmpty { Note.line(text) }
+            exit(code == .validationFailure ? 2 : code.rawValue)
+        }
+    }
 }

@@ -84,7 +84,7 @@ struct CommandLineTests {
             let second = try Ended.run(
                 program, ["serve", "--data", installation.data, "--listen", "127.0.0.1:0", "--broker", installation.broker.url])
             #expect(second.status == 1)
-            #expect(second.error.contains("another"), "\(second.error)")
+            #expect(second.error.contains("Another"), "\(second.error)")
             let port = try #require(URL(string: installation.server)?.port)
             let taken = try Ended.run(
                 program,

@@ -26,14 +26,20 @@ struct DeliveryTests {
                 let marker = "the-words-in-the-bundle"
                 var files = Installation.script("soft")
                 files["marker.txt"] = String(repeating: marker + "\n", count: 100)
-                let software = try await installation.push(files: files, padding: 3_000_000, client)
+                try await installation.push(files: Installation.script("soft", version: "0"), client)
+                let software = try await installation.push(files: files, padding: 20_000_000, client)
                 try await client.setSecret("greeting", to: "a-secret-that-nobody-reads")
-                _ = try await client.createGroup(
-                    Installation.record(software: "soft@1", count: 3, environment: "GREETING = secret(\"greeting\")"))
+                func record(_ version: Int) -> String {
+                    Installation.record(software: "soft@\(version)", count: 3, environment: "GREETING = secret(\"greeting\")")
+                }
+                _ = try await client.createGroup(record(0))
                 _ = try await client.instruct(group: "test", .start)
                 try await client.converged("test")
+                let before = parts(tap).count
+                _ = try await client.changeGroup("test", to: record(1))
+                try await client.converged("test")
 
-                let sent = parts(tap)
+                let sent = Array(parts(tap).dropFirst(before))
                 let count = (software.size + Self.part - 1) / Self.part
                 #expect(Set(sent) == Set(0..<count))
                 #expect(sent.count < 2 * count, "three machines did not cost three streams")

@@ -82,11 +82,11 @@ extension AgentLoop {
         guard let installation else { return report }
         report.receiving = installation.receiving
         report.reason = installation.trouble ?? report.reason
-        guard supervisor.isDown else { return report }
+        // Also while the old software runs on: who gave the order must see that it is being followed.
         switch installation.stage {
         case .looking, .preparing: report.state = .starting
         case .receiving, .completing: report.state = .receiving
-        case .waiting: report.state = .failed
+        case .waiting: if supervisor.isDown { report.state = .failed }
         }
         return report
     }

@@ -20,9 +20,20 @@ extension AgentLoop {
         case .outdated:
             logger.warning("an order of generation \(content.generation) is older than \(order?.generation ?? 0)")
             reporter.owe()
-        case .repeated: reporter.owe()
+        case .repeated:
+            renew(heartbeat: content.heartbeat)
+            reporter.owe()
         case .accept: accept(AcceptedOrder(content: content), now: now)
         }
+    }
+
+    /// The one thing that changes without a new generation, since nothing is restarted for it.
+    private func renew(heartbeat: TimeSpan) {
+        guard var renewed = order, renewed.content.heartbeat != heartbeat else { return }
+        renewed.content.heartbeat = heartbeat
+        do { try state.save(renewed, to: .order) } catch { return logger.error("cannot keep the order: \(error)") }
+        order = renewed
+        reporter.heartbeat = max(heartbeat, .milliseconds(100))
     }
 
     private func accept(_ accepted: AcceptedOrder, now: TimeSpan) {

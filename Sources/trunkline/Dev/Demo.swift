@@ -16,7 +16,7 @@ struct Demo: Sendable {
         }
         try await step("create group edge") {
             let group = try await client.createGroup(try plan.text("edge"))
-            return "revision \(group.revision), \(group.status.desired) machines, \(group.software)"
+            return "revision \(group.revision), \(group.software)"
         }
         try await step("start it: machines launch, register their keys, receive, run") {
             _ = try await client.instruct(group: "edge", .start)
@@ -43,6 +43,7 @@ struct Demo: Sendable {
             }
         }
         print(Terminal.paint("\nDone: calls, switch and messages went through every machine.\n", .green))
+        fflush(nil)
     }
 
     private func step(_ title: String, _ body: () async throws -> String) async throws {
