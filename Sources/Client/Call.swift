@@ -33,7 +33,9 @@ struct Call {
 
     func with(text: String) -> Call { with(Data(text.utf8), type: "text/plain; charset=utf-8") }
 
-    func with(json value: some Encodable) throws -> Call { with(try JSONEncoder().encode(value), type: "application/json") }
+    func with(json value: some Encodable) throws -> Call {
+        with(try JSONEncoder().encode(value), type: "application/json")
+    }
 
     private func with(_ body: Data, type: String) -> Call {
         preparing { request in
@@ -69,7 +71,9 @@ extension TrunklineClient {
     func send<Answer: Decodable>(_ call: Call) async throws -> Answer {
         let bytes = try await bytes(call)
         do { return try JSONDecoder().decode(Answer.self, from: bytes) } catch {
-            throw ClientError("\(server) answered \(call.method.rawValue) \(call.path) with something else than was expected; is it another version? (\(error))")
+            throw ClientError(
+                "\(server) answered \(call.method.rawValue) \(call.path) with something else than was expected; is it another version? (\(error))"
+            )
         }
     }
 
@@ -114,7 +118,8 @@ extension TrunklineClient {
                 tries += 1
                 guard call.mayRepeat, tries < 3, Self.isBrokenConnection(error) else {
                     throw ClientError(
-                        "no answer from the manager at \(server): \(Self.words(error)). Is it running, and is the address right?")
+                        "no answer from the manager at \(server): \(Self.words(error)). Is it running, and is the address right?"
+                    )
                 }
                 try await Task.sleep(for: .milliseconds(100 * tries))
             }
@@ -137,7 +142,8 @@ extension TrunklineClient {
 
     private static func words(_ error: any Error) -> String {
         switch error {
-        case let error as NIOConnectionError: error.connectionErrors.first.map { words($0.error) } ?? "it can't be reached"
+        case let error as NIOConnectionError:
+            error.connectionErrors.first.map { words($0.error) } ?? "it can't be reached"
         case let error as IOError where error.errnoCode == ECONNREFUSED: "connection refused"
         case let error as IOError: String(cString: strerror(error.errnoCode))
         case let error as HTTPClientError where error == .connectTimeout: "it can't be reached"

@@ -28,7 +28,8 @@ extension TrunklineClient {
                     } catch let error as ClientError where error.status != nil {
                         return continuation.finish(throwing: error)
                     } catch let error as DecodingError {
-                        return continuation.finish(throwing: ClientError("the manager sent an event that can't be read: \(error)"))
+                        return continuation.finish(
+                            throwing: ClientError("the manager sent an event that can't be read: \(error)"))
                     } catch is CancellationError {
                         break
                     } catch {
@@ -36,7 +37,8 @@ extension TrunklineClient {
                         // A manager that restarts is back within some seconds.
                         guard failures < 30 else {
                             return continuation.finish(
-                                throwing: (error as? ClientError) ?? ClientError("the stream from \(server) broke off: \(error)"))
+                                throwing: (error as? ClientError)
+                                    ?? ClientError("the stream from \(server) broke off: \(error)"))
                         }
                     }
                     try? await Task.sleep(for: .milliseconds(min(200 * (failures + 1), 2000)))

@@ -110,7 +110,9 @@ extension TrunklineClient {
 
     package func allGroups() async throws -> [GroupView] { try await all("/v1/groups") }
     package func group(_ name: String) async throws -> GroupView { try await send(Call("GET", "/v1/groups/\(name)")) }
-    package func revisions(_ name: String) async throws -> [RevisionView] { try await all("/v1/groups/\(name)/revisions") }
+    package func revisions(_ name: String) async throws -> [RevisionView] {
+        try await all("/v1/groups/\(name)/revisions")
+    }
 
     package func instruct(group name: String, _ instruction: GroupInstruction) async throws -> GroupView {
         try await send(Call("POST", "/v1/groups/\(name)/\(instruction.rawValue)", once: true))
@@ -164,11 +166,15 @@ extension TrunklineClient {
 
     package func events(group: String?, machine: String?, after: Int64, limit: Int) async throws -> Page<EventEntry> {
         try await send(
-            Call("GET", "/v1/events", query: eventQuery(group, machine) + [("after", "\(after)"), ("limit", "\(limit)")]))
+            Call(
+                "GET", "/v1/events", query: eventQuery(group, machine) + [("after", "\(after)"), ("limit", "\(limit)")])
+        )
     }
 
     /// Every event after `after`, past and then live, over broken connections, without a gap or a repetition.
-    package func eventStream(group: String?, machine: String?, after: Int64) -> AsyncThrowingStream<EventEntry, any Error> {
+    package func eventStream(group: String?, machine: String?, after: Int64) -> AsyncThrowingStream<
+        EventEntry, any Error
+    > {
         follow { last in
             (
                 Call(

@@ -66,7 +66,8 @@ package enum GroupLanguage {
         let (content, faults) = read(file, expected: "group")
         guard case .group = content, let span = countSpan(in: file.body) else { throw thrown(faults, in: bytes) }
         let changed = String(
-            decoding: Array(bytes[..<span.start]) + Array(String(count).utf8) + Array(bytes[span.end...]), as: UTF8.self)
+            decoding: Array(bytes[..<span.start]) + Array(String(count).utf8) + Array(bytes[span.end...]), as: UTF8.self
+        )
         _ = try group(from: changed)
         return changed
     }

@@ -28,8 +28,8 @@ enum AdminToken {
             + RandomBytes.data(count: 32).base64EncodedString().replacingOccurrences(of: "+", with: "-")
             .replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "=", with: "")
         _ = try records.commit([
-                    .token(TokenRow(name: "admin", hash: hash(token), role: "admin", created: .now))
-                ])
+            .token(TokenRow(name: "admin", hash: hash(token), role: "admin", created: .now))
+        ])
         try PrivateFile.write(Data((token + "\n").utf8), to: file)
         logger.notice("admin token written", metadata: ["file": "\(file)"])
         return token

@@ -20,7 +20,8 @@ struct BrokerLink: Sendable {
         }
         return Connection(
             Connection.Configuration(
-                broker: broker, clientID: "trunkline-manager-\(AdminToken.hash(token).prefix(12))", keepAlive: .seconds(20),
+                broker: broker, clientID: "trunkline-manager-\(AdminToken.hash(token).prefix(12))",
+                keepAlive: .seconds(20),
                 will: {
                     Message(
                         topic: topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce,

@@ -33,7 +33,8 @@ package struct ManagerService: Sendable {
         let connection = try BrokerLink.connection(configuration, token: token, logger: logger)
         let control = try Control(
             configuration: configuration, records: records, vault: vault, connection: connection, logger: logger)
-        let local = try LocalPlatform(agent: configuration.agent, directory: configuration.path("machines"), logger: logger)
+        let local = try LocalPlatform(
+            agent: configuration.agent, directory: configuration.path("machines"), logger: logger)
         let platforms = Platforms(
             local: local, drivers: configuration.driverDirectory,
             environment: [
@@ -63,11 +64,21 @@ package struct ManagerService: Sendable {
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    Part("broker connection") { await connection.run() } stop: { await link.close() },
+                    Part("broker connection") {
+                        await connection.run()
+                    } stop: {
+                        await link.close()
+                    },
                     Part("delivery") { await delivery.run() },
                     Part("dispatch") { await dispatch.run() },
-                    Part("control") { await control.run() } stop: { control.mailbox.close() },
-                    Part("platforms") { await platformEvents.run() } stop: {
+                    Part("control") {
+                        await control.run()
+                    } stop: {
+                        control.mailbox.close()
+                    },
+                    Part("platforms") {
+                        await platformEvents.run()
+                    } stop: {
                         await platforms.close()
                         local.close()
                     },
@@ -79,7 +90,8 @@ package struct ManagerService: Sendable {
         defer { serverFile.remove() }
         do { try await group.run() } catch let error as IOError where error.errnoCode == EADDRINUSE {
             throw StartError(
-                "\(configuration.host):\(configuration.port) is taken by another program; choose another port with --listen, or 0 for any free one")
+                "\(configuration.host):\(configuration.port) is taken by another program; choose another port with --listen, or 0 for any free one"
+            )
         }
     }
 

@@ -121,7 +121,9 @@ package struct Delivery: Sendable {
                     break
                 }
                 // Unused time is not saved up for more than a part.
-                freeAt = max(freeAt, now - .milliseconds(100)) + .milliseconds(Int64(partSize) * 1000 / Int64(max(bandwidth, 1)))
+                freeAt =
+                    max(freeAt, now - .milliseconds(100))
+                    + .milliseconds(Int64(partSize) * 1000 / Int64(max(bandwidth, 1)))
             }
             take(part)
             steps.append(.publish(part))
@@ -161,6 +163,8 @@ package struct Delivery: Sendable {
     }
 
     private func underWay(to receiver: Receiver) -> Int {
-        recent.count { $0.sending > receiver.floor && sentAs[$0.part] == $0.sending && !receiver.have.contains($0.part) }
+        recent.count {
+            $0.sending > receiver.floor && sentAs[$0.part] == $0.sending && !receiver.have.contains($0.part)
+        }
     }
 }

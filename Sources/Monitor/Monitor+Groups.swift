@@ -43,7 +43,8 @@ extension Monitor {
         case .started, .revised:
             if order.action == .stop {
                 give(id, .run, because: "the group runs")
-            } else if order.digest == group.record.digest, !order.asksTheSame(as: self.order(for: machine, .run, group)) {
+            } else if order.digest == group.record.digest, !order.asksTheSame(as: self.order(for: machine, .run, group))
+            {
                 give(id, .run, because: "its settings changed")
             } else if order.digest != group.record.digest, machine.status?.software?.digest == group.record.digest {
                 // It runs this already, or again: no rule would see a difference, but its order asks for something else.

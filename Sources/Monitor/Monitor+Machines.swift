@@ -98,7 +98,8 @@ extension Monitor {
     /// Whether one more machine may join by invitation.
     package func canJoin(group name: String) -> Bool {
         guard let group = living(name), group.record.definition.machines.platform == .none else { return false }
-        return group.places.values.joined().count { fleet[$0]?.phase != .revoked } < group.record.definition.machines.count
+        return group.places.values.joined().count { fleet[$0]?.phase != .revoked }
+            < group.record.definition.machines.count
     }
 
     // MARK: Heard and silent

@@ -157,7 +157,8 @@ extension Monitor {
         // It was ordered this already: either that is under way, or it did not work.
         guard order.action == .run, !isOccupied(machine) else { return .waits(until: nil) }
         let tried = notes[id]?.redeliveries ?? 0
-        let pause = tried == 0 ? TimeSpan.zero : min(.seconds(10) * Int64(1 << min(tried - 1, 5)), Self.longestRedelivery)
+        let pause =
+            tried == 0 ? TimeSpan.zero : min(.seconds(10) * Int64(1 << min(tried - 1, 5)), Self.longestRedelivery)
         let free = (notes[id]?.deliveredAt ?? now) + pause
         guard free <= now else { return .waits(until: free) }
         notes[id, default: Notes()].redeliveries = tried + 1

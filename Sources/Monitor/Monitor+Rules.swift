@@ -17,7 +17,8 @@ extension Monitor {
         let judgements = RuleEngine.judge(
             group.machineRules, in: scope(group, machine), held: machine.held,
             acts: { acts[Act(group: machine.group, rule: $0, index: machine.index)] ?? [] }, at: now)
-        var held = Dictionary(uniqueKeysWithValues: judgements.compactMap { judged in judged.since.map { (judged.rule.name, $0) } })
+        var held = Dictionary(
+            uniqueKeysWithValues: judgements.compactMap { judged in judged.since.map { (judged.rule.name, $0) } })
         var next: [Timestamp] = []
         for judged in judgements {
             let name = judged.rule.name
@@ -52,7 +53,8 @@ extension Monitor {
         let judgements = RuleEngine.judge(
             group.groupRules, in: scope(group, nil), held: group.held,
             acts: { acts[Act(group: name, rule: $0, index: nil)] ?? [] }, at: now)
-        var held = Dictionary(uniqueKeysWithValues: judgements.compactMap { judged in judged.since.map { (judged.rule.name, $0) } })
+        var held = Dictionary(
+            uniqueKeysWithValues: judgements.compactMap { judged in judged.since.map { (judged.rule.name, $0) } })
         var next: [Timestamp] = []
         for judged in judgements {
             noteLimit(judged, group: name, machine: nil)
@@ -156,7 +158,8 @@ extension Monitor {
         facts["rule"] = rule.name
         facts["index"] = index.map { "\($0)" }
         facts["action"] = rule.action.word
-        let seen = judged.facts.sorted { $0.key < $1.key }.map { "\($0.key) is \($0.value.shortened)" }.joined(separator: ", ")
+        let seen = judged.facts.sorted { $0.key < $1.key }.map { "\($0.key) is \($0.value.shortened)" }.joined(
+            separator: ", ")
         let held = rule.holds == .zero ? "" : " for \(rule.holds)"
         let entry = EventEntry(
             at: now, group: group, machine: machine, kind: .ruleActed, actor: "rule \(rule.name)",
@@ -170,7 +173,8 @@ extension Monitor {
     /// Once for as long as the limit holds it back.
     private mutating func noteLimit(_ judged: Judgement, group: String, machine: String?) {
         let name = judged.rule.name
-        let noted = machine.map { notes[$0]?.limited.contains(name) == true } ?? (groups[group]?.limited.contains(name) == true)
+        let noted =
+            machine.map { notes[$0]?.limited.contains(name) == true } ?? (groups[group]?.limited.contains(name) == true)
         var limited = false
         if let due = judged.due, due <= now, let until = judged.limitedUntil {
             limited = true
@@ -179,12 +183,17 @@ extension Monitor {
                 facts["rule"] = name
                 note(
                     .ruleLimited, group: group, machine: machine, actor: "rule \(name)",
-                    "\(judged.rule.action.word) \(machine ?? group) waits until \(until): at_most is used up", facts: facts)
+                    "\(judged.rule.action.word) \(machine ?? group) waits until \(until): at_most is used up",
+                    facts: facts)
             }
         }
         guard limited != noted else { return }
         if let machine {
-            if limited { notes[machine, default: Notes()].limited.insert(name) } else { notes[machine]?.limited.remove(name) }
+            if limited {
+                notes[machine, default: Notes()].limited.insert(name)
+            } else {
+                notes[machine]?.limited.remove(name)
+            }
         } else if limited {
             groups[group]?.limited.insert(name)
         } else {

@@ -23,7 +23,8 @@ extension Monitor {
         case .stopped:
             let isStopping = group.places.values.joined().contains { id in
                 guard let machine = fleet[id], machine.phase != .revoked else { return false }
-                let runs = machine.awaySince == nil && machine.status.map { $0.state != .stopped && $0.state != .idle } == true
+                let runs =
+                    machine.awaySince == nil && machine.status.map { $0.state != .stopped && $0.state != .idle } == true
                 return machine.platform != .none || runs
             }
             return isStopping ? .converging : .stopped
@@ -47,7 +48,8 @@ extension Monitor {
             let isOfMachine = rule.when.isOfMachine
             let key = Act(group: machine.group, rule: rule.name, index: isOfMachine ? machine.index : nil)
             let judged = RuleEngine.judge(
-                [rule], in: scope, held: isOfMachine ? machine.held : group.held, acts: { _ in acts[key] ?? [] }, at: now)
+                [rule], in: scope, held: isOfMachine ? machine.held : group.held, acts: { _ in acts[key] ?? [] },
+                at: now)
             for judgement in judged {
                 let waits = applies ? waits(judgement, machine, at: now) : withheld(machine, group)
                 view.rules.append(
@@ -63,7 +65,8 @@ extension Monitor {
     private func withheld(_ machine: MachineRecord, _ group: Group) -> String {
         if group.record.paused { return "the group is paused: no rule acts" }
         if group.record.run != .running { return "the group does not run: no rule acts" }
-        return machine.phase == .joined ? "the group has no place for the machine" : "the machine is \(machine.phase.rawValue)"
+        return machine.phase == .joined
+            ? "the group has no place for the machine" : "the machine is \(machine.phase.rawValue)"
     }
 
     private func waits(_ judged: Judgement, _ machine: MachineRecord, at now: Timestamp) -> String {
@@ -92,12 +95,15 @@ extension Monitor {
             ?? "without an order yet"
         let reported =
             machine.status.map { status in
-                let software = status.software.map { "\($0.name)@\($0.version), \($0.health.rawValue)" } ?? "no software"
+                let software =
+                    status.software.map { "\($0.name)@\($0.version), \($0.health.rawValue)" } ?? "no software"
                 return "It last said: \(status.state.rawValue), \(software)\(status.reason.map { " (\($0))" } ?? "")."
             } ?? "It has not reported yet."
         let standing: String
         switch machine.phase {
-        case .launching: standing = "It was launched and has not registered; given up at \(machine.phaseSince + Self.registrationTime)."
+        case .launching:
+            standing =
+                "It was launched and has not registered; given up at \(machine.phaseSince + Self.registrationTime)."
         case .leaving: standing = "It is leaving since \(machine.phaseSince)."
         case .revoked: standing = "Its key is revoked."
         case .joined:
@@ -164,7 +170,9 @@ extension Monitor {
             let names = Set(order.environment.keys).union(wanted.environment.keys).filter {
                 order.environment[$0] != wanted.environment[$0]
             }
-            return step(.restart, names.isEmpty ? "its settings change" : "env changes: \(names.sorted().joined(separator: ", "))")
+            return step(
+                .restart,
+                names.isEmpty ? "its settings change" : "env changes: \(names.sorted().joined(separator: ", "))")
         }
         return step(.nothing, "runs \(wanted.software)")
     }

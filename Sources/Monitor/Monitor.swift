@@ -27,7 +27,8 @@ package struct Monitor: Sendable {
         }
         for event in acted {
             guard let rule = event.facts["rule"], let group = event.group else { continue }
-            acts[Act(group: group, rule: rule, index: event.facts["index"].flatMap { Int($0) }), default: []].append(event.at)
+            acts[Act(group: group, rule: rule, index: event.facts["index"].flatMap { Int($0) }), default: []].append(
+                event.at)
         }
         for (name, group) in self.groups {
             self.groups[name]?.converged = group.isConverged
@@ -209,7 +210,9 @@ extension Monitor {
         guard let machine = fleet.removeValue(forKey: id) else { return }
         leaveCounts(machine)
         groups[machine.group]?.places[machine.index]?.removeAll { $0 == id }
-        if groups[machine.group]?.places[machine.index]?.isEmpty == true { groups[machine.group]?.places[machine.index] = nil }
+        if groups[machine.group]?.places[machine.index]?.isEmpty == true {
+            groups[machine.group]?.places[machine.index] = nil
+        }
         notes[id] = nil
         turn.before[id] = nil
         deadlines.set(.machine(id), at: nil)
@@ -225,7 +228,8 @@ extension Monitor {
             let definition = GroupDefinition(
                 name: machine.group, service: "none", software: nothing.reference,
                 machines: MachineSet(count: 0, platform: machine.platform))
-            groups[machine.group] = Group(GroupRecord(definition: definition, revision: 0, digest: "", manifest: nothing))
+            groups[machine.group] = Group(
+                GroupRecord(definition: definition, revision: 0, digest: "", manifest: nothing))
             groups[machine.group]?.isDeleted = true
         }
         groups[machine.group]?.places[machine.index, default: []].append(machine.id)

@@ -15,7 +15,8 @@ extension Records {
         let json = RowCoding()
         if let group {
             return try rows(
-                "SELECT * FROM machines WHERE \"group\" = ? AND id > ? ORDER BY id LIMIT ?", [group, after ?? "", limit]
+                "SELECT * FROM machines WHERE \"group\" = ? AND id > ? ORDER BY id LIMIT ?",
+                [group, after ?? "", limit]
             ) { try MachineRecord(row: $0, json: json) }
         }
         return try rows("SELECT * FROM machines WHERE id > ? ORDER BY id LIMIT ?", [after ?? "", limit]) {

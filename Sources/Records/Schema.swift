@@ -7,7 +7,8 @@ enum Schema {
         guard try !writer.read(migrator.hasBeenSuperseded) else {
             throw RecordsError(
                 .newer,
-                "\(path) was written by a newer trunkline; start that version, or restore a backup from before the upgrade.")
+                "\(path) was written by a newer trunkline; start that version, or restore a backup from before the upgrade."
+            )
         }
         try migrator.migrate(writer)
     }

@@ -16,7 +16,8 @@ func deliveryRows(_ site: Site, agents count: Int) async throws -> [Row] {
     try JSONEncoder().encode(ticket).write(to: file)
     let agents = try (0..<count).map { number in
         try Spawned(
-            try Site.program("trunkline-agent"), ["--ticket", file.path, "--state", site.directory.path + "/agent-\(number)"],
+            try Site.program("trunkline-agent"),
+            ["--ticket", file.path, "--state", site.directory.path + "/agent-\(number)"],
             log: site.directory.appending(path: "agent-\(number).log"))
     }
     defer { for agent in agents { agent.end() } }

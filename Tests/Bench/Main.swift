@@ -39,9 +39,11 @@ struct Row {
     var ratio: Double?
 
     static func show(_ rows: [Row]) {
-        let table = [["", "bare broker", "Trunkline", "ratio"]] + rows.map { row in
-            [row.what, row.bare, row.trunkline, row.ratio.map { String(format: "%.2f", $0) } ?? ""]
-        }
+        let table =
+            [["", "bare broker", "Trunkline", "ratio"]]
+            + rows.map { row in
+                [row.what, row.bare, row.trunkline, row.ratio.map { String(format: "%.2f", $0) } ?? ""]
+            }
         let widths = (0..<4).map { column in table.map { $0[column].count }.max() ?? 0 }
         for line in table {
             print(

@@ -31,7 +31,8 @@ final class Site: Sendable {
 
     static func with(_ body: (Site) async throws -> Void) async throws {
         let broker = try await Broker.start()
-        let directory = FileManager.default.temporaryDirectory.appending(path: "trunkline-bench-\(UUID().uuidString.prefix(8))")
+        let directory = FileManager.default.temporaryDirectory.appending(
+            path: "trunkline-bench-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let manager = try Spawned(
             program("trunkline"),
@@ -41,7 +42,9 @@ final class Site: Sendable {
         do {
             let (server, token) = try await address(directory.path + "/data/server.json")
             try await withClient(server: server, token: token) { client in
-                guard try await eventually({ try await client.isReady() }) else { throw BenchError("the manager is not ready") }
+                guard try await eventually({ try await client.isReady() }) else {
+                    throw BenchError("the manager is not ready")
+                }
                 try await body(Site(broker: broker, directory: directory, client: client, manager: manager.pid))
             }
         } catch {
@@ -60,7 +63,9 @@ final class Site: Sendable {
         }
         var found: ServerFile?
         _ = try await eventually {
-            found = FileManager.default.contents(atPath: file).flatMap { try? JSONDecoder().decode(ServerFile.self, from: $0) }
+            found = FileManager.default.contents(atPath: file).flatMap {
+                try? JSONDecoder().decode(ServerFile.self, from: $0)
+            }
             return found != nil
         }
         guard let found else { throw BenchError("the manager did not start") }
@@ -115,8 +120,12 @@ final class Site: Sendable {
     }
 
     /// Machines that are messages only, registered, each with its first order.
-    func paperMachines(_ count: Int, group: String, ticket: BootTicket, by publisher: BareClient) async throws -> [PaperMachine] {
-        var machines = (0..<count).map { PaperMachine("\(group)-x\(String(100_000_000 + $0, radix: 32))aaa", ticket: ticket) }
+    func paperMachines(_ count: Int, group: String, ticket: BootTicket, by publisher: BareClient) async throws
+        -> [PaperMachine]
+    {
+        var machines = (0..<count).map {
+            PaperMachine("\(group)-x\(String(100_000_000 + $0, radix: 32))aaa", ticket: ticket)
+        }
         for index in machines.indices {
             publisher.publish(try machines[index].registration(), on: machines[index].registerTopic, qos: 1)
         }
@@ -160,9 +169,10 @@ struct Memory {
 
     init(of pid: Int32) throws {
         let text = try String(contentsOfFile: "/proc/\(pid)/smaps_rollup", encoding: .utf8)
-        own = text.split(separator: "\n").filter { $0.hasPrefix("Private_") }.compactMap { line in
-            line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
-        }.reduce(0, +) * 1024
+        own =
+            text.split(separator: "\n").filter { $0.hasPrefix("Private_") }.compactMap { line in
+                line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
+            }.reduce(0, +) * 1024
     }
 
     var mebibytes: Double { Double(own) / 1_048_576 }

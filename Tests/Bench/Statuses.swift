@@ -30,7 +30,9 @@ func statusRows(_ site: Site) async throws -> [Row] {
 
     let first = try flood(session: 1)
     let before = try await taken(site)
-    let own = try await rate { for (topic, payload) in first { publisher.publish(payload, on: topic, qos: 0) } } count: {
+    let own = try await rate {
+        for (topic, payload) in first { publisher.publish(payload, on: topic, qos: 0) }
+    } count: {
         try await taken(site) - before
     }
 
@@ -38,7 +40,9 @@ func statusRows(_ site: Site) async throws -> [Row] {
     try await subscriber.subscribe("bare/+/machines/+/status", qos: 0)
     let base = subscriber.receivedCount
     let second = first.map { ("bare" + $0.topic.dropFirst("trunkline".count), $0.payload) }
-    let bare = try await rate { for (topic, payload) in second { publisher.publish(payload, on: topic, qos: 0) } } count: {
+    let bare = try await rate {
+        for (topic, payload) in second { publisher.publish(payload, on: topic, qos: 0) }
+    } count: {
         subscriber.receivedCount - base
     }
     return [
@@ -79,7 +83,9 @@ func driftRows(_ site: Site) async throws -> [Row] {
     let speaker = try BareClient("speaker", port: site.broker.port)
     let listener = try BareClient("listener", port: site.broker.port)
     let heard = Heard()
-    listener.onArrival { message in heard.note(String(cString: message.pointee.topic), size: Int(message.pointee.payloadlen)) }
+    listener.onArrival { message in
+        heard.note(String(cString: message.pointee.topic), size: Int(message.pointee.payloadlen))
+    }
 
     // The bare round trip.
     let echo = try BareClient("echo", port: site.broker.port)
@@ -119,7 +125,9 @@ func driftRows(_ site: Site) async throws -> [Row] {
             throw BenchError("\(id) was not verified")
         }
         own.append(
-            try await heard.time(machines[index].orderTopic) { try say(index, digest: String(repeating: "0", count: 64)) })
+            try await heard.time(machines[index].orderTopic) {
+                try say(index, digest: String(repeating: "0", count: 64))
+            })
         generations[index] += 1
     }
     return [("p50", 0.5), ("p99", 0.99)].map { name, share in
@@ -136,7 +144,8 @@ private func percentile(_ times: [Duration], _ share: Double) -> Duration {
 
 /// Waits for the next message on a topic.
 private final class Heard: Sendable {
-    private let waiting = Mutex<(topic: String, continuation: CheckedContinuation<ContinuousClock.Instant, Never>)?>(nil)
+    private let waiting = Mutex<(topic: String, continuation: CheckedContinuation<ContinuousClock.Instant, Never>)?>(
+        nil)
 
     func note(_ topic: String, size: Int) {
         guard size > 0 else { return }

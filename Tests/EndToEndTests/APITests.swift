@@ -20,9 +20,15 @@ struct APITests {
             #expect(try installation.curl("POST", "/v1/groups", headers: text, body: record).status == 409)
 
             let changed = Installation.record(software: "soft@1", count: 2)
-            #expect(try installation.curl("PUT", "/v1/groups/test", headers: text + ["If-Match: \"99\""], body: changed).status == 412)
-            #expect(try installation.curl("PUT", "/v1/groups/test", headers: text + ["If-Match: \(tag)"], body: changed).status == 200)
-            #expect(try installation.curl("PUT", "/v1/groups/test", headers: text + ["If-Match: \(tag)"], body: changed).status == 412)
+            #expect(
+                try installation.curl("PUT", "/v1/groups/test", headers: text + ["If-Match: \"99\""], body: changed)
+                    .status == 412)
+            #expect(
+                try installation.curl("PUT", "/v1/groups/test", headers: text + ["If-Match: \(tag)"], body: changed)
+                    .status == 200)
+            #expect(
+                try installation.curl("PUT", "/v1/groups/test", headers: text + ["If-Match: \(tag)"], body: changed)
+                    .status == 412)
             #expect(try installation.curl("GET", "/v1/groups/test").header("ETag") != tag)
 
             #expect(try installation.curl("POST", "/v1/groups/test/start").status == 202)
@@ -108,7 +114,8 @@ struct APITests {
             // Half of what was promised, then the line is cut.
             let port = try #require(URL(string: installation.server)?.port)
             let socket = try TCP.connect(to: port)
-            let head = "PUT \(path) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(installation.token)\r\nContent-Type: application/gzip\r\nContent-Length: 1000000\r\n\r\n"
+            let head =
+                "PUT \(path) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(installation.token)\r\nContent-Type: application/gzip\r\nContent-Length: 1000000\r\n\r\n"
             let bytes = Array(head.utf8) + [UInt8](repeating: 1, count: 200_000)
             #expect(send(socket, bytes, bytes.count, Int32(MSG_NOSIGNAL)) > 0)
             let began = try await eventually {
@@ -187,7 +194,10 @@ struct APITests {
             func expect(_ status: Int, _ answer: Installation.Answer) {
                 #expect(answer.status == status, "\(answer.body)")
             }
-            for path in ["/v1/groups/none", "/v1/machines/none-1", "/v1/machines/none-1/explain", "/v1/software/none/1", "/v1/nothing"] {
+            for path in [
+                "/v1/groups/none", "/v1/machines/none-1", "/v1/machines/none-1/explain", "/v1/software/none/1",
+                "/v1/nothing",
+            ] {
                 try expect(404, installation.curl("GET", path))
             }
             for path in ["/v1/groups?limit=x", "/v1/events?after=yesterday", "/v1/machines?limit=0"] {
@@ -196,7 +206,8 @@ struct APITests {
             let large = String(repeating: "# a comment\n", count: 200_000)
             try expect(413, installation.curl("POST", "/v1/groups", headers: ["Content-Type: text/plain"], body: large))
             try expect(415, installation.curl("POST", "/v1/groups", headers: ["Content-Type: image/png"], body: "x"))
-            try expect(422, installation.curl("POST", "/v1/groups", headers: ["Content-Type: application/json"], body: "{"))
+            try expect(
+                422, installation.curl("POST", "/v1/groups", headers: ["Content-Type: application/json"], body: "{"))
             try expect(405, installation.curl("PATCH", "/v1/groups"))
         }
     }

@@ -27,7 +27,8 @@ struct CommandLineTests {
             let group = try installation.trunkline("group", "show", "test", "--format", "json")
             let json = try #require(try JSONSerialization.jsonObject(with: Data(group.output.utf8)) as? [String: Any])
             #expect((json["status"] as? [String: Any])?["verified"] as? Int == 2)
-            let names = try installation.trunkline("machine", "list", "--quiet").output.split(separator: "\n").map(String.init)
+            let names = try installation.trunkline("machine", "list", "--quiet").output.split(separator: "\n").map(
+                String.init)
             #expect(names == ["test-1", "test-2"])
             let explained = try installation.trunkline("machine", "explain", "test-1")
             #expect(explained.status == 0)
@@ -77,25 +78,33 @@ struct CommandLineTests {
         #expect(ended.error.contains("127.0.0.1:\(port)"))
     }
 
-    @Test("A second manager on the same data directory, a port that is taken and a broker's bad address are refused clearly")
+    @Test(
+        "A second manager on the same data directory, a port that is taken and a broker's bad address are refused clearly"
+    )
     func secondManager() async throws {
         try await Installation.with { installation, _ in
             let program = Installation.programs.appending(path: "trunkline")
             let second = try Ended.run(
-                program, ["serve", "--data", installation.data, "--listen", "127.0.0.1:0", "--broker", installation.broker.url])
+                program,
+                ["serve", "--data", installation.data, "--listen", "127.0.0.1:0", "--broker", installation.broker.url])
             #expect(second.status == 1)
             #expect(second.error.contains("Another"), "\(second.error)")
             let port = try #require(URL(string: installation.server)?.port)
             let taken = try Ended.run(
                 program,
                 [
-                    "serve", "--data", installation.directory.path + "/other", "--listen", "127.0.0.1:\(port)", "--broker",
+                    "serve", "--data", installation.directory.path + "/other", "--listen", "127.0.0.1:\(port)",
+                    "--broker",
                     installation.broker.url,
                 ])
             #expect(taken.status == 1)
             #expect(taken.error.contains("\(port)"), "\(taken.error)")
             let address = try Ended.run(
-                program, ["serve", "--data", installation.directory.path + "/other", "--listen", "127.0.0.1:0", "--broker", "nonsense"])
+                program,
+                [
+                    "serve", "--data", installation.directory.path + "/other", "--listen", "127.0.0.1:0", "--broker",
+                    "nonsense",
+                ])
             #expect(address.status != 0)
             #expect(address.error.contains("mqtt://"), "\(address.error)")
         }

@@ -30,7 +30,8 @@ struct DeliveryTests {
                 let software = try await installation.push(files: files, padding: 20_000_000, client)
                 try await client.setSecret("greeting", to: "a-secret-that-nobody-reads")
                 func record(_ version: Int) -> String {
-                    Installation.record(software: "soft@\(version)", count: 3, environment: "GREETING = secret(\"greeting\")")
+                    Installation.record(
+                        software: "soft@\(version)", count: 3, environment: "GREETING = secret(\"greeting\")")
                 }
                 _ = try await client.createGroup(record(0))
                 _ = try await client.instruct(group: "test", .start)
@@ -43,7 +44,8 @@ struct DeliveryTests {
                 let count = (software.size + Self.part - 1) / Self.part
                 #expect(Set(sent) == Set(0..<count))
                 #expect(sent.count < 2 * count, "three machines did not cost three streams")
-                #expect(tap.messages.allSatisfy { !$0.topic.contains("/software/") || !$0.topic.contains("/machines/") })
+                #expect(
+                    tap.messages.allSatisfy { !$0.topic.contains("/software/") || !$0.topic.contains("/machines/") })
                 for secret in [marker, "a-secret-that-nobody-reads", "./start.sh"] {
                     #expect(!tap.messages.contains { $0.payload.range(of: Data(secret.utf8)) != nil })
                 }
@@ -74,7 +76,9 @@ struct DeliveryTests {
                     }
                 }
                 #expect(Set(streams.keys) == Set(try await client.allMachines(group: "test").map(\.id)))
-                #expect(Set(streams.values.compactMap(\.first)).count == 2, "the same part has other bytes for each machine")
+                #expect(
+                    Set(streams.values.compactMap(\.first)).count == 2, "the same part has other bytes for each machine"
+                )
             }
         }
     }
@@ -110,11 +114,13 @@ struct DeliveryTests {
                 let software = try await installation.push(
                     files: Installation.script("soft"), padding: 12 * Self.part, client)
                 let machines = try await installation.invite(
-                    1, client, record: Installation.record(software: "soft@1", platform: "none", rollout: " bandwidth = 2MB/s"))
+                    1, client,
+                    record: Installation.record(software: "soft@1", platform: "none", rollout: " bandwidth = 2MB/s"))
                 #expect(try await eventually { !parts(tap).isEmpty })
                 for part in 0..<13 {
                     try await tap.say(
-                        Data(repeating: UInt8(part), count: Self.part + 16), on: "trunkline/test/software/\(software.digest)/\(part)")
+                        Data(repeating: UInt8(part), count: Self.part + 16),
+                        on: "trunkline/test/software/\(software.digest)/\(part)")
                 }
                 try await client.converged("test")
                 let machine = try #require(try await client.allMachines(group: "test").first)
@@ -132,11 +138,14 @@ struct DeliveryTests {
                 3, client,
                 record: Installation.record(software: "soft@1", count: 3, platform: "none", heartbeat: "2s"))
             try await client.converged("test")
-            try await installation.push(files: Installation.script("soft", version: "2"), padding: 40 * Self.part, client)
+            try await installation.push(
+                files: Installation.script("soft", version: "2"), padding: 40 * Self.part, client)
             machines[1].signal(SIGSTOP)
             _ = try await client.changeGroup(
                 "test", to: Installation.record(software: "soft@2", count: 3, platform: "none", heartbeat: "2s"))
-            let others = try await eventually(within: .seconds(60)) { try await client.group("test").status.verified == 2 }
+            let others = try await eventually(within: .seconds(60)) {
+                try await client.group("test").status.verified == 2
+            }
             #expect(others)
             machines[1].signal(SIGCONT)
             let group = try await client.converged("test")
@@ -150,7 +159,8 @@ struct DeliveryTests {
             try await installation.push(files: Installation.script("soft"), padding: 40 * Self.part, client)
             _ = try await installation.invite(
                 2, client,
-                record: Installation.record(software: "soft@1", count: 2, platform: "none", rollout: " bandwidth = 5MB/s"))
+                record: Installation.record(
+                    software: "soft@1", count: 2, platform: "none", rollout: " bandwidth = 5MB/s"))
             let receiving = try await eventually {
                 try await client.allMachines(group: "test").contains { ($0.receiving?.have.count ?? 0) > 4 }
             }

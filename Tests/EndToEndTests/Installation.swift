@@ -29,9 +29,11 @@ final class Installation: Sendable {
             try await installation.startManager(arguments)
             try await installation.withClient { try await body(installation, $0) }
         } catch {
-            let log = (try? String(contentsOf: installation.directory.appending(path: "manager.log"), encoding: .utf8)) ?? ""
+            let log =
+                (try? String(contentsOf: installation.directory.appending(path: "manager.log"), encoding: .utf8)) ?? ""
             print("manager.log of the failed test:\n\(log.suffix(4000))")
-            for machine in (try? FileManager.default.contentsOfDirectory(atPath: installation.data + "/machines")) ?? [] {
+            for machine in (try? FileManager.default.contentsOfDirectory(atPath: installation.data + "/machines")) ?? []
+            {
                 let log = FileManager.default.contents(atPath: "\(installation.data)/machines/\(machine)/agent.log")
                 print("agent.log of \(machine):\n\(String(decoding: (log ?? Data()).suffix(2000), as: UTF8.self))")
             }
@@ -54,9 +56,12 @@ final class Installation: Sendable {
         let process = Process()
         process.executableURL = Self.programs.appending(path: "trunkline")
         process.arguments =
-            ["serve", "--data", data, "--listen", "127.0.0.1:0", "--broker", broker.url, "--log-level", "info"] + arguments
+            ["serve", "--data", data, "--listen", "127.0.0.1:0", "--broker", broker.url, "--log-level", "info"]
+            + arguments
         let log = directory.appending(path: "manager.log").path
-        if !FileManager.default.fileExists(atPath: log) { _ = FileManager.default.createFile(atPath: log, contents: nil) }
+        if !FileManager.default.fileExists(atPath: log) {
+            _ = FileManager.default.createFile(atPath: log, contents: nil)
+        }
         let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         try output.seekToEnd()
         process.standardOutput = output

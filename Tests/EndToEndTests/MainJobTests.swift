@@ -6,7 +6,9 @@ import Testing
 
 @Suite("The main job, with real telephony software", .serialized)
 struct MainJobTests {
-    @Test("A group is created, started, takes calls, is switched to messaging, then video, and each machine serves what the record says")
+    @Test(
+        "A group is created, started, takes calls, is switched to messaging, then video, and each machine serves what the record says"
+    )
     func createStartCallSwitch() async throws {
         try await Installation.with { installation, client in
             for name in ["kamailio", "prosody", "janus"] { try await installation.push(name, client) }
@@ -32,7 +34,9 @@ struct MainJobTests {
                 try installation.traffic("messages", port: installation.basePort + 10 * machine.index + 1)
             }
             let acts = try await client.allEvents(group: "edge").filter { $0.kind == .ruleActed }
-            #expect(Set(acts.compactMap(\.machine)) == Set(after.map(\.id)), "the switch is the rules' doing, for every machine")
+            #expect(
+                Set(acts.compactMap(\.machine)) == Set(after.map(\.id)),
+                "the switch is the rules' doing, for every machine")
             #expect(acts.allSatisfy { $0.facts["rule"] != nil && $0.facts["software.digest"] != nil })
 
             _ = try await client.changeGroup("edge", to: try installation.sample("edge-video"))
@@ -44,7 +48,9 @@ struct MainJobTests {
             _ = try await client.instruct(group: "edge", .stop)
             let released = try await eventually { try await client.allMachines(group: "edge").isEmpty }
             #expect(released)
-            #expect(Processes.mentioning(installation.data + "/machines/").isEmpty, "no process of a released machine is left")
+            #expect(
+                Processes.mentioning(installation.data + "/machines/").isEmpty,
+                "no process of a released machine is left")
         }
     }
 

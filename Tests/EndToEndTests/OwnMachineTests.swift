@@ -94,16 +94,21 @@ struct OwnMachineTests {
             let other = try #require(views.last)
             try await Wiretap.with(installation.broker) { tap in
                 _ = try await client.instruct(machine: revoked.id, .revoke)
-                _ = try await client.changeGroup("test", to: Installation.record(software: "soft@2", count: 2, platform: "none"))
+                _ = try await client.changeGroup(
+                    "test", to: Installation.record(software: "soft@2", count: 2, platform: "none"))
                 let changed = try await eventually {
                     try await client.machine(other.id).software?.version == "2"
                 }
                 #expect(changed)
-                let orders = tap.messages(on: "trunkline/test/machines/\(revoked.id)/order").filter { !$0.payload.isEmpty }
+                let orders = tap.messages(on: "trunkline/test/machines/\(revoked.id)/order").filter {
+                    !$0.payload.isEmpty
+                }
                 // The order that was retained when the tap subscribed is the only one.
                 let isSilent = orders.allSatisfy { $0.retained }
                 #expect(isSilent)
-                #expect(try await client.machine(other.id).generation == 2, "one order for the change, none for the revocation")
+                #expect(
+                    try await client.machine(other.id).generation == 2,
+                    "one order for the change, none for the revocation")
             }
             _ = machines
         }

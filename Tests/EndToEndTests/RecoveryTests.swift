@@ -38,7 +38,9 @@ struct RecoveryTests {
             }
             #expect(back)
             try await client.converged("test")
-            let restarted = try await eventually { (try await client.machine(machines[0].id).software?.restarts ?? 0) > 0 }
+            let restarted = try await eventually {
+                (try await client.machine(machines[0].id).software?.restarts ?? 0) > 0
+            }
             #expect(restarted, "the agent restarts what crashes, and says so")
         }
     }
@@ -119,7 +121,9 @@ struct RecoveryTests {
             #expect(try await rule("deliver", acted: client))
             try await client.converged("test")
             let mended = try await eventually {
-                guard let again = Self.find("start.sh", below: "\(installation.data)/machines/\(machines[0].id)/state/releases")
+                guard
+                    let again = Self.find(
+                        "start.sh", below: "\(installation.data)/machines/\(machines[0].id)/state/releases")
                 else { return false }
                 return try String(contentsOfFile: again, encoding: .utf8) == Installation.script("soft")["start.sh"]
             }
@@ -157,7 +161,8 @@ struct RecoveryTests {
                 #expect(now.map(\.id) == machines.map(\.id))
                 #expect(now.map(\.generation) == machines.map(\.generation), "no healthy machine got a new order")
                 for (machine, before) in zip(machines, pids) {
-                    #expect(!before.isDisjoint(with: Processes.software(of: machine.id, in: installation)), "it runs on")
+                    #expect(
+                        !before.isDisjoint(with: Processes.software(of: machine.id, in: installation)), "it runs on")
                 }
                 // In flight: accepted, and killed at once.
                 _ = try await client.changeGroup("test", to: Installation.record(software: "soft@2", count: 3))

@@ -16,7 +16,8 @@ struct RegistrationTests {
     ) async throws {
         try await Installation.with { installation, client in
             try await installation.push(files: Installation.script("soft"), client)
-            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 2, platform: "none", heartbeat: "30s"))
+            _ = try await client.createGroup(
+                Installation.record(software: "soft@1", count: 2, platform: "none", heartbeat: "30s"))
             _ = try await client.instruct(group: "test", .start)
             let ticket = try await client.invite(to: "test", InvitationRequest(uses: uses, ttl: ttl))
             try await Wiretap.with(installation.broker) { try await body(installation, client, $0, ticket) }
@@ -29,7 +30,8 @@ struct RegistrationTests {
         }
     }
 
-    @Test("A registration with the ticket's secret is answered by the machine's first order; saying it again is harmless")
+    @Test(
+        "A registration with the ticket's secret is answered by the machine's first order; saying it again is harmless")
     func accepted() async throws {
         try await invited { _, client, tap, ticket in
             var machine = PaperMachine("test-xaaaabbbb", ticket: ticket)
@@ -70,7 +72,10 @@ struct RegistrationTests {
     @Test("An expired ticket admits nobody")
     func expired() async throws {
         try await invited(ttl: .seconds(1)) { _, client, tap, ticket in
-            #expect(try await eventually { Date() > Date(timeIntervalSince1970: Double(ticket.expires.milliseconds) / 1000) })
+            #expect(
+                try await eventually {
+                    Date() > Date(timeIntervalSince1970: Double(ticket.expires.milliseconds) / 1000)
+                })
             var machine = PaperMachine("test-xaaaabbbb", ticket: ticket)
             try await tap.say(machine.registration(), on: machine.registerTopic)
             #expect(try await refused(client, because: "expired"))
@@ -78,7 +83,9 @@ struct RegistrationTests {
         }
     }
 
-    @Test("A wrong secret, another machine's topic, another key for a known machine, and garbage change nothing and become events")
+    @Test(
+        "A wrong secret, another machine's topic, another key for a known machine, and garbage change nothing and become events"
+    )
     func forged() async throws {
         try await invited(uses: 5) { _, client, tap, ticket in
             var honest = PaperMachine("test-xaaaabbbb", ticket: ticket)
@@ -101,7 +108,8 @@ struct RegistrationTests {
             #expect(
                 try await eventually {
                     try await client.allEvents().contains {
-                        $0.kind == .registrationRefused && $0.machine == stranger.id && $0.message.contains("seal does not open")
+                        $0.kind == .registrationRefused && $0.machine == stranger.id
+                            && $0.message.contains("seal does not open")
                     }
                 })
 
@@ -123,7 +131,8 @@ struct RegistrationTests {
             try await tap.say(machine.registration(), on: machine.registerTopic)
             try await tap.say(other.registration(), on: other.registerTopic)
             #expect(try await eventually { try await client.allMachines(group: "test").count == 2 })
-            try await tap.say(machine.status(session: 2, sequence: 1, state: .idle), on: machine.statusTopic, retained: true)
+            try await tap.say(
+                machine.status(session: 2, sequence: 1, state: .idle), on: machine.statusTopic, retained: true)
             #expect(try await eventually { try await client.machine(machine.id).session == 2 })
 
             var forged = try machine.status(session: 9, sequence: 9, state: .failed)

@@ -43,17 +43,19 @@ extension Installation {
     }
 
     /// Software that runs until it is told to stop, and is well while its file `well` is there (made at start).
-    static func script(_ name: String, version: String = "1", start: String? = nil, health: Bool = true) -> [String: String] {
+    static func script(_ name: String, version: String = "1", start: String? = nil, health: Bool = true) -> [String:
+        String]
+    {
         [
             "software.trunk": """
-                software "\(name)" {
-                  version = "\(version)"
-                  service = voice
-                  run     = ["./start.sh"]
-                  stop    { signal = TERM  timeout = 3s }
-                  \(health ? "health  { exec = [\"./healthy.sh\"]  every = 200ms  timeout = 1s  failures = 2 }" : "")
-                }
-                """,
+            software "\(name)" {
+              version = "\(version)"
+              service = voice
+              run     = ["./start.sh"]
+              stop    { signal = TERM  timeout = 3s }
+              \(health ? "health  { exec = [\"./healthy.sh\"]  every = 200ms  timeout = 1s  failures = 2 }" : "")
+            }
+            """,
             "start.sh": start ?? """
                 #!/bin/sh
                 touch "$TRUNKLINE_RUN/well"
@@ -67,7 +69,8 @@ extension Installation {
 
     /// A record for scripts, with short times so that tests do not wait for long ones.
     static func record(
-        _ group: String = "test", software: String, count: Int = 1, platform: String = "local", heartbeat: String = "1s",
+        _ group: String = "test", software: String, count: Int = 1, platform: String = "local",
+        heartbeat: String = "1s",
         rollout: String = "", environment: String = "", rules: String? = nil
     ) -> String {
         """

@@ -17,16 +17,21 @@ final class Wiretap: Sendable {
         logger.logLevel = .critical
         connection = Connection(
             Connection.Configuration(
-                broker: broker, clientID: "wiretap-\(UInt32.random(in: 0 ... .max))", keepAlive: .seconds(30), will: { nil }),
+                broker: broker, clientID: "wiretap-\(UInt32.random(in: 0 ... .max))", keepAlive: .seconds(30),
+                will: { nil }),
             logger: logger)
     }
 
-    static func with<Answer: Sendable>(_ broker: Broker, _ body: (Wiretap) async throws -> Answer) async throws -> Answer {
+    static func with<Answer: Sendable>(_ broker: Broker, _ body: (Wiretap) async throws -> Answer) async throws
+        -> Answer
+    {
         let tap = try Wiretap(broker.url)
         async let running: Void = tap.connection.run()
         async let listening: Void = tap.listen()
         do {
-            guard try await eventually({ tap.isUp.withLock { $0 } }) else { throw Unexpected("no connection with the broker") }
+            guard try await eventually({ tap.isUp.withLock { $0 } }) else {
+                throw Unexpected("no connection with the broker")
+            }
             let answer = try await body(tap)
             await tap.connection.close()
             _ = await (running, listening)

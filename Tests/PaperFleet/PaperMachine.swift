@@ -31,7 +31,8 @@ package struct PaperMachine: Sendable {
         let group = try SecurityKey.PublicKey(rawRepresentation: groupKey)
         var made: StatusKey?
         let ticket = ticket
-        let payload = try RegistrationMessage.encode(group: ticket.group, machine: id, ticket: ticket.ticket) { header in
+        let payload = try RegistrationMessage.encode(group: ticket.group, machine: id, ticket: ticket.ticket) {
+            header in
             let (sealed, statusKey) = try RegistrationSeal.seal(
                 plaintext, to: group, ticket: ticket.ticket, secret: secret ?? own, authenticating: header)
             made = statusKey
@@ -42,11 +43,13 @@ package struct PaperMachine: Sendable {
     }
 
     package func status(
-        session: Int = 1, sequence: Int, state: MachineState = .running, order: Int = 0, software: RunningSoftware? = nil
+        session: Int = 1, sequence: Int, state: MachineState = .running, order: Int = 0,
+        software: RunningSoftware? = nil
     ) throws -> Data {
         guard let statusKey else { throw PaperError(description: "\(id) has not registered") }
         let status = Status(
-            group: ticket.group, machine: id, session: session, sequence: sequence, at: Timestamp(milliseconds: 1_767_225_600_000),
+            group: ticket.group, machine: id, session: session, sequence: sequence,
+            at: Timestamp(milliseconds: 1_767_225_600_000),
             state: state, order: order, software: software)
         return StatusMessage.encode(status) { statusKey.code(for: $0) }
     }

@@ -69,7 +69,8 @@ struct PageTests {
     @Test("have what at_most counts: every act of a rule since an instant, and nothing else")
     func ruleActs() throws {
         _ = try records.commit([
-            .event(Samples.event(.ruleActed, at: Samples.at)), .event(Samples.event(.ruleLimited, at: Samples.at + .seconds(1))),
+            .event(Samples.event(.ruleActed, at: Samples.at)),
+            .event(Samples.event(.ruleLimited, at: Samples.at + .seconds(1))),
             .event(Samples.event(.ruleActed, at: Samples.at + .seconds(2))),
             .event(Samples.event(.ruleActed, at: Samples.at + .seconds(3))),
         ])

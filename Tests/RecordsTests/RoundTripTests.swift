@@ -86,7 +86,8 @@ struct RoundTripTests {
             name: "edge", service: "voice", software: Samples.software.reference,
             machines: MachineSet(count: 1, platform: .local))
         let state = GroupRecord(
-            definition: definition, revision: 9, digest: "other", manifest: Samples.manifest, run: .stopped, paused: false,
+            definition: definition, revision: 9, digest: "other", manifest: Samples.manifest, run: .stopped,
+            paused: false,
             nextSerial: 17)
         _ = try records.commit([.groupState(state)])
         var expected = Samples.group()
@@ -99,7 +100,8 @@ struct RoundTripTests {
     @Test("numbers its events in their order and returns them")
     func eventIDs() throws {
         let first = try records.commit([
-            .event(Samples.event()), .secret(name: "s", sealed: Data(), at: Samples.at), .event(Samples.event(.groupStarted)),
+            .event(Samples.event()), .secret(name: "s", sealed: Data(), at: Samples.at),
+            .event(Samples.event(.groupStarted)),
         ])
         #expect(first.map(\.id) == [1, 2])
         #expect(first.map(\.kind) == [.groupCreated, .groupStarted])

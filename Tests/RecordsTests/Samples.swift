@@ -9,17 +9,20 @@ enum Samples {
     static let manifest = SoftwareManifest(
         name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh", "-ü"],
         environment: ["SIP_PORT": "5060"], stop: .init(signal: "INT", timeout: .seconds(3)),
-        health: .init(exec: ["./healthy.sh"]), metrics: .init(exec: ["./metrics.sh"]), drain: .init(exec: ["./drain.sh"]))
+        health: .init(exec: ["./healthy.sh"]), metrics: .init(exec: ["./metrics.sh"]),
+        drain: .init(exec: ["./drain.sh"]))
 
     static func group(_ name: String = "edge") -> GroupRow {
         GroupRow(
             name: name, text: "group \"\(name)\" {\n  # ünïcode\n}\n", revision: 2, digest: "d1", manifest: manifest,
-            run: .running, paused: true, nextSerial: 4, keyPublic: Data([1, 2, 0, 3]), keySealed: Data(repeating: 7, count: 60),
+            run: .running, paused: true, nextSerial: 4, keyPublic: Data([1, 2, 0, 3]),
+            keySealed: Data(repeating: 7, count: 60),
             created: at, changed: at + .seconds(5), changedBy: "user admin")
     }
 
     static func revision(_ number: Int, of group: String = "edge") -> RevisionRow {
-        RevisionRow(group: group, revision: number, text: "text \(number)", digest: "d\(number)", by: "user admin", at: at)
+        RevisionRow(
+            group: group, revision: number, text: "text \(number)", digest: "d\(number)", by: "user admin", at: at)
     }
 
     static let software = SoftwareRow(
@@ -32,15 +35,18 @@ enum Samples {
             fingerprint: "0123456789abcdef",
             facts: MachineFacts(host: "höst", os: "Debian 12", arch: "x86_64", cores: 2, memory: 25_769_803_776),
             order: Order(
-                generation: 3, action: .run, software: SoftwareReference(name: "kamailio", version: "5.6.3"), digest: "d1",
+                generation: 3, action: .run, software: SoftwareReference(name: "kamailio", version: "5.6.3"),
+                digest: "d1",
                 environment: ["SIP_PORT": .plain("5060"), "KEY": .secret("sip-key")]),
             status: Status(
                 group: group, machine: id, session: 2, sequence: 9, at: at, state: .running, order: 3,
                 software: RunningSoftware(
-                    name: "kamailio", version: "5.6.3", digest: "d1", generation: 3, health: .passing, since: at, restarts: 1),
+                    name: "kamailio", version: "5.6.3", digest: "d1", generation: 3, health: .passing, since: at,
+                    restarts: 1),
                 receiving: Receiving(digest: "d2", have: PartRanges(upTo: 5)), metrics: ["calls": 3.25],
                 reason: "rolled back"),
-            session: 2, heardAt: at + .seconds(1), awaySince: at + .seconds(2), wellSince: at + .seconds(3), verified: true,
+            session: 2, heardAt: at + .seconds(1), awaySince: at + .seconds(2), wellSince: at + .seconds(3),
+            verified: true,
             held: ["replace the lost": at])
     }
 
@@ -59,9 +65,11 @@ enum Samples {
     static let token = TokenRow(name: "admin", hash: "feed", role: "admin", created: at, lastUsed: at + .seconds(1))
 
     static let answer = IdempotentAnswerRow(
-        key: "k", caller: "admin", request: "POST /v1/groups", status: 201, headers: ["ETag": "\"1\""], body: "{}", at: at)
+        key: "k", caller: "admin", request: "POST /v1/groups", status: 201, headers: ["ETag": "\"1\""], body: "{}",
+        at: at)
 
-    static func event(_ kind: EventEntry.Kind = .groupCreated, machine: String? = nil, at: Timestamp = at) -> EventEntry {
+    static func event(_ kind: EventEntry.Kind = .groupCreated, machine: String? = nil, at: Timestamp = at) -> EventEntry
+    {
         EventEntry(
             at: at, group: "edge", machine: machine, kind: kind, actor: "user admin", message: "It happened, ja.",
             facts: ["rule": "grow", "index": "0"])

@@ -82,7 +82,8 @@ package enum Platform: Hashable, Sendable, Codable, CustomStringConvertible, Los
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let value = Self(try container.decode(String.self)) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a platform: local, exec:NAME or none")
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "not a platform: local, exec:NAME or none")
         }
         self = value
     }

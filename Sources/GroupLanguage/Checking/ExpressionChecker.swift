@@ -105,7 +105,8 @@ struct ExpressionChecker {
             guard place == .condition else { return notInEnvironment(node) }
             typed.expression = .unary(.not, typed.expression)
         case .plus:
-            faults.add("unexpected-token", node.span, "a `+` before a value is for `scale(+n)` only", hint: "leave it out")
+            faults.add(
+                "unexpected-token", node.span, "a `+` before a value is for `scale(+n)` only", hint: "leave it out")
             return nil
         default:
             guard expect(.number, typed, inner, "`-`") else { return nil }
@@ -118,7 +119,8 @@ struct ExpressionChecker {
         return typed
     }
 
-    private mutating func binary(_ binary: BinaryOperator, _ leftNode: Node, _ rightNode: Node, _ node: Node) -> Typed? {
+    private mutating func binary(_ binary: BinaryOperator, _ leftNode: Node, _ rightNode: Node, _ node: Node) -> Typed?
+    {
         let checkedLeft = check(leftNode)
         let checkedRight = check(rightNode)
         guard var left = checkedLeft, var right = checkedRight else { return nil }
@@ -178,7 +180,9 @@ struct ExpressionChecker {
 
     private func wordHint(_ word: String, for kind: Kind) -> String? {
         if place == .environment { return "write `\"\(word.prefix(64))\"`, or `machine.…` or `group.…` for a fact" }
-        if let fact = Suggestion.nearest(to: word, among: Fact.allCases.map(\.rawValue)) { return "did you mean `\(fact)`?" }
+        if let fact = Suggestion.nearest(to: word, among: Fact.allCases.map(\.rawValue)) {
+            return "did you mean `\(fact)`?"
+        }
         return switch kind {
         case .number: "did you mean `metric(\"\(word.prefix(64))\")`?"
         case .string: "write `\"\(word.prefix(64))\"`"
@@ -273,11 +277,13 @@ struct ExpressionChecker {
         switch name.text {
         case "metric":
             guard place == .condition else {
-                faults.add("changing-fact", node.span, "a metric changes while the software runs, so it cannot stand in `env`")
+                faults.add(
+                    "changing-fact", node.span, "a metric changes while the software runs, so it cannot stand in `env`")
                 return nil
             }
             guard let metric = text(name, arguments, example: "metric(\"calls\")") else { return nil }
-            let isName = !metric.isEmpty && metric.utf8.count <= 128
+            let isName =
+                !metric.isEmpty && metric.utf8.count <= 128
                 && metric.utf8.allSatisfy { $0 > 32 && $0 != 127 && $0 != UInt8(ascii: "\"") }
             guard isName else {
                 faults.add(
@@ -323,7 +329,9 @@ struct ExpressionChecker {
     private mutating func aggregate(_ aggregate: Aggregate, _ name: Key, _ arguments: [Node]) -> Typed? {
         let example = aggregate == .count ? "count(machine.state == away)" : "\(aggregate.rawValue)(metric(\"calls\"))"
         guard place == .condition else {
-            faults.add("changing-fact", name.span, "`\(name.text)` changes while the software runs, so it cannot stand in `env`")
+            faults.add(
+                "changing-fact", name.span,
+                "`\(name.text)` changes while the software runs, so it cannot stand in `env`")
             return nil
         }
         guard arguments.count == 1 else {

@@ -24,13 +24,16 @@ extension Checker {
             if let first {
                 faults.add(
                     "second-block", block.keyword.span, "a file holds one block, and this is the second",
-                    hint: first == kind ? "put each \(kind) into a file of its own" : "a group and software stand in files of their own")
+                    hint: first == kind
+                        ? "put each \(kind) into a file of its own" : "a group and software stand in files of their own"
+                )
                 continue
             }
             first = kind
             if let expected, kind != expected {
                 faults.add(
-                    "wrong-file", block.keyword.span, "this is \(kind == "group" ? "a group" : "software"), not \(expected == "group" ? "a group" : "software")",
+                    "wrong-file", block.keyword.span,
+                    "this is \(kind == "group" ? "a group" : "software"), not \(expected == "group" ? "a group" : "software")",
                     hint: "write `\(expected) \"name\" { … }`")
                 continue
             }

@@ -56,11 +56,13 @@ extension Checker {
             faults.add("out-of-range", pair.value.span, "`min` is greater than `max`", hint: "`max` is \(maximum)")
         } else if let count, let pair = fields.pairs["count"] {
             if let minimum, count < minimum {
-                faults.add("count-outside-bounds", pair.value.span, "`count` is less than `min`", hint: "`min` is \(minimum)")
+                faults.add(
+                    "count-outside-bounds", pair.value.span, "`count` is less than `min`", hint: "`min` is \(minimum)")
             }
             if let maximum, count > maximum {
                 faults.add(
-                    "count-outside-bounds", pair.value.span, "`count` is greater than `max`", hint: "`max` is \(maximum)")
+                    "count-outside-bounds", pair.value.span, "`count` is greater than `max`",
+                    hint: "`max` is \(maximum)")
             }
         }
         guard let count, let platform else { return nil }
@@ -101,7 +103,8 @@ extension Checker {
         var labels: [String: String] = [:]
         for pair in map(pair) ?? [] {
             let name = pair.key.text
-            let isName = !name.isEmpty && name.utf8.count <= 63
+            let isName =
+                !name.isEmpty && name.utf8.count <= 63
                 && name.utf8.allSatisfy { $0.continuesWord || ".-/".utf8.contains($0) }
             if !isName {
                 faults.add(

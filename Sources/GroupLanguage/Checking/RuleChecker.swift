@@ -17,7 +17,8 @@ extension Checker {
         let name = label(
             of: block,
             check: { name in
-                !name.isEmpty && name.count <= 100 && name.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
+                !name.isEmpty && name.count <= 100
+                    && name.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
             }, rule: "a rule's name is one line of 1 to 100 characters")
         let fields = fields(of: block, Shape(keys: ["at_most"], clauses: ["when", "then"]))
         require("when", in: fields, hint: "when CONDITION")
@@ -78,7 +79,8 @@ extension Checker {
             }
             guard !arguments.contains(where: \.isMissing) else { return nil }
             guard arguments.count == 1 else {
-                faults.add("wrong-arguments", node.span, "`\(name.text)` takes one argument", hint: "write `\(example)`")
+                faults.add(
+                    "wrong-arguments", node.span, "`\(name.text)` takes one argument", hint: "write `\(example)`")
                 return nil
             }
             return action(name, arguments[0], machines: machines)
@@ -127,7 +129,8 @@ extension Checker {
         default:
             guard let step = integer(argument, key: "scale", in: -MachineSet.most...MachineSet.most) else { return nil }
             guard step != 0 else {
-                faults.add("scale-of-zero", argument.span, "`scale(0)` does nothing", hint: "write `scale(+1)` or `scale(-1)`")
+                faults.add(
+                    "scale-of-zero", argument.span, "`scale(0)` does nothing", hint: "write `scale(+1)` or `scale(-1)`")
                 return nil
             }
             if let bounds = bounds(name, machines), abs(step) > bounds.upperBound - bounds.lowerBound {

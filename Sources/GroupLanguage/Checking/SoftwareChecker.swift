@@ -47,7 +47,8 @@ extension Checker {
             } else if !pair.value.isMissing {
                 var hint = "expressions and secrets stand in a group's `env`"
                 if case .word(let word) = pair.value.kind { hint = "write `\"\(word.prefix(64))\"`" }
-                wrongType(pair.value, pair.key.text.prefix(64).description, expected: "a string or a number", hint: hint)
+                wrongType(
+                    pair.value, pair.key.text.prefix(64).description, expected: "a string or a number", hint: hint)
             }
         }
         return environment

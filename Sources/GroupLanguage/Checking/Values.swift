@@ -28,7 +28,8 @@ extension Checker {
             if words.contains(word) { return word }
             let nearest = Suggestion.nearest(to: word.hasPrefix("SIG") ? String(word.dropFirst(3)) : word, among: words)
             faults.add(
-                "unknown-word", pair.value.span, "`\(pair.key.text)` is \(Suggestion.list(words)), not `\(word.prefix(64))`",
+                "unknown-word", pair.value.span,
+                "`\(pair.key.text)` is \(Suggestion.list(words)), not `\(word.prefix(64))`",
                 hint: nearest.map { "did you mean `\($0)`?" })
         case .string(let string) where words.contains(string):
             wrongType(pair.value, pair.key.text, expected: "a word", hint: "write `\(string)` without quotes")
@@ -145,7 +146,8 @@ extension Checker {
     /// The pairs of a map, each key once.
     mutating func map(_ pair: Pair) -> [Pair]? {
         guard case .map(let body) = pair.value.kind else {
-            wrongType(pair.value, pair.key.text, expected: "a map", hint: "write `\(pair.key.text) = { key = \"value\" }`")
+            wrongType(
+                pair.value, pair.key.text, expected: "a map", hint: "write `\(pair.key.text) = { key = \"value\" }`")
             return nil
         }
         var seen: Set<String> = []
@@ -162,7 +164,8 @@ extension Checker {
                 }
             case .block(let block):
                 faults.add(
-                    "unexpected-token", block.keyword.span, "a block cannot stand in a map", hint: "write `key = value`")
+                    "unexpected-token", block.keyword.span, "a block cannot stand in a map", hint: "write `key = value`"
+                )
             case .clause(let clause):
                 faults.add("unexpected-token", clause.keyword.span, "a clause cannot stand in a map")
             }

@@ -123,7 +123,8 @@ struct GroupJSON {
             switch form {
             case .map, .environment:
                 let entries = members.map { member in
-                    form == .map ? pair(member, .text) : Entry(kind: .pair(Pair(key: member.key, value: variable(member))))
+                    form == .map
+                        ? pair(member, .text) : Entry(kind: .pair(Pair(key: member.key, value: variable(member))))
                 }
                 return Node(kind: .map(Body(entries: entries)), span: span)
             default:
@@ -137,7 +138,9 @@ struct GroupJSON {
 
     /// A plain string, `{"expression": "…"}` or `{"secret": "…"}`.
     private mutating func variable(_ member: JSONMember) -> Node {
-        guard case .object(let members) = member.value.kind else { return node(member.value, .text, key: member.key.text) }
+        guard case .object(let members) = member.value.kind else {
+            return node(member.value, .text, key: member.key.text)
+        }
         let span = member.value.span
         if members.count == 1, case .string(let text) = members[0].value.kind {
             if members[0].key.text == "expression" { return language(text, at: members[0].value.span) }
@@ -188,7 +191,8 @@ struct GroupJSON {
             case "for" where holds == nil: holds = node(member.value, .language, key: "for")
             case "then":
                 entries.append(
-                    Entry(kind: .clause(Clause(keyword: member.key, value: node(member.value, .language, key: "then")))))
+                    Entry(kind: .clause(Clause(keyword: member.key, value: node(member.value, .language, key: "then"))))
+                )
             case "at_most":
                 entries.append(Entry(kind: .pair(Pair(key: member.key, value: limit(member.value)))))
             default: entries.append(pair(member, .any))
@@ -206,7 +210,8 @@ struct GroupJSON {
     private mutating func limit(_ value: JSONValue) -> Node {
         if case .object(let members) = value.kind, members.count == 2,
             let count = members.first(where: { $0.key.text == "count" }),
-            let per = members.first(where: { $0.key.text == "per" }) {
+            let per = members.first(where: { $0.key.text == "per" })
+        {
             let per = node(per.value, .language, key: "per")
             return Node(kind: .limit(node(count.value, .text, key: "count"), per: per), span: value.span)
         }

@@ -86,7 +86,8 @@ struct Lexer {
         let start = offset
         while let byte = peek(), byte != UInt8(ascii: "\n") {
             if byte.isControl, byte != UInt8(ascii: "\t"), byte != UInt8(ascii: "\r") {
-                faults.add("control-character", Span(start: offset, end: offset + 1), "a control character in a comment")
+                faults.add(
+                    "control-character", Span(start: offset, end: offset + 1), "a control character in a comment")
             }
             offset += 1
         }

@@ -111,7 +111,8 @@ extension Lexer {
             faults.add(
                 "unknown-unit", Span(start: unitStart, end: unitEnd), "unknown unit `\(unit.prefix(20))`",
                 hint: Suggestion.hint(for: text(from: unitStart), among: known)
-                    ?? "times have `ms`, `s`, `m`, `h` or `d`; rates `kB/s`, `MB/s`, `GB/s`, `KiB/s`, `MiB/s` or `GiB/s`")
+                    ?? "times have `ms`, `s`, `m`, `h` or `d`; rates `kB/s`, `MB/s`, `GB/s`, `KiB/s`, `MiB/s` or `GiB/s`"
+            )
             return append(.invalid, from: start)
         }
         guard let span = TimeSpan(digits + unit) else {

@@ -58,7 +58,9 @@ struct Formatter {
         case .block(let block):
             let head = Self.head(block)
             text += head
-            write(block.body, braces: Self.inline(block.body, separator: "  "), indent: indent, column: indent + head.count)
+            write(
+                block.body, braces: Self.inline(block.body, separator: "  "), indent: indent,
+                column: indent + head.count)
         }
     }
 

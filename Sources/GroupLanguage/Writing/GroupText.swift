@@ -64,7 +64,8 @@ enum GroupText {
         var text = "rollout {\nbatch = \(Self.text(rollout.batch))\nsettle = \(rollout.settle)\n"
         text += "max_failed = \(rollout.maxFailed)\non_failure = \(rollout.onFailure.rawValue)\n"
         if let drain = rollout.drain {
-            text += "drain { until = \(ExpressionText.text(drain.until)) at_most = \(drain.atMost) keep = \(drain.keep) }\n"
+            text +=
+                "drain { until = \(ExpressionText.text(drain.until)) at_most = \(drain.atMost) keep = \(drain.keep) }\n"
         }
         if let bandwidth = rollout.bandwidth { text += "bandwidth = \(ExpressionText.rate(bandwidth))\n" }
         return text + "delivery = \(rollout.delivery.rawValue)\n}\n"

@@ -3,7 +3,7 @@ import Fleet
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 extension Timestamp {

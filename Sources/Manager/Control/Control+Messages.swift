@@ -31,14 +31,16 @@ extension Control {
         do {
             status = try StatusMessage.decode(payload)
         } catch {
-            return refuse(.statusRefused, group: group, machine: machine, "a status could not be read: \(error)", in: &burst)
+            return refuse(
+                .statusRefused, group: group, machine: machine, "a status could not be read: \(error)", in: &burst)
         }
         guard key.isValid(status.mac, for: status.signed) else {
             return refuse(.statusRefused, group: group, machine: machine, "a status had a wrong MAC", in: &burst)
         }
         guard status.status.group == group, status.status.machine == machine else {
             return refuse(
-                .statusRefused, group: group, machine: machine, "a status of another machine came on this topic", in: &burst)
+                .statusRefused, group: group, machine: machine, "a status of another machine came on this topic",
+                in: &burst)
         }
         advance(.status(status.status), in: &burst)
         counters.statusTaken()
@@ -65,7 +67,8 @@ extension Control {
         } catch let refusal as RegistrationRefusal {
             refuse(.registrationRefused, group: group, machine: machine, refusal.reason, in: &burst)
         } catch {
-            logger.error("a registration could not be handled", metadata: ["machine": "\(machine)", "error": "\(error)"])
+            logger.error(
+                "a registration could not be handled", metadata: ["machine": "\(machine)", "error": "\(error)"])
         }
     }
 
@@ -112,7 +115,8 @@ extension Control {
                 with: try vault.groupKey(row.keySealed, of: group), ticket: message.ticket,
                 secret: try vault.ticketSecret(ticket.secretSealed, of: ticket.id), authenticating: message.header)
         } catch {
-            throw RegistrationRefusal("its seal does not open: a wrong secret, another group's key, or it was changed on its way")
+            throw RegistrationRefusal(
+                "its seal does not open: a wrong secret, another group's key, or it was changed on its way")
         }
         guard let content = try? RegistrationContent.decode(opened.plaintext),
             content.machine == machine, let key = try? SecurityKey.PublicKey(rawRepresentation: content.key)
@@ -156,14 +160,16 @@ extension Control {
     /// Counts a refused message and, within limits, writes it into the history: a flood of garbage must not fill the disk.
     func refuse(_ kind: EventEntry.Kind, group: String, machine: String, _ reason: String, in burst: inout Burst) {
         counters.refused()
-        logger.warning("refused", metadata: ["kind": "\(kind.rawValue)", "machine": "\(machine)", "reason": "\(reason)"])
+        logger.warning(
+            "refused", metadata: ["kind": "\(kind.rawValue)", "machine": "\(machine)", "reason": "\(reason)"])
         guard refusals.mayRecord(at: burst.now) else { return }
         let known = monitor.group(group) != nil
         burst.changes.append(
             .event(
                 EventEntry(
                     at: burst.now, group: known ? group : nil, machine: machine, kind: kind, actor: "manager",
-                    message: "\(kind == .statusRefused ? "Status" : "Registration") of \(machine) in \(group) refused: \(reason)",
+                    message:
+                        "\(kind == .statusRefused ? "Status" : "Registration") of \(machine) in \(group) refused: \(reason)",
                     facts: ["reason": reason])))
     }
 }

@@ -21,8 +21,10 @@ extension Control {
         let content = OrderContent(
             action: order.action, generation: order.generation, digest: order.digest, size: software.size,
             partSize: Self.partSize, parts: Self.parts(of: software.size),
-            contentKey: try contentKey(group: machine.group, digest: order.digest, machine: delivery == .individual ? id : nil)
-                .rawRepresentation,
+            contentKey: try contentKey(
+                group: machine.group, digest: order.digest, machine: delivery == .individual ? id : nil
+            )
+            .rawRepresentation,
             delivery: delivery, manifest: software.manifest,
             environment: try environment(of: order, manifest: software.manifest, index: machine.index),
             heartbeat: group.definition.heartbeat)
@@ -32,7 +34,8 @@ extension Control {
             software: order.software, digest: order.digest
         ) { header in
             let sealed = try OrderSeal.seal(
-                plaintext, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey, authenticating: header)
+                plaintext, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey,
+                authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
         }
         return Message(
@@ -73,7 +76,8 @@ extension Control {
 
     /// What a stream of parts is made from; nil when the machine's order no longer asks for this bundle.
     func partSource(for status: Status) throws -> PartSource? {
-        guard let receiving = status.receiving, let machine = monitor.machine(status.machine), let order = machine.order,
+        guard let receiving = status.receiving, let machine = monitor.machine(status.machine),
+            let order = machine.order,
             order.digest == receiving.digest, order.action == .run, machine.phase == .joined, machine.awaySince == nil,
             let group = monitor.group(status.group), let software = try records.software(order.software)
         else { return nil }
@@ -86,7 +90,9 @@ extension Control {
     }
 
     /// A boot ticket whose secret is kept, encrypted, until it is spent or expired.
-    func makeTicket(group: String, machine: String?, uses: Int, life: TimeSpan, in burst: inout Burst) throws -> BootTicket {
+    func makeTicket(group: String, machine: String?, uses: Int, life: TimeSpan, in burst: inout Burst) throws
+        -> BootTicket
+    {
         guard let row = try records.group(group) else {
             throw Refusal(code: .notFound, message: "There is no group \(group).")
         }

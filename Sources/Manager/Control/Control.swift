@@ -102,7 +102,8 @@ actor Control {
         do {
             try finish(burst)
         } catch {
-            logger.critical("could not commit what happened; starting again from the records", metadata: ["error": "\(error)"])
+            logger.critical(
+                "could not commit what happened; starting again from the records", metadata: ["error": "\(error)"])
             recover()
         }
     }
@@ -137,7 +138,9 @@ actor Control {
             launch(machine, group: group, index: index, platform: platform, in: &burst)
         case .release(let machine, _, let platform): burst.work.append(.release(machine: machine, platform))
         case .revoke(let machine, let group, let fingerprint):
-            if let fingerprint { burst.changes.append(.revokeKey(fingerprint: fingerprint, machine: machine, at: burst.now)) }
+            if let fingerprint {
+                burst.changes.append(.revokeKey(fingerprint: fingerprint, machine: machine, at: burst.now))
+            }
             statusKeys[machine] = nil
             burst.work.append(.clearTopics(group: group, machine: machine))
         case .scale, .rollback: burst.revisions.append(effect)
@@ -151,7 +154,8 @@ actor Control {
             let labels = monitor.group(group)?.definition.machines.labels ?? [:]
             burst.work.append(
                 .launch(
-                    LaunchRequest(machine: machine, group: group, index: index, labels: labels, ticket: ticket), platform))
+                    LaunchRequest(machine: machine, group: group, index: index, labels: labels, ticket: ticket),
+                    platform))
         } catch {
             mailbox.put(.event(.launchFailed(machine: machine, reason: "no boot ticket: \(error)")))
         }

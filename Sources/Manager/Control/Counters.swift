@@ -55,7 +55,10 @@ final class Counters: Sendable {
             ("orders_published_total", "counter", "Orders that the broker acknowledged.", now.orders),
             ("parts_published_total", "counter", "Software parts that the broker acknowledged.", now.parts),
             ("part_bytes_total", "counter", "Bytes of those parts.", now.partBytes),
-            ("publish_failures_total", "counter", "Publications that the broker did not acknowledge.", now.publishFailures),
+            (
+                "publish_failures_total", "counter", "Publications that the broker did not acknowledge.",
+                now.publishFailures
+            ),
             ("deliveries", "gauge", "Software streams with a receiver.", now.deliveries),
         ]
         return rows.map { row in

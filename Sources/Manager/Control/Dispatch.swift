@@ -55,9 +55,11 @@ struct Dispatch: Sendable {
         case .order(let machine): await publishOrder(machine)
         case .clearTopics(let group, let machine):
             for topic in [
-                control.topics.order(group: group, machine: machine), control.topics.status(group: group, machine: machine),
+                control.topics.order(group: group, machine: machine),
+                control.topics.status(group: group, machine: machine),
             ] {
-                try? await connection.publish(Message(topic: topic, payload: .init(), qos: .atLeastOnce, retained: true))
+                try? await connection.publish(
+                    Message(topic: topic, payload: .init(), qos: .atLeastOnce, retained: true))
             }
         case .launch(let request, let platform): await launch(request, platform)
         case .release(let machine, let platform): await release(machine, platform)

@@ -28,7 +28,8 @@ actor LogDesk {
             watchers[machine] = Watched(topic: topic)
             do { try await connection.subscribe([topic], qos: .atMostOnce) } catch {
                 if watchers[machine]?.streams.isEmpty == true { watchers[machine] = nil }
-                throw Refusal(code: .unavailable, message: "The broker can't be asked for the lines of \(machine) now: \(error)")
+                throw Refusal(
+                    code: .unavailable, message: "The broker can't be asked for the lines of \(machine) now: \(error)")
             }
         }
         next += 1
@@ -48,7 +49,8 @@ actor LogDesk {
 
     /// Lines carry no MAC: they are shown, and nothing is decided by them.
     func receive(_ payload: Data, of machine: String) {
-        guard let watched = watchers[machine], let lines = try? LogLines.decode(payload), lines.machine == machine else { return }
+        guard let watched = watchers[machine], let lines = try? LogLines.decode(payload), lines.machine == machine
+        else { return }
         let view = LogView(at: lines.at, stream: lines.stream.rawValue, lines: lines.lines.map(\.printable))
         for stream in watched.streams.values { stream.yield(view) }
     }
@@ -67,6 +69,10 @@ actor LogDesk {
 extension String {
     /// Without control characters, which could play tricks with the reader's terminal.
     fileprivate var printable: String {
-        String(String.UnicodeScalarView(unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F && !(0x80..<0xA0).contains($0.value) || $0 == "\t" }))
+        String(
+            String.UnicodeScalarView(
+                unicodeScalars.filter {
+                    $0.value >= 0x20 && $0.value != 0x7F && !(0x80..<0xA0).contains($0.value) || $0 == "\t"
+                }))
     }
 }

@@ -11,14 +11,17 @@ struct Vault: Sendable {
     static func open(file path: String, environment: [String: String]) throws -> Vault {
         if let text = environment["TRUNKLINE_MASTER_KEY"] {
             guard let bytes = Data(base64Encoded: text), bytes.count == 32 else {
-                throw StartError("TRUNKLINE_MASTER_KEY must be 32 bytes in base64, as printed by: openssl rand -base64 32")
+                throw StartError(
+                    "TRUNKLINE_MASTER_KEY must be 32 bytes in base64, as printed by: openssl rand -base64 32")
             }
             return Vault(master: try MasterKey(rawRepresentation: bytes))
         }
         if FileManager.default.fileExists(atPath: path) {
             let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
             guard bytes.count == 32 else {
-                throw StartError("\(path) is not a master key (32 bytes); restore it from your backup: nothing can be read without it")
+                throw StartError(
+                    "\(path) is not a master key (32 bytes); restore it from your backup: nothing can be read without it"
+                )
             }
             return Vault(master: try MasterKey(rawRepresentation: bytes))
         }

@@ -11,10 +11,16 @@ extension Control {
             let checked = try control.check(source)
             let name = checked.definition.name
             guard try control.records.group(name) == nil else {
-                throw Refusal(code: .conflict, message: "There is a group \(name); change it with PUT /v1/groups/\(name) or: trunkline group apply FILE")
+                throw Refusal(
+                    code: .conflict,
+                    message:
+                        "There is a group \(name); change it with PUT /v1/groups/\(name) or: trunkline group apply FILE"
+                )
             }
             guard control.monitor.machines(of: name).isEmpty else {
-                throw Refusal(code: .conflict, message: "The machines of a former group \(name) are still being released; try again in a moment.")
+                throw Refusal(
+                    code: .conflict,
+                    message: "The machines of a former group \(name) are still being released; try again in a moment.")
             }
             let key = SecurityKey()
             let record = GroupRecord(
@@ -29,7 +35,8 @@ extension Control {
             burst.changes.append(
                 .revision(
                     RevisionRow(
-                        group: name, revision: 1, text: checked.text, digest: record.digest, by: caller.name, at: burst.now)))
+                        group: name, revision: 1, text: checked.text, digest: record.digest, by: caller.name,
+                        at: burst.now)))
             burst.note(.groupCreated, by: caller, group: name, "Group \(name) created")
             control.advance(.group(record, .created), in: &burst)
             return name
@@ -49,7 +56,10 @@ extension Control {
 
     func revisions(_ name: String) async throws -> Page<RevisionView> {
         _ = try row(name)
-        return Page(items: try records.revisions(of: name).map { RevisionView(revision: $0.revision, text: $0.text, by: $0.by, at: $0.at) })
+        return Page(
+            items: try records.revisions(of: name).map {
+                RevisionView(revision: $0.revision, text: $0.text, by: $0.by, at: $0.at)
+            })
     }
 
     func changeGroup(_ name: String, to source: RecordSource, ifRevision: Int?, by caller: Caller) async throws
@@ -59,12 +69,15 @@ extension Control {
             let row = try control.row(name, ifRevision: ifRevision)
             let checked = try control.check(source)
             guard checked.definition.name == name else {
-                throw Refusal(code: .conflict, message: "The record is of group \(checked.definition.name), not \(name); a group keeps its name.")
+                throw Refusal(
+                    code: .conflict,
+                    message: "The record is of group \(checked.definition.name), not \(name); a group keeps its name.")
             }
             let plan = control.monitor.plan(
                 checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
             guard checked.text != row.text || checked.software.digest != row.digest else { return plan }
-            try control.revise(row, to: checked, by: caller.name, note: "Group \(name) changed", address: caller.address, in: &burst)
+            try control.revise(
+                row, to: checked, by: caller.name, note: "Group \(name) changed", address: caller.address, in: &burst)
             return plan
         }
         return (try view(row(name)), plan)
@@ -99,7 +112,9 @@ extension Control {
                 burst.note(.groupStopped, by: caller, group: name, "Group \(name) stopped")
             case .restart:
                 guard record.run == .running else {
-                    throw Refusal(code: .conflict, message: "Group \(name) does not run; start it with: trunkline group start \(name)")
+                    throw Refusal(
+                        code: .conflict,
+                        message: "Group \(name) does not run; start it with: trunkline group start \(name)")
                 }
                 burst.note(.groupRestarted, by: caller, group: name, "Group \(name) restarted")
                 control.advance(.restartGroup(name), in: &burst)
@@ -156,12 +171,15 @@ extension Control {
             guard record.definition.machines.platform == .none else {
                 throw Refusal(
                     code: .conflict,
-                    message: "Group \(group) gets its machines from the platform \(record.definition.machines.platform); invitations are for groups with platform = none.")
+                    message:
+                        "Group \(group) gets its machines from the platform \(record.definition.machines.platform); invitations are for groups with platform = none."
+                )
             }
             let ticket = try control.makeTicket(
                 group: group, machine: nil, uses: request.uses, life: request.ttl, in: &burst)
             burst.note(
-                .invitationMade, by: caller, group: group, "Invitation for \(request.uses) machines until \(ticket.expires)",
+                .invitationMade, by: caller, group: group,
+                "Invitation for \(request.uses) machines until \(ticket.expires)",
                 facts: ["ticket": ticket.ticket])
             return ticket
         }
@@ -188,26 +206,36 @@ extension Control {
             }
         }
         let definition: GroupDefinition
-        do { definition = try GroupLanguage.group(from: text) } catch { throw Refusal(error, in: "record", source: text) }
+        do { definition = try GroupLanguage.group(from: text) } catch {
+            throw Refusal(error, in: "record", source: text)
+        }
         guard let software = try records.software(definition.software) else {
             throw Refusal(
-                code: .invalid, message: "The software \(definition.software) is not here; push it first with: trunkline software push DIR")
+                code: .invalid,
+                message:
+                    "The software \(definition.software) is not here; push it first with: trunkline software push DIR")
         }
         guard software.manifest.service == definition.service else {
             throw Refusal(
                 code: .invalid,
-                message: "\(definition.software) provides \(software.manifest.service), but the group's service is \(definition.service).")
+                message:
+                    "\(definition.software) provides \(software.manifest.service), but the group's service is \(definition.service)."
+            )
         }
         return CheckedRecord(definition: definition, text: text, software: software)
     }
 
     func row(_ name: String, ifRevision: Int? = nil) throws -> GroupRow {
         guard let row = try records.group(name) else {
-            throw Refusal(code: .notFound, message: "There is no group \(name); trunkline group list shows those that there are.")
+            throw Refusal(
+                code: .notFound, message: "There is no group \(name); trunkline group list shows those that there are.")
         }
         if let ifRevision, row.revision != ifRevision {
             throw Refusal(
-                code: .stale, message: "Group \(name) is at revision \(row.revision), not \(ifRevision); read it again and repeat the change.")
+                code: .stale,
+                message:
+                    "Group \(name) is at revision \(row.revision), not \(ifRevision); read it again and repeat the change."
+            )
         }
         return row
     }
@@ -229,12 +257,15 @@ extension Control {
         guard missing.isEmpty else {
             throw Refusal(
                 code: .conflict,
-                message: "Secrets that the record names are not set: \(missing.joined(separator: ", ")). Set each with: trunkline secret set NAME")
+                message:
+                    "Secrets that the record names are not set: \(missing.joined(separator: ", ")). Set each with: trunkline secret set NAME"
+            )
         }
     }
 
     private func revise(
-        _ row: GroupRow, to checked: CheckedRecord, by: String, note: String, address: String? = nil, in burst: inout Burst
+        _ row: GroupRow, to checked: CheckedRecord, by: String, note: String, address: String? = nil,
+        in burst: inout Burst
     ) throws {
         guard var record = monitor.group(row.name) else {
             throw Refusal(code: .notFound, message: "There is no group \(row.name).")
@@ -270,7 +301,8 @@ extension Control {
         burst.changes.append(
             .event(
                 EventEntry(
-                    at: burst.now, group: row.name, kind: .groupChanged, actor: by.hasPrefix("rule ") ? by : "user \(by)",
+                    at: burst.now, group: row.name, kind: .groupChanged,
+                    actor: by.hasPrefix("rule ") ? by : "user \(by)",
                     message: "\(note): revision \(record.revision)", facts: facts)))
         advance(.group(record, .revised), in: &burst)
     }
@@ -284,7 +316,8 @@ extension Control {
                 throw Refusal(error, in: "record", source: row.text)
             }
             try control.revise(
-                row, to: control.check(.text(text)), by: "rule \(rule)", note: "Group \(name) scaled to \(count)", in: &burst)
+                row, to: control.check(.text(text)), by: "rule \(rule)", note: "Group \(name) scaled to \(count)",
+                in: &burst)
         }
     }
 
@@ -327,7 +360,9 @@ extension GroupRecord {
                 definition: try GroupLanguage.group(from: row.text), revision: row.revision, digest: row.digest,
                 manifest: row.manifest, run: row.run, paused: row.paused, nextSerial: row.nextSerial)
         } catch {
-            throw StartError("the record of group \(row.name) can't be read any more:\n\(error.rendered(file: row.name, source: row.text))")
+            throw StartError(
+                "the record of group \(row.name) can't be read any more:\n\(error.rendered(file: row.name, source: row.text))"
+            )
         }
     }
 }

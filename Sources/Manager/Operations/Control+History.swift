@@ -41,14 +41,18 @@ extension Control {
 
     func setSecret(_ name: String, to value: String, by caller: Caller) async throws {
         guard Name.isValid(name) else {
-            throw Refusal(code: .malformed, message: "A secret's name is made of a-z, 0-9 and -, at most \(Name.longest).")
+            throw Refusal(
+                code: .malformed, message: "A secret's name is made of a-z, 0-9 and -, at most \(Name.longest).")
         }
         guard !value.utf8.contains(0) else {
-            throw Refusal(code: .malformed, message: "A secret can't contain a NUL byte: it travels in the environment.")
+            throw Refusal(
+                code: .malformed, message: "A secret can't contain a NUL byte: it travels in the environment.")
         }
         try transact { control, burst in
-            burst.changes.append(.secret(name: name, sealed: try control.vault.seal(secret: value, named: name), at: burst.now))
-            burst.note(.secretSet, by: caller, "Secret \(name) set; running software gets it at its next start by an order")
+            burst.changes.append(
+                .secret(name: name, sealed: try control.vault.seal(secret: value, named: name), at: burst.now))
+            burst.note(
+                .secretSet, by: caller, "Secret \(name) set; running software gets it at its next start by an order")
         }
     }
 
@@ -61,7 +65,8 @@ extension Control {
             }
             let users = control.groupsNaming(secret: name)
             guard users.isEmpty else {
-                throw Refusal(code: .conflict, message: "The secret \(name) is named by \(users.joined(separator: ", ")).")
+                throw Refusal(
+                    code: .conflict, message: "The secret \(name) is named by \(users.joined(separator: ", ")).")
             }
             burst.changes.append(.removeSecret(name))
             burst.note(.secretRemoved, by: caller, "Secret \(name) removed")
@@ -80,7 +85,8 @@ extension Control {
     func metricsText() async -> String {
         let groups = (try? records.allGroups()) ?? []
         var text = counters.text()
-        text += "# HELP trunkline_group_machines Machines of a group by what they are.\n# TYPE trunkline_group_machines gauge\n"
+        text +=
+            "# HELP trunkline_group_machines Machines of a group by what they are.\n# TYPE trunkline_group_machines gauge\n"
         for row in groups {
             guard let status = monitor.groupStatus(row.name) else { continue }
             let counts = [
@@ -91,7 +97,8 @@ extension Control {
                 text += "trunkline_group_machines{group=\"\(row.name)\",state=\"\(state)\"} \(count)\n"
             }
         }
-        text += "# HELP trunkline_broker_connected 1 while the broker answers.\n# TYPE trunkline_broker_connected gauge\n"
+        text +=
+            "# HELP trunkline_broker_connected 1 while the broker answers.\n# TYPE trunkline_broker_connected gauge\n"
         return text + "trunkline_broker_connected \(connected ? 1 : 0)\n"
     }
 

@@ -20,14 +20,16 @@ extension Control {
         return MachineView(try known(id))
     }
 
-    func instruct(machine id: String, _ instruction: MachineInstruction, by caller: Caller) async throws -> MachineView {
+    func instruct(machine id: String, _ instruction: MachineInstruction, by caller: Caller) async throws -> MachineView
+    {
         try transact { control, burst in
             let machine = try control.known(id)
             let running = control.monitor.group(machine.group)?.run == .running
             guard running || instruction == .revoke else {
                 throw Refusal(
                     code: .conflict,
-                    message: "Group \(machine.group) does not run; start it with: trunkline group start \(machine.group)")
+                    message:
+                        "Group \(machine.group) does not run; start it with: trunkline group start \(machine.group)")
             }
             if instruction == .replace, machine.platform == .none {
                 throw Refusal(
@@ -37,11 +39,13 @@ extension Control {
             switch instruction {
             case .restart, .replace:
                 burst.note(
-                    .machineInstructed, by: caller, group: machine.group, machine: id, "\(instruction.rawValue) of \(id) asked for",
+                    .machineInstructed, by: caller, group: machine.group, machine: id,
+                    "\(instruction.rawValue) of \(id) asked for",
                     facts: ["instruction": instruction.rawValue])
                 control.advance(instruction == .restart ? .restartMachine(id) : .replaceMachine(id), in: &burst)
             case .revoke:
-                burst.note(.machineRevoked, by: caller, group: machine.group, machine: id, "The key of \(id) is revoked")
+                burst.note(
+                    .machineRevoked, by: caller, group: machine.group, machine: id, "The key of \(id) is revoked")
                 control.advance(.revokeMachine(id), in: &burst)
             }
             return MachineView(control.monitor.machine(id) ?? machine)
@@ -71,7 +75,9 @@ extension Control {
 
     private func known(_ id: String) throws -> MachineRecord {
         guard let machine = monitor.machine(id) else {
-            throw Refusal(code: .notFound, message: "There is no machine \(id); trunkline machine list shows those that there are.")
+            throw Refusal(
+                code: .notFound,
+                message: "There is no machine \(id); trunkline machine list shows those that there are.")
         }
         return machine
     }

@@ -14,7 +14,9 @@ extension Control {
                 guard known.digest == digest else {
                     throw Refusal(
                         code: .conflict,
-                        message: "\(reference) is there with other bytes (sha256 \(known.digest.prefix(12))…); give the new one a new version.")
+                        message:
+                            "\(reference) is there with other bytes (sha256 \(known.digest.prefix(12))…); give the new one a new version."
+                    )
                 }
                 try? FileManager.default.removeItem(atPath: path)
                 return (SoftwareView(known), false)
@@ -38,7 +40,8 @@ extension Control {
 
     /// Reads through the whole bundle, so that what machines would refuse is refused here.
     @concurrent
-    private nonisolated static func manifest(ofBundleAt path: String, expecting reference: SoftwareReference) async throws
+    private nonisolated static func manifest(ofBundleAt path: String, expecting reference: SoftwareReference)
+        async throws
         -> SoftwareManifest
     {
         let contents: BundleReader.Contents
@@ -51,7 +54,9 @@ extension Control {
         }
         guard manifest.reference == reference else {
             throw Refusal(
-                code: .invalid, message: "The bundle says that it is \(manifest.reference), not \(reference); push it under its own name.")
+                code: .invalid,
+                message:
+                    "The bundle says that it is \(manifest.reference), not \(reference); push it under its own name.")
         }
         return manifest
     }
@@ -63,7 +68,9 @@ extension Control {
 
     func software(_ reference: SoftwareReference) async throws -> SoftwareView {
         guard let row = try records.software(reference) else {
-            throw Refusal(code: .notFound, message: "There is no software \(reference); push it with: trunkline software push DIR")
+            throw Refusal(
+                code: .notFound, message: "There is no software \(reference); push it with: trunkline software push DIR"
+            )
         }
         return SoftwareView(row)
     }
@@ -76,7 +83,8 @@ extension Control {
             let users = try control.records.groups(usingDigest: row.digest)
             guard users.isEmpty else {
                 throw Refusal(
-                    code: .conflict, message: "\(reference) is named by \(users.joined(separator: ", ")); change or remove that first.")
+                    code: .conflict,
+                    message: "\(reference) is named by \(users.joined(separator: ", ")); change or remove that first.")
             }
             burst.changes.append(.removeSoftware(reference))
             burst.note(.softwareRemoved, by: caller, "\(reference) removed", facts: ["digest": row.digest])
@@ -87,7 +95,9 @@ extension Control {
     }
 
     /// `limit + 1` rows make a page and tell whether there is another.
-    nonisolated func page<Row, View>(_ rows: [Row], limit: Int, cursor: (Row) -> String, view: (Row) -> View) -> Page<View> {
+    nonisolated func page<Row, View>(_ rows: [Row], limit: Int, cursor: (Row) -> String, view: (Row) -> View) -> Page<
+        View
+    > {
         let shown = rows.prefix(limit)
         return Page(items: shown.map(view), next: rows.count > limit ? shown.last.map(cursor) : nil)
     }

@@ -24,7 +24,8 @@ protocol Operations: Sendable {
     func changeGroup(_ name: String, to record: RecordSource, ifRevision: Int?, by: Caller) async throws
         -> (group: GroupView, plan: PlanView)
     func plan(_ record: RecordSource) async throws -> PlanView
-    func instruct(_ name: String, _ instruction: GroupInstruction, ifRevision: Int?, by: Caller) async throws -> GroupView
+    func instruct(_ name: String, _ instruction: GroupInstruction, ifRevision: Int?, by: Caller) async throws
+        -> GroupView
     func removeGroup(_ name: String, force: Bool, ifRevision: Int?, by: Caller) async throws
     func invite(to group: String, _ request: InvitationRequest, by: Caller) async throws -> BootTicket
 

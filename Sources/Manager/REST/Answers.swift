@@ -7,7 +7,9 @@ import NIOCore
 
 extension Response {
     /// JSON with sorted keys, so that the same thing is the same bytes.
-    static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok, revision: Int? = nil, location: String? = nil)
+    static func json(
+        _ value: some Encodable, status: HTTPResponse.Status = .ok, revision: Int? = nil, location: String? = nil
+    )
         throws -> Response
     {
         let encoder = JSONEncoder()
@@ -21,7 +23,8 @@ extension Response {
 
     static func text(_ body: ByteBuffer, type: String, status: HTTPResponse.Status = .ok) -> Response {
         Response(
-            status: status, headers: [.contentType: type, .cacheControl: "no-store"], body: ResponseBody(byteBuffer: body))
+            status: status, headers: [.contentType: type, .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: body))
     }
 }
 
@@ -69,7 +72,8 @@ struct ProblemMiddleware: RouterMiddleware {
             return Problem(refusal).response
         } catch let unsupported as UnsupportedType {
             return Problem(
-                .unsupportedMediaType, "Content-Type must be \(unsupported.wanted.joined(separator: " or ")).").response
+                .unsupportedMediaType, "Content-Type must be \(unsupported.wanted.joined(separator: " or "))."
+            ).response
         } catch let error as HTTPError {
             let detail =
                 error.status == .notFound

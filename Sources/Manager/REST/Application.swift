@@ -54,7 +54,9 @@ struct API: Sendable {
     }
 
     /// Every route, in the order of the documentation.
-    var routes: [Route] { softwareRoutes + groupRoutes + machineRoutes + secretRoutes + historyRoutes + operationRoutes }
+    var routes: [Route] {
+        softwareRoutes + groupRoutes + machineRoutes + secretRoutes + historyRoutes + operationRoutes
+    }
 
     func router() -> Router<RESTContext> {
         let router = Router(context: RESTContext.self)
@@ -68,7 +70,8 @@ struct API: Sendable {
         for (path, known) in Dictionary(grouping: routes, by: \.path) {
             let methods = known.map(\.method)
             let allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
-            for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options] where !methods.contains(method) {
+            for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options]
+            where !methods.contains(method) {
                 router.on(RouterPath(path), method: method) { _, _ in
                     var answer = Problem(.methodNotAllowed, "This path takes \(allow).").response
                     answer.headers[.allow] = allow
@@ -82,14 +85,16 @@ struct API: Sendable {
     /// Checks who asks, reads what comes, and lets the route answer.
     private func answer(_ request: Request, _ context: RESTContext, by route: Route) async throws -> Response {
         var incoming = Incoming(
-            request: request, parameters: context.parameters, caller: Caller(name: "anonymous", address: context.address))
+            request: request, parameters: context.parameters,
+            caller: Caller(name: "anonymous", address: context.address))
         if !route.isOpen {
             guard let token = request.bearerToken,
                 let caller = await operations.caller(token: token, address: context.address)
             else {
                 var answer = Problem(
                     .unauthorized,
-                    "This needs a bearer token; the first one is in admin.token in the manager's data directory.").response
+                    "This needs a bearer token; the first one is in admin.token in the manager's data directory."
+                ).response
                 answer.headers[.wwwAuthenticate] = "Bearer realm=\"trunkline\""
                 return answer
             }

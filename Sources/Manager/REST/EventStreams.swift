@@ -27,7 +27,9 @@ extension Response {
                 continuation.finish()
             }
             let beating = Task {
-                while (try? await Task.sleep(for: .seconds(15))) != nil { continuation.yield(ByteBuffer(string: ": beat\n\n")) }
+                while (try? await Task.sleep(for: .seconds(15))) != nil {
+                    continuation.yield(ByteBuffer(string: ": beat\n\n"))
+                }
             }
             defer {
                 reading.cancel()

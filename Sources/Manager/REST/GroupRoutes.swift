@@ -9,22 +9,26 @@ extension API {
     private var groupRecordRoutes: [Route] {
         [
             Route(
-                method: .post, path: "/v1/groups", summary: "Create a group from a record; nothing starts yet.", tag: "groups",
+                method: .post, path: "/v1/groups", summary: "Create a group from a record; nothing starts yet.",
+                tag: "groups",
                 body: Route.record,
                 answers: [.init(status: 201, says: "The group, `defined`.", schema: "Group", hasTag: true)],
                 problems: [400, 409, 413, 415, 422]
             ) { api, incoming in
                 let group = try await api.operations.createGroup(try incoming.record(), by: incoming.caller)
-                return try .json(group, status: .created, revision: group.revision, location: "/v1/groups/\(group.name)")
+                return try .json(
+                    group, status: .created, revision: group.revision, location: "/v1/groups/\(group.name)")
             },
             Route(
                 method: .get, path: "/v1/groups", summary: "List groups, each with its live status.", tag: "groups",
-                query: Route.paging, answers: [.init(status: 200, says: "A page.", schema: "GroupPage")], problems: [400]
+                query: Route.paging, answers: [.init(status: 200, says: "A page.", schema: "GroupPage")],
+                problems: [400]
             ) { api, incoming in
                 try .json(try await api.operations.groups(after: incoming.query("after"), limit: try incoming.limit()))
             },
             Route(
-                method: .get, path: "/v1/groups/{group}", summary: "A group; as `text/plain` its record in the language.",
+                method: .get, path: "/v1/groups/{group}",
+                summary: "A group; as `text/plain` its record in the language.",
                 tag: "groups",
                 answers: [
                     .init(status: 200, says: "The group.", schema: "Group", hasTag: true),
@@ -38,46 +42,59 @@ extension API {
                 return response
             },
             Route(
-                method: .get, path: "/v1/groups/{group}/record", summary: "The record in its JSON form, which can be sent like the text.",
-                tag: "groups", answers: [.init(status: 200, says: "The record.", schema: "Record", hasTag: true)], problems: [404]
+                method: .get, path: "/v1/groups/{group}/record",
+                summary: "The record in its JSON form, which can be sent like the text.",
+                tag: "groups", answers: [.init(status: 200, says: "The record.", schema: "Record", hasTag: true)],
+                problems: [404]
             ) { api, incoming in
                 let group = try await api.operations.group(try incoming.parameter("group"))
                 var response = Response.text(
-                    ByteBuffer(string: try await api.operations.recordJSON(group.name)), type: "application/json; charset=utf-8")
+                    ByteBuffer(string: try await api.operations.recordJSON(group.name)),
+                    type: "application/json; charset=utf-8")
                 response.headers[.eTag] = "\"\(group.revision)\""
                 return response
             },
             Route(
-                method: .get, path: "/v1/groups/{group}/revisions", summary: "Every revision of the record, with who and when.",
-                tag: "groups", answers: [.init(status: 200, says: "All of them, the oldest first.", schema: "RevisionPage")],
+                method: .get, path: "/v1/groups/{group}/revisions",
+                summary: "Every revision of the record, with who and when.",
+                tag: "groups",
+                answers: [.init(status: 200, says: "All of them, the oldest first.", schema: "RevisionPage")],
                 problems: [404]
             ) { api, incoming in
                 try .json(try await api.operations.revisions(try incoming.parameter("group")))
             },
             Route(
-                method: .put, path: "/v1/groups/{group}", summary: "Change a group's record: a new revision.", tag: "groups",
+                method: .put, path: "/v1/groups/{group}", summary: "Change a group's record: a new revision.",
+                tag: "groups",
                 takesRevision: true, body: Route.record,
-                answers: [.init(status: 200, says: "The group, and what will change.", schema: "GroupChange", hasTag: true)],
+                answers: [
+                    .init(status: 200, says: "The group, and what will change.", schema: "GroupChange", hasTag: true)
+                ],
                 problems: [400, 404, 409, 412, 413, 415, 422]
             ) { api, incoming in
                 let changed = try await api.operations.changeGroup(
                     try incoming.parameter("group"), to: try incoming.record(), ifRevision: try incoming.revision(),
                     by: incoming.caller)
-                return try .json(GroupChange(group: changed.group, plan: changed.plan), revision: changed.group.revision)
+                return try .json(
+                    GroupChange(group: changed.group, plan: changed.plan), revision: changed.group.revision)
             },
             Route(
-                method: .delete, path: "/v1/groups/{group}", summary: "Remove a group that is stopped, or any with `force`.",
-                tag: "groups", query: [.init(name: "force", says: "Also while it runs.", schema: "Flag")], takesRevision: true,
+                method: .delete, path: "/v1/groups/{group}",
+                summary: "Remove a group that is stopped, or any with `force`.",
+                tag: "groups", query: [.init(name: "force", says: "Also while it runs.", schema: "Flag")],
+                takesRevision: true,
                 answers: [.init(status: 204, says: "It is gone; its machines are being released.", type: nil)],
                 problems: [400, 404, 409, 412]
             ) { api, incoming in
                 try await api.operations.removeGroup(
-                    try incoming.parameter("group"), force: try incoming.flag("force"), ifRevision: try incoming.revision(),
+                    try incoming.parameter("group"), force: try incoming.flag("force"),
+                    ifRevision: try incoming.revision(),
                     by: incoming.caller)
                 return Response(status: .noContent)
             },
             Route(
-                method: .post, path: "/v1/plan", summary: "What a record would change, per machine, with no effect.", tag: "groups",
+                method: .post, path: "/v1/plan", summary: "What a record would change, per machine, with no effect.",
+                tag: "groups",
                 body: Route.record, answers: [.init(status: 200, says: "Step by step.", schema: "Plan")],
                 problems: [400, 409, 413, 415, 422]
             ) { api, incoming in
@@ -88,9 +105,14 @@ extension API {
 
     private func route(_ instruction: GroupInstruction) -> Route {
         Route(
-            method: .post, path: "/v1/groups/{group}/\(instruction.rawValue)", summary: instruction.summary, tag: "groups",
+            method: .post, path: "/v1/groups/{group}/\(instruction.rawValue)", summary: instruction.summary,
+            tag: "groups",
             takesRevision: true, body: Route.nothing,
-            answers: [.init(status: 202, says: "Accepted; what comes of it is in the group's status.", schema: "Group", hasTag: true)],
+            answers: [
+                .init(
+                    status: 202, says: "Accepted; what comes of it is in the group's status.", schema: "Group",
+                    hasTag: true)
+            ],
             problems: [400, 404, 409, 412, 413, 422]
         ) { api, incoming in
             let group = try await api.operations.instruct(
@@ -107,9 +129,13 @@ extension API {
             problems: [400, 404, 409, 413, 415]
         ) { api, incoming in
             let request: InvitationRequest
-            do { request = try JSONDecoder().decode(InvitationRequest.self, from: Data(incoming.body.readableBytesView)) } catch {
+            do {
+                request = try JSONDecoder().decode(InvitationRequest.self, from: Data(incoming.body.readableBytesView))
+            } catch {
                 throw Refusal(
-                    code: .malformed, message: "The body must be like {\"uses\": 3, \"ttl\": \"1h\"}: how many machines, and for how long.")
+                    code: .malformed,
+                    message:
+                        "The body must be like {\"uses\": 3, \"ttl\": \"1h\"}: how many machines, and for how long.")
             }
             return try .json(
                 try await api.operations.invite(to: try incoming.parameter("group"), request, by: incoming.caller),

@@ -23,10 +23,13 @@ extension API {
                 let isStream = incoming.request.accepts("text/event-stream")
                 let text = (isStream ? incoming.request.headers[.lastEventID] : nil) ?? incoming.query("after") ?? "0"
                 guard let after = Int64(text), after >= 0 else {
-                    throw Refusal(code: .malformed, message: "after and Last-Event-ID take the id of an event; got \(text).")
+                    throw Refusal(
+                        code: .malformed, message: "after and Last-Event-ID take the id of an event; got \(text).")
                 }
                 let limit = try incoming.limit()
-                guard isStream else { return try .json(try await api.operations.events(filter, after: after, limit: limit)) }
+                guard isStream else {
+                    return try .json(try await api.operations.events(filter, after: after, limit: limit))
+                }
                 return .events(api.operations.eventStream(filter, after: after)) { event in
                     try EventFrame(id: "\(event.id)", name: event.kind.rawValue, event)
                 }

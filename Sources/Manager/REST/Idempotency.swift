@@ -9,7 +9,8 @@ import NIOCore
 extension API {
     func once(_ key: String, _ incoming: Incoming, _ body: () async throws -> Response) async throws -> Response {
         guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw Refusal(code: .malformed, message: "Idempotency-Key takes 1 to 255 printable characters without spaces.")
+            throw Refusal(
+                code: .malformed, message: "Idempotency-Key takes 1 to 255 printable characters without spaces.")
         }
         // Its twin may be at work at this moment: wait for what comes of that.
         await inFlight.enter("\(incoming.caller.name) \(key)")
@@ -23,18 +24,22 @@ extension API {
         }
     }
 
-    private func onceAlone(_ key: String, _ incoming: Incoming, _ body: () async throws -> Response) async throws -> Response {
+    private func onceAlone(_ key: String, _ incoming: Incoming, _ body: () async throws -> Response) async throws
+        -> Response
+    {
         let request = fingerprint(of: incoming)
         if let kept = try await operations.answer(forKey: key, by: incoming.caller) {
             guard kept.request == request else {
                 throw Refusal(
-                    code: .conflict, message: "This Idempotency-Key was used for another request; make a new key for each request.")
+                    code: .conflict,
+                    message: "This Idempotency-Key was used for another request; make a new key for each request.")
             }
             return kept.response
         }
         let response = try await body()
         // What was refused changed nothing and may be tried again.
-        guard (200..<300).contains(response.status.code), let kept = try await IdempotentAnswer(response, to: request) else {
+        guard (200..<300).contains(response.status.code), let kept = try await IdempotentAnswer(response, to: request)
+        else {
             return response
         }
         try await operations.keep(kept, forKey: key, by: incoming.caller)
@@ -68,7 +73,8 @@ extension IdempotentAnswer {
         for (name, value) in headers { if let name = HTTPField.Name(name) { fields[name] = value } }
         fields[.cacheControl] = "no-store"
         return Response(
-            status: HTTPResponse.Status(code: status), headers: fields, body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
+            status: HTTPResponse.Status(code: status), headers: fields,
+            body: ResponseBody(byteBuffer: ByteBuffer(string: body)))
     }
 }
 

@@ -14,7 +14,8 @@ extension API {
                         group: incoming.query("group"), after: incoming.query("after"), limit: try incoming.limit()))
             },
             Route(
-                method: .get, path: "/v1/machines/{machine}", summary: "A machine as it last reported.", tag: "machines",
+                method: .get, path: "/v1/machines/{machine}", summary: "A machine as it last reported.",
+                tag: "machines",
                 answers: [.init(status: 200, says: "The machine.", schema: "Machine")], problems: [404]
             ) { api, incoming in
                 try .json(try await api.operations.machine(try incoming.parameter("machine")))
@@ -27,8 +28,12 @@ extension API {
                 try .json(try await api.operations.explain(try incoming.parameter("machine")))
             },
             Route(
-                method: .get, path: "/v1/machines/{machine}/logs", summary: "What its software prints from now on.", tag: "machines",
-                answers: [.init(status: 200, says: "A live stream of `Log`.", type: "text/event-stream", schema: "EventStream")],
+                method: .get, path: "/v1/machines/{machine}/logs", summary: "What its software prints from now on.",
+                tag: "machines",
+                answers: [
+                    .init(
+                        status: 200, says: "A live stream of `Log`.", type: "text/event-stream", schema: "EventStream")
+                ],
                 problems: [404, 503]
             ) { api, incoming in
                 let lines = try await api.operations.logs(ofMachine: try incoming.parameter("machine"))
@@ -39,11 +44,14 @@ extension API {
 
     private func route(_ instruction: MachineInstruction) -> Route {
         Route(
-            method: .post, path: "/v1/machines/{machine}/\(instruction.rawValue)", summary: instruction.summary, tag: "machines",
-            body: Route.nothing, answers: [.init(status: 202, says: "Accepted.", schema: "Machine")], problems: [404, 409, 413]
+            method: .post, path: "/v1/machines/{machine}/\(instruction.rawValue)", summary: instruction.summary,
+            tag: "machines",
+            body: Route.nothing, answers: [.init(status: 202, says: "Accepted.", schema: "Machine")],
+            problems: [404, 409, 413]
         ) { api, incoming in
             try .json(
-                try await api.operations.instruct(machine: try incoming.parameter("machine"), instruction, by: incoming.caller),
+                try await api.operations.instruct(
+                    machine: try incoming.parameter("machine"), instruction, by: incoming.caller),
                 status: .accepted)
         }
     }

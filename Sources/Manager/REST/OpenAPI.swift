@@ -11,7 +11,8 @@ enum OpenAPI {
             "openapi": "3.1.0",
             "info": [
                 "title": "Trunkline", "version": Version.text,
-                "description": "A cloud manager for telephony fleets: machine groups, their software, and rules that keep them as their records say.",
+                "description":
+                    "A cloud manager for telephony fleets: machine groups, their software, and rules that keep them as their records say.",
             ],
             "servers": [["url": "/"]],
             "security": [["token": [String]()]],
@@ -27,7 +28,8 @@ enum OpenAPI {
 
     private static func operation(_ route: Route) -> [String: Any] {
         var operation: [String: Any] = [
-            "summary": route.summary, "tags": [route.tag], "operationId": identifier(route), "responses": responses(route),
+            "summary": route.summary, "tags": [route.tag], "operationId": identifier(route),
+            "responses": responses(route),
         ]
         let parameters = pathParameters(route) + queryParameters(route) + headerParameters(route)
         if !parameters.isEmpty { operation["parameters"] = parameters }
@@ -35,12 +37,14 @@ enum OpenAPI {
         switch route.body {
         case .whole(let types, _, true):
             let content = types.map { ($0.name, ["schema": reference($0.schema)]) }
-            operation["requestBody"] = ["required": true, "content": Dictionary(uniqueKeysWithValues: content)] as [String: Any]
+            operation["requestBody"] =
+                ["required": true, "content": Dictionary(uniqueKeysWithValues: content)] as [String: Any]
         case .bundle:
             operation["requestBody"] =
                 [
                     "required": true,
-                    "content": Dictionary(uniqueKeysWithValues: ArrivedBundle.types.map { ($0, ["schema": reference("Bundle")]) }),
+                    "content": Dictionary(
+                        uniqueKeysWithValues: ArrivedBundle.types.map { ($0, ["schema": reference("Bundle")]) }),
                 ] as [String: Any]
         case .whole, nil: break
         }
@@ -56,7 +60,8 @@ enum OpenAPI {
         route.path.split(separator: "/").filter { $0.hasPrefix("{") }.map { part in
             let name = String(part.dropFirst().dropLast())
             return [
-                "name": name, "in": "path", "required": true, "schema": reference(name == "version" ? "SoftwareVersion" : "Name"),
+                "name": name, "in": "path", "required": true,
+                "schema": reference(name == "version" ? "SoftwareVersion" : "Name"),
             ]
         }
     }
@@ -71,7 +76,9 @@ enum OpenAPI {
             parameters.append(["name": name, "in": "header", "description": says, "schema": reference(schema)])
         }
         if route.takesRevision { add("If-Match", "Only if the record is at this revision (its ETag).", "Tag") }
-        if route.method == .post { add("Idempotency-Key", "A request that comes twice under one key acts once.", "Key") }
+        if route.method == .post {
+            add("Idempotency-Key", "A request that comes twice under one key acts once.", "Key")
+        }
         if route.path == "/v1/events" { add("Last-Event-ID", "Where a stream goes on.", "EventID") }
         if case .bundle = route.body {
             add("Repr-Digest", "SHA-256 of the bundle (RFC 9530); what arrives otherwise is refused.", "Digest")

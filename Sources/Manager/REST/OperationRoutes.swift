@@ -10,17 +10,21 @@ extension API {
                 answers: [.init(status: 200, says: "It does.", type: "text/plain", schema: "Words")]
             ) { _, _ in .text(ByteBuffer(string: "alive\n"), type: "text/plain; charset=utf-8") },
             Route(
-                method: .get, path: "/readyz", summary: "Whether it has all that it needs to work.", tag: "operation", isOpen: true,
+                method: .get, path: "/readyz", summary: "Whether it has all that it needs to work.", tag: "operation",
+                isOpen: true,
                 answers: [.init(status: 200, says: "It has.", type: "text/plain", schema: "Words")], problems: [503]
             ) { api, _ in
                 if let missing = await api.operations.notReady() { throw Refusal(code: .unavailable, message: missing) }
                 return .text(ByteBuffer(string: "ready\n"), type: "text/plain; charset=utf-8")
             },
             Route(
-                method: .get, path: "/metrics", summary: "Counters and gauges in the Prometheus text format.", tag: "operation",
+                method: .get, path: "/metrics", summary: "Counters and gauges in the Prometheus text format.",
+                tag: "operation",
                 answers: [.init(status: 200, says: "All of them.", type: "text/plain", schema: "Words")]
             ) { api, _ in
-                .text(ByteBuffer(string: await api.operations.metricsText()), type: "text/plain; version=0.0.4; charset=utf-8")
+                .text(
+                    ByteBuffer(string: await api.operations.metricsText()),
+                    type: "text/plain; version=0.0.4; charset=utf-8")
             },
             Route(
                 method: .get, path: "/openapi.json", summary: "This description.", tag: "operation", isOpen: true,

@@ -50,7 +50,9 @@ struct Route: Sendable {
     }
 
     static let record: Body = .whole(
-        types: [MediaType(name: "text/plain", schema: "RecordText"), MediaType(name: "application/json", schema: "Record")],
+        types: [
+            MediaType(name: "text/plain", schema: "RecordText"), MediaType(name: "application/json", schema: "Record"),
+        ],
         largest: 1 << 20, isNeeded: true)
 
     static func json(_ schema: String) -> Body {
@@ -103,7 +105,9 @@ struct Incoming: Sendable {
         guard let reference = SoftwareReference("\(name)@\(version)") else {
             throw Refusal(
                 code: .malformed,
-                message: "\(name)/\(version) is not software's name and version: a-z, 0-9 and - in the name, then letters, digits, . _ + and -.")
+                message:
+                    "\(name)/\(version) is not software's name and version: a-z, 0-9 and - in the name, then letters, digits, . _ + and -."
+            )
         }
         return reference
     }
@@ -111,15 +115,20 @@ struct Incoming: Sendable {
     /// From `If-Match`; nil: the caller does not care.
     func revision() throws -> Int? {
         guard let text = request.headers[.ifMatch], text != "*" else { return nil }
-        guard text.hasPrefix("\""), text.hasSuffix("\""), text.count > 2, let revision = Int(text.dropFirst().dropLast()) else {
-            throw Refusal(code: .malformed, message: "If-Match takes the ETag that came with the record, such as \"3\"; got \(text).")
+        guard text.hasPrefix("\""), text.hasSuffix("\""), text.count > 2,
+            let revision = Int(text.dropFirst().dropLast())
+        else {
+            throw Refusal(
+                code: .malformed,
+                message: "If-Match takes the ETag that came with the record, such as \"3\"; got \(text).")
         }
         return revision
     }
 
     func record() throws -> RecordSource {
         let text = try text()
-        return request.headers[.contentType]?.lowercased().hasPrefix("application/json") == true ? .json(text) : .text(text)
+        return request.headers[.contentType]?.lowercased().hasPrefix("application/json") == true
+            ? .json(text) : .text(text)
     }
 
     func text() throws -> String {

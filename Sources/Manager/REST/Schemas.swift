@@ -25,104 +25,133 @@ enum Schemas {
 
     private static func object(_ required: [String: Any], optional: [String: Any] = [:]) -> [String: Any] {
         [
-            "type": "object", "properties": required.merging(optional) { first, _ in first }, "required": required.keys.sorted(),
+            "type": "object", "properties": required.merging(optional) { first, _ in first },
+            "required": required.keys.sorted(),
         ]
     }
 
-    private static func list(_ schema: String) -> [String: Any] { ["type": "array", "items": OpenAPI.reference(schema)] }
+    private static func list(_ schema: String) -> [String: Any] {
+        ["type": "array", "items": OpenAPI.reference(schema)]
+    }
 
     private static var words: [String: Any] {
         [
-        "Name": text("a-z, 0-9 and -.", pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
-        "SoftwareVersion": text(pattern: "^[A-Za-z0-9][A-Za-z0-9._+-]*$"),
-        "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(), "Flag": text(one: ["true", "false"]),
-        "Tag": text("A revision in quotes, such as \"3\"."), "Key": text(pattern: "^[!-~]{1,255}$"),
-        "Digest": text("sha-256=:BASE64:"), "Words": text(), "EventStream": text("Server-sent events."),
-        "RecordText": text("A record in Trunkline's language."), "Bundle": text("A gzip'd tar with a software.trunk."),
-        "Anything": [String: Any](), "Time": text("RFC 3339 in UTC, with milliseconds.", pattern: "Z$"),
-        "Span": text("A length of time such as 500ms, 10s, 5m, 2h or 1d.", pattern: "^[0-9]+(ms|s|m|h|d)$"),
-        "Record": ["type": "object", "description": "A record in its JSON form; expressions are in the language.", "required": ["group"]],
-        "MachineState": text(one: MachineState.allCases.map(\.rawValue)),
-    ]
+            "Name": text("a-z, 0-9 and -.", pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
+            "SoftwareVersion": text(pattern: "^[A-Za-z0-9][A-Za-z0-9._+-]*$"),
+            "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(),
+            "Flag": text(one: ["true", "false"]),
+            "Tag": text("A revision in quotes, such as \"3\"."), "Key": text(pattern: "^[!-~]{1,255}$"),
+            "Digest": text("sha-256=:BASE64:"), "Words": text(), "EventStream": text("Server-sent events."),
+            "RecordText": text("A record in Trunkline's language."),
+            "Bundle": text("A gzip'd tar with a software.trunk."),
+            "Anything": [String: Any](), "Time": text("RFC 3339 in UTC, with milliseconds.", pattern: "Z$"),
+            "Span": text("A length of time such as 500ms, 10s, 5m, 2h or 1d.", pattern: "^[0-9]+(ms|s|m|h|d)$"),
+            "Record": [
+                "type": "object", "description": "A record in its JSON form; expressions are in the language.",
+                "required": ["group"],
+            ],
+            "MachineState": text(one: MachineState.allCases.map(\.rawValue)),
+        ]
     }
 
     private static var time: [String: Any] { OpenAPI.reference("Time") }
 
     private static var views: [String: Any] {
         [
-        "Software": object([
-            "name": text(), "version": text(), "service": text(), "digest": text("SHA-256, hex."), "size": number("Bytes."),
-            "pushed": time,
-        ]),
-        "Group": object([
-            "name": text(), "revision": number(from: 1), "state": text(one: ["defined", "running", "stopped"]), "service": text(),
-            "software": text("NAME@VERSION"), "digest": text("SHA-256, hex."), "text": text("The record in the language."),
-            "status": OpenAPI.reference("GroupStatus"), "changed": time, "by": text(),
-        ]),
-        "GroupStatus": object([
-            "phase": text(one: GroupStatusView.Phase.allCases.map(\.rawValue)), "desired": number(), "present": number(),
-            "verified": number(), "failed": number(), "away": number(),
-        ]),
-        "GroupChange": object(["group": OpenAPI.reference("Group"), "plan": OpenAPI.reference("Plan")]),
-        "Revision": object(["revision": number(from: 1), "text": text(), "by": text(), "at": time]),
-        "Machine": object(
-            [
-                "id": text(), "group": text(), "index": number(), "platform": text(), "state": OpenAPI.reference("MachineState"),
-                "generation": number("Of its current order; 0: none yet."), "verified": truth, "session": number(),
-                "metrics": numbers,
-            ],
-            optional: [
-                "software": OpenAPI.reference("RunningSoftware"), "away_since": time, "key": text("Fingerprint of its security key."),
-                "facts": OpenAPI.reference("MachineFacts"), "reason": text(), "receiving": OpenAPI.reference("Receiving"),
-                "heard_at": time,
+            "Software": object([
+                "name": text(), "version": text(), "service": text(), "digest": text("SHA-256, hex."),
+                "size": number("Bytes."),
+                "pushed": time,
             ]),
-        "RunningSoftware": object([
-            "name": text(), "version": text(), "digest": text(), "generation": number(),
-            "health": text(one: Health.allCases.map(\.rawValue)), "since": time, "restarts": number(),
-        ]),
-        "MachineFacts": object([
-            "host": text(), "os": text(), "arch": text(), "cores": number(), "memory": number("Bytes."),
-        ]),
-        "Receiving": object(["digest": text(), "have": text("Parts that it has, such as 0-57,60.")]),
-        "Plan": object(
-            ["group": text(), "steps": list("PlanStep")], optional: ["revision": number("Absent: the group does not exist yet.")]),
-        "PlanStep": object(
-            [
-                "index": number(), "change": text(one: ["launch", "release", "replace-software", "restart", "stop", "nothing"]),
-                "detail": text(),
-            ], optional: ["machine": text()]),
-        "Explanation": object([
-            "machine": text(), "group": text(), "state": OpenAPI.reference("MachineState"), "verified": truth, "summary": text(),
-            "rules": list("RuleExplanation"), "events": list("Event"),
-        ]),
-        "RuleExplanation": object(
-            ["name": text(), "when": text(), "holds": truth, "facts": texts, "waits": text()], optional: ["due": time]),
-        "Event": object(
-            [
-                "id": number(from: 1), "at": time, "kind": text(one: EventEntry.Kind.allCases.map(\.rawValue)), "actor": text(),
-                "message": text(), "facts": texts,
-            ], optional: ["group": text(), "machine": text()]),
-        "Log": object(["at": time, "stream": text(one: ["stdout", "stderr"]), "lines": ["type": "array", "items": ["type": "string"]]]),
-        "Invitation": object(["uses": number(from: 1, to: MachineSet.most), "ttl": OpenAPI.reference("Span")]),
-        "BootTicket": object(
-            [
-                "v": number(from: 1), "group": text(), "broker": text(), "root": text(), "group_key": text("X25519, base64."),
-                "ticket": text(), "secret": text("Base64."), "expires": time,
-            ], optional: ["machine": text()]),
-        "SecretValue": object(["value": text()]),
-        "Problem": object(
-            ["type": text(), "title": text(), "status": number(from: 400, to: 599), "detail": text()],
-            optional: ["diagnostics": list("Diagnostic"), "text": text("The diagnostics as a compiler prints them.")]),
-        "Diagnostic": object(
-            [
-                "id": text(), "line": number(from: 1), "column": number(from: 1), "length": number(from: 1), "message": text(),
-            ], optional: ["hint": text()]),
-    ]
+            "Group": object([
+                "name": text(), "revision": number(from: 1), "state": text(one: ["defined", "running", "stopped"]),
+                "service": text(),
+                "software": text("NAME@VERSION"), "digest": text("SHA-256, hex."),
+                "text": text("The record in the language."),
+                "status": OpenAPI.reference("GroupStatus"), "changed": time, "by": text(),
+            ]),
+            "GroupStatus": object([
+                "phase": text(one: GroupStatusView.Phase.allCases.map(\.rawValue)), "desired": number(),
+                "present": number(),
+                "verified": number(), "failed": number(), "away": number(),
+            ]),
+            "GroupChange": object(["group": OpenAPI.reference("Group"), "plan": OpenAPI.reference("Plan")]),
+            "Revision": object(["revision": number(from: 1), "text": text(), "by": text(), "at": time]),
+            "Machine": object(
+                [
+                    "id": text(), "group": text(), "index": number(), "platform": text(),
+                    "state": OpenAPI.reference("MachineState"),
+                    "generation": number("Of its current order; 0: none yet."), "verified": truth, "session": number(),
+                    "metrics": numbers,
+                ],
+                optional: [
+                    "software": OpenAPI.reference("RunningSoftware"), "away_since": time,
+                    "key": text("Fingerprint of its security key."),
+                    "facts": OpenAPI.reference("MachineFacts"), "reason": text(),
+                    "receiving": OpenAPI.reference("Receiving"),
+                    "heard_at": time,
+                ]),
+            "RunningSoftware": object([
+                "name": text(), "version": text(), "digest": text(), "generation": number(),
+                "health": text(one: Health.allCases.map(\.rawValue)), "since": time, "restarts": number(),
+            ]),
+            "MachineFacts": object([
+                "host": text(), "os": text(), "arch": text(), "cores": number(), "memory": number("Bytes."),
+            ]),
+            "Receiving": object(["digest": text(), "have": text("Parts that it has, such as 0-57,60.")]),
+            "Plan": object(
+                ["group": text(), "steps": list("PlanStep")],
+                optional: ["revision": number("Absent: the group does not exist yet.")]),
+            "PlanStep": object(
+                [
+                    "index": number(),
+                    "change": text(one: ["launch", "release", "replace-software", "restart", "stop", "nothing"]),
+                    "detail": text(),
+                ], optional: ["machine": text()]),
+            "Explanation": object([
+                "machine": text(), "group": text(), "state": OpenAPI.reference("MachineState"), "verified": truth,
+                "summary": text(),
+                "rules": list("RuleExplanation"), "events": list("Event"),
+            ]),
+            "RuleExplanation": object(
+                ["name": text(), "when": text(), "holds": truth, "facts": texts, "waits": text()],
+                optional: ["due": time]),
+            "Event": object(
+                [
+                    "id": number(from: 1), "at": time, "kind": text(one: EventEntry.Kind.allCases.map(\.rawValue)),
+                    "actor": text(),
+                    "message": text(), "facts": texts,
+                ], optional: ["group": text(), "machine": text()]),
+            "Log": object([
+                "at": time, "stream": text(one: ["stdout", "stderr"]),
+                "lines": ["type": "array", "items": ["type": "string"]],
+            ]),
+            "Invitation": object(["uses": number(from: 1, to: MachineSet.most), "ttl": OpenAPI.reference("Span")]),
+            "BootTicket": object(
+                [
+                    "v": number(from: 1), "group": text(), "broker": text(), "root": text(),
+                    "group_key": text("X25519, base64."),
+                    "ticket": text(), "secret": text("Base64."), "expires": time,
+                ], optional: ["machine": text()]),
+            "SecretValue": object(["value": text()]),
+            "Problem": object(
+                ["type": text(), "title": text(), "status": number(from: 400, to: 599), "detail": text()],
+                optional: [
+                    "diagnostics": list("Diagnostic"), "text": text("The diagnostics as a compiler prints them."),
+                ]),
+            "Diagnostic": object(
+                [
+                    "id": text(), "line": number(from: 1), "column": number(from: 1), "length": number(from: 1),
+                    "message": text(),
+                ], optional: ["hint": text()]),
+        ]
     }
 
     private static var pages: [String: Any] {
         func page(_ items: [String: Any]) -> [String: Any] {
-            object(["items": ["type": "array", "items": items]], optional: ["next": text("Give it as `after` for the next page.")])
+            object(
+                ["items": ["type": "array", "items": items]],
+                optional: ["next": text("Give it as `after` for the next page.")])
         }
         return [
             "SoftwarePage": page(OpenAPI.reference("Software")), "GroupPage": page(OpenAPI.reference("Group")),

@@ -12,8 +12,10 @@ extension API {
                 try .json(Page(items: try await api.operations.secrets()))
             },
             Route(
-                method: .put, path: "/v1/secrets/{secret}", summary: "Set a secret that records name with secret(\"…\").",
-                tag: "secrets", body: Route.json("SecretValue"), answers: [.init(status: 204, says: "It is set.", type: nil)],
+                method: .put, path: "/v1/secrets/{secret}",
+                summary: "Set a secret that records name with secret(\"…\").",
+                tag: "secrets", body: Route.json("SecretValue"),
+                answers: [.init(status: 204, says: "It is set.", type: nil)],
                 problems: [400, 413, 415]
             ) { api, incoming in
                 struct Given: Decodable { var value: String }
@@ -21,11 +23,13 @@ extension API {
                 do { given = try JSONDecoder().decode(Given.self, from: Data(incoming.body.readableBytesView)) } catch {
                     throw Refusal(code: .malformed, message: "The body must be {\"value\": \"…\"}.")
                 }
-                try await api.operations.setSecret(try incoming.parameter("secret"), to: given.value, by: incoming.caller)
+                try await api.operations.setSecret(
+                    try incoming.parameter("secret"), to: given.value, by: incoming.caller)
                 return Response(status: .noContent)
             },
             Route(
-                method: .delete, path: "/v1/secrets/{secret}", summary: "Remove a secret that no record names.", tag: "secrets",
+                method: .delete, path: "/v1/secrets/{secret}", summary: "Remove a secret that no record names.",
+                tag: "secrets",
                 answers: [.init(status: 204, says: "It is gone.", type: nil)], problems: [404, 409]
             ) { api, incoming in
                 try await api.operations.removeSecret(try incoming.parameter("secret"), by: incoming.caller)

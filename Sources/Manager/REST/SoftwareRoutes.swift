@@ -5,7 +5,8 @@ extension API {
     var softwareRoutes: [Route] {
         [
             Route(
-                method: .put, path: "/v1/software/{name}/{version}", summary: "Upload a bundle; the same bytes again change nothing.",
+                method: .put, path: "/v1/software/{name}/{version}",
+                summary: "Upload a bundle; the same bytes again change nothing.",
                 tag: "software", body: .bundle,
                 answers: [
                     .init(status: 201, says: "It is there now.", schema: "Software"),
@@ -27,7 +28,8 @@ extension API {
             },
             Route(
                 method: .get, path: "/v1/software", summary: "List the software that is there.", tag: "software",
-                query: Route.paging, answers: [.init(status: 200, says: "A page.", schema: "SoftwarePage")], problems: [400]
+                query: Route.paging, answers: [.init(status: 200, says: "A page.", schema: "SoftwarePage")],
+                problems: [400]
             ) { api, incoming in
                 let after = incoming.query("after")
                 if let after, SoftwareReference(after) == nil {
@@ -43,7 +45,8 @@ extension API {
             },
             Route(
                 method: .delete, path: "/v1/software/{name}/{version}", summary: "Remove software that no group names.",
-                tag: "software", answers: [.init(status: 204, says: "It is gone.", type: nil)], problems: [400, 404, 409]
+                tag: "software", answers: [.init(status: 204, says: "It is gone.", type: nil)],
+                problems: [400, 404, 409]
             ) { api, incoming in
                 try await api.operations.removeSoftware(try incoming.reference(), by: incoming.caller)
                 return Response(status: .noContent)

@@ -31,7 +31,9 @@ struct ArrivedBundle {
                 hash.update(data: bytes)
                 try file.write(contentsOf: bytes)
             }
-            guard size > 0 else { throw Refusal(code: .malformed, message: "The body is empty; send the bundle, a gzip'd tar.") }
+            guard size > 0 else {
+                throw Refusal(code: .malformed, message: "The body is empty; send the bundle, a gzip'd tar.")
+            }
             let digest = Data(hash.finalize())
             try promised.check(digest)
             try file.synchronize()
@@ -72,7 +74,9 @@ private struct PromisedDigest {
         for value in values where value.digest != digest {
             throw Refusal(
                 code: .malformed,
-                message: "What arrived has another SHA-256 than \(value.field) says; it was changed on its way or is another file. Nothing was kept.")
+                message:
+                    "What arrived has another SHA-256 than \(value.field) says; it was changed on its way or is another file. Nothing was kept."
+            )
         }
     }
 

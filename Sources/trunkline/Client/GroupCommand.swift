@@ -108,7 +108,9 @@ struct GroupCommand: AsyncParsableCommand {
     struct Invite: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a boot ticket for machines of one's own (groups with platform = none).",
-            discussion: "The ticket on standard output is a secret: trunkline group invite edge --uses 3 --ttl 1h > ticket.json")
+            discussion:
+                "The ticket on standard output is a secret: trunkline group invite edge --uses 3 --ttl 1h > ticket.json"
+        )
         @Argument var group: String
         @Option(help: "How many machines may join with it.") var uses = 1
         @Option(help: "How long it is good for.") var ttl = TimeSpan.hours(1)
@@ -159,7 +161,8 @@ enum Waiting {
             if group.status != shown {
                 shown = group.status
                 Note.line(
-                    "\(name): \(group.status.phase.rawValue), \(group.status.verified) of \(group.status.desired) verified")
+                    "\(name): \(group.status.phase.rawValue), \(group.status.verified) of \(group.status.desired) verified"
+                )
             }
             switch group.status.phase {
             case .converged: return group
@@ -167,7 +170,8 @@ enum Waiting {
             default: break
             }
             guard ContinuousClock.now < deadline else {
-                throw Failure("\(name) did not converge in \(limit); see: trunkline machine list and trunkline machine explain M")
+                throw Failure(
+                    "\(name) did not converge in \(limit); see: trunkline machine list and trunkline machine explain M")
             }
             try await Task.sleep(for: .milliseconds(200))
         }

@@ -18,7 +18,8 @@ extension GroupInstructionCommand {
 
 extension GroupCommand {
     struct Start: GroupInstructionCommand {
-        static let configuration = CommandConfiguration(abstract: "Start a group: launch its machines and deliver its software.")
+        static let configuration = CommandConfiguration(
+            abstract: "Start a group: launch its machines and deliver its software.")
         static let instruction = TrunklineClient.GroupInstruction.start
         @Argument var group: String
         @OptionGroup var location: ManagerLocation
@@ -42,7 +43,8 @@ extension GroupCommand {
     }
 
     struct Rollback: GroupInstructionCommand {
-        static let configuration = CommandConfiguration(abstract: "Make what the revision before said the record again.")
+        static let configuration = CommandConfiguration(
+            abstract: "Make what the revision before said the record again.")
         static let instruction = TrunklineClient.GroupInstruction.rollback
         @Argument var group: String
         @OptionGroup var location: ManagerLocation

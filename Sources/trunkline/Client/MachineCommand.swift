@@ -43,9 +43,12 @@ struct MachineCommand: AsyncParsableCommand {
 
         func run() async throws {
             let explanation = try await location.with { try await $0.explain(machine) }
-            var lines = [("machine", explanation.machine), ("state", explanation.state.rawValue), ("", explanation.summary)]
+            var lines = [
+                ("machine", explanation.machine), ("state", explanation.state.rawValue), ("", explanation.summary),
+            ]
             for rule in explanation.rules {
-                let facts = rule.facts.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(separator: ", ")
+                let facts = rule.facts.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(
+                    separator: ", ")
                 lines.append(("rule", "\(rule.name)\nwhen \(rule.when)\n\(facts)\n\(rule.waits)"))
             }
             for event in explanation.events { lines.append(("event", event.line)) }
@@ -54,7 +57,8 @@ struct MachineCommand: AsyncParsableCommand {
     }
 
     struct Logs: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Follow the output of a machine's software until Ctrl-C.")
+        static let configuration = CommandConfiguration(
+            abstract: "Follow the output of a machine's software until Ctrl-C.")
         @Argument var machine: String
         @OptionGroup var location: ManagerLocation
 
@@ -86,7 +90,8 @@ struct MachineCommand: AsyncParsableCommand {
     }
 
     struct Revoke: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Take a machine's key away: it gets no order any more.")
+        static let configuration = CommandConfiguration(
+            abstract: "Take a machine's key away: it gets no order any more.")
         @Argument var machine: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -104,7 +109,8 @@ extension MachineView {
             Column("health") { $0.software?.health.rawValue ?? "-" }, Column("verified") { $0.verified ? "yes" : "no" },
             Column("generation") { "\($0.software?.generation ?? 0)/\($0.generation)" },
             Column("metrics") { machine in
-                machine.metrics.sorted { $0.key < $1.key }.map { "\($0.key)=\(compact($0.value))" }.joined(separator: " ")
+                machine.metrics.sorted { $0.key < $1.key }.map { "\($0.key)=\(compact($0.value))" }.joined(
+                    separator: " ")
             }, Column("reason") { $0.reason ?? "" },
         ]
     }
@@ -129,7 +135,9 @@ extension OutputOptions {
                 ("heard at", machine.heardAt?.description ?? "never"),
                 (
                     "facts",
-                    machine.facts.map { "\($0.host), \($0.os), \($0.arch), \($0.cores) cores, \($0.memory / 1_048_576) MiB" } ?? ""
+                    machine.facts.map {
+                        "\($0.host), \($0.os), \($0.arch), \($0.cores) cores, \($0.memory / 1_048_576) MiB"
+                    } ?? ""
                 ), ("reason", machine.reason ?? ""),
             ])
     }

@@ -37,7 +37,8 @@ struct SecretCommand: AsyncParsableCommand {
     }
 
     struct Remove: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "rm", abstract: "Remove a secret that no record names.")
+        static let configuration = CommandConfiguration(
+            commandName: "rm", abstract: "Remove a secret that no record names.")
         @Argument var name: String
         @OptionGroup var location: ManagerLocation
 
@@ -101,7 +102,8 @@ extension EventEntry {
 /// `trunkline fmt FILE…`
 struct FormatCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "fmt", abstract: "Rewrite files in the one canonical form; - formats standard input to standard output.")
+        commandName: "fmt",
+        abstract: "Rewrite files in the one canonical form; - formats standard input to standard output.")
     @Argument(help: "Files in the language.") var files: [String]
     @Flag(help: "Change nothing; exit with 1 if a file is not in canonical form.") var check = false
 

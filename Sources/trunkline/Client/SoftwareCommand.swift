@@ -46,7 +46,8 @@ struct SoftwareCommand: AsyncParsableCommand {
         private func manifest() throws -> SoftwareManifest {
             let path = "\(directory)/\(SoftwareManifest.fileName)"
             guard let bytes = FileManager.default.contents(atPath: path) else {
-                throw Failure("\(path) is not there; a bundle's directory has one that says what it is and how it is run")
+                throw Failure(
+                    "\(path) is not there; a bundle's directory has one that says what it is and how it is run")
             }
             let text = String(decoding: bytes, as: UTF8.self)
             do { return try GroupLanguage.software(from: text) } catch {
@@ -78,7 +79,8 @@ struct SoftwareCommand: AsyncParsableCommand {
     }
 
     struct Remove: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "rm", abstract: "Remove software that no group names.")
+        static let configuration = CommandConfiguration(
+            commandName: "rm", abstract: "Remove software that no group names.")
         @Argument(help: ArgumentHelp("Which.", valueName: "name@version"))
         var reference: SoftwareReference
         @OptionGroup var location: ManagerLocation

@@ -35,7 +35,9 @@ struct LiveTable {
                 }
             } else {
                 tasks.addTask {
-                    print(Table(columns: MachineView.columns).text(try await client.allMachines(group: group)), terminator: "")
+                    print(
+                        Table(columns: MachineView.columns).text(try await client.allMachines(group: group)),
+                        terminator: "")
                     for try await event in client.eventStream(group: group, machine: nil, after: latest) {
                         print(event.line)
                         fflush(nil)

@@ -71,7 +71,9 @@ struct Demo: Sendable {
     private func converged() async throws -> String {
         for _ in 0..<1200 {
             let group = try await client.group("edge")
-            if group.status.phase == .converged { return "\(group.status.verified) of \(group.status.desired) verified" }
+            if group.status.phase == .converged {
+                return "\(group.status.verified) of \(group.status.desired) verified"
+            }
             try await Task.sleep(for: .milliseconds(50))
         }
         let states = try await machines().map { "\($0.id) \($0.state.rawValue) \($0.reason ?? "")" }
@@ -84,7 +86,8 @@ struct Demo: Sendable {
             .path(FilePath("\(plan.home)/Config/traffic/\(name)")), arguments: ["127.0.0.1", "\(port)"],
             output: .string(limit: 65_536), error: .string(limit: 65_536))
         guard result.terminationStatus.isSuccess else {
-            throw Failure("\(name) ended with \(result.terminationStatus): \(result.standardError) \(result.standardOutput)")
+            throw Failure(
+                "\(name) ended with \(result.terminationStatus): \(result.standardError) \(result.standardOutput)")
         }
         return result.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines)
     }

@@ -18,7 +18,9 @@ struct Dev: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Where Config/ and mosquitto/ are.", valueName: "dir"))
     var home = "."
 
-    @Option(help: ArgumentHelp("Where to keep data; a new directory below .run, removed at the end, unless given.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp(
+            "Where to keep data; a new directory below .run, removed at the end, unless given.", valueName: "dir"))
     var data: String?
 
     @Option(help: ArgumentHelp("Port of the REST API; free one unless given.", valueName: "port"))
@@ -27,7 +29,8 @@ struct Dev: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Port of the broker; free one unless given.", valueName: "port"))
     var brokerPort: Int?
 
-    @Option(help: ArgumentHelp("First of the 30 ports of the sample software; free ones unless given.", valueName: "port"))
+    @Option(
+        help: ArgumentHelp("First of the 30 ports of the sample software; free ones unless given.", valueName: "port"))
     var basePort: Int?
 
     @Flag(help: "Show the main job with real traffic.")
@@ -55,7 +58,9 @@ struct Dev: AsyncParsableCommand {
         if interrupt.wasRaised { Note.line("all processes ended") }
     }
 
-    private func show(_ client: TrunklineClient, _ broker: Int, _ plan: SamplePlan, _ directory: DevDirectory) async throws {
+    private func show(_ client: TrunklineClient, _ broker: Int, _ plan: SamplePlan, _ directory: DevDirectory)
+        async throws
+    {
         Note.line("broker    mosquitto_sub -h 127.0.0.1 -p \(broker) -v -t 'trunkline/#'")
         Note.line("manager   bin/trunkline --help; client verbs with --data \(directory.shown)")
         Note.line("")

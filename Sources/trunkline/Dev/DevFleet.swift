@@ -125,7 +125,8 @@ struct DevDirectory: Sendable {
     init(home: String, given: String?) throws {
         for needed in ["Config/software", "mosquitto/start.sh"] {
             guard FileManager.default.fileExists(atPath: "\(home)/\(needed)") else {
-                throw Failure("\(home)/\(needed) is not there; run this in a checkout of Trunkline, or name one with --home")
+                throw Failure(
+                    "\(home)/\(needed) is not there; run this in a checkout of Trunkline, or name one with --home")
             }
         }
         if let given {

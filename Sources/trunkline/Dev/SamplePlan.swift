@@ -35,7 +35,8 @@ struct SamplePlan: Sendable {
     func pushAll(_ client: TrunklineClient) async throws {
         for name in ["kamailio", "prosody", "janus"] {
             let directory = "\(home)/Config/software/\(name)"
-            let packed = FileManager.default.temporaryDirectory.appendingPathComponent("trunkline-\(UUID().uuidString)").path
+            let packed = FileManager.default.temporaryDirectory.appendingPathComponent("trunkline-\(UUID().uuidString)")
+                .path
             defer { try? FileManager.default.removeItem(atPath: packed) }
             let text = try TextFile.read("\(directory)/\(SoftwareManifest.fileName)")
             let manifest: SoftwareManifest

@@ -27,7 +27,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("First level of every topic.", valueName: "name"))
     var root = "trunkline"
 
-    @Option(help: ArgumentHelp("The trunkline-agent that local machines run; beside this program unless given.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "The trunkline-agent that local machines run; beside this program unless given.", valueName: "file"))
     var agent: String?
 
     @Option(help: ArgumentHelp("Directory of driver programs for exec(\"NAME\") platforms.", valueName: "dir"))

@@ -33,7 +33,8 @@ struct OutputOptions: ParsableArguments {
         } else {
             let width = lines.map(\.0.count).max() ?? 0
             for (label, value) in lines where !value.isEmpty {
-                let indented = value.replacingOccurrences(of: "\n", with: "\n" + String(repeating: " ", count: width + 2))
+                let indented = value.replacingOccurrences(
+                    of: "\n", with: "\n" + String(repeating: " ", count: width + 2))
                 print(label.padding(toLength: width + 2, withPad: " ", startingAt: 0) + indented)
             }
         }
