@@ -81,6 +81,16 @@ struct OwnMachineTests {
         }
     }
 
+    @Test("Removing a running group by force stops the software of its invited machines")
+    func removedByForce() async throws {
+        try await running { _, client, machine in
+            #expect(!machine.software.isEmpty)
+            try await client.removeGroup("test", force: true)
+            #expect(try await eventually { machine.software.isEmpty })
+            #expect(try await client.allMachines(group: nil).isEmpty)
+        }
+    }
+
     @Test("A revoked machine gets nothing more; its key is remembered, and no other machine is told anything")
     func revoked() async throws {
         try await Installation.with { installation, client in

@@ -45,7 +45,8 @@ actor Control {
         case order(machine: String)
         case launch(LaunchRequest, Platform)
         case release(machine: String, Platform)
-        case clearTopics(group: String, machine: String)
+        /// `after`: said before the retained messages are cleared.
+        case clearTopics(group: String, machine: String, after: Message? = nil)
         case receiving(Status)
         case absent(machine: String)
     }
@@ -113,6 +114,8 @@ actor Control {
         var changes: [Records.Change] = []
         var work: [Work] = []
         var now = Timestamp.now
+        /// Orders of machines whose group goes, sealed while its key is still there.
+        var lastOrders: [String: Message] = [:]
         /// Followed up after the commit: a rule's scale or roll-back makes a new revision.
         var revisions: [Monitor.Effect] = []
     }
@@ -131,7 +134,7 @@ actor Control {
         case .removeMachine(let id, let group):
             burst.changes.append(.removeMachine(id))
             statusKeys[id] = nil
-            burst.work.append(.clearTopics(group: group, machine: id))
+            burst.work.append(.clearTopics(group: group, machine: id, after: burst.lastOrders[id]))
         case .record(let entry): burst.changes.append(.event(entry))
         case .sendOrder(let machine, _): burst.work.append(.order(machine: machine))
         case .launch(let machine, let group, let index, let platform):

@@ -53,7 +53,8 @@ struct Dispatch: Sendable {
     private func perform(_ work: Control.Work) async {
         switch work {
         case .order(let machine): await publishOrder(machine)
-        case .clearTopics(let group, let machine):
+        case .clearTopics(let group, let machine, let last):
+            if let last { try? await connection.publish(last) }
             for topic in [
                 control.topics.order(group: group, machine: machine),
                 control.topics.status(group: group, machine: machine),

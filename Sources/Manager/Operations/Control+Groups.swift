@@ -152,10 +152,21 @@ extension Control {
                         ? "Group \(name) runs; stop it first, or remove it all the same with force=true."
                         : "Group \(name) is still stopping; wait until its machines are released, or use force=true.")
             }
+            try control.stopInvited(name, in: &burst)
             control.advance(.groupDeleted(name), in: &burst)
             burst.changes.append(.removeGroup(name))
             burst.note(.groupDeleted, by: caller, group: name, "Group \(name) deleted")
         }
+    }
+
+    /// No platform releases invited machines: they are told to stop while the group's key can still seal an order.
+    private func stopInvited(_ name: String, in burst: inout Burst) throws {
+        guard var record = monitor.group(name), record.run == .running, record.definition.machines.platform == .none else {
+            return
+        }
+        record.run = .stopped
+        advance(.group(record, .stopped), in: &burst)
+        for machine in monitor.machines(of: name) { burst.lastOrders[machine.id] = try sealedOrder(for: machine.id) }
     }
 
     func invite(to group: String, _ request: InvitationRequest, by caller: Caller) async throws -> BootTicket {
@@ -186,183 +197,6 @@ extension Control {
     }
 }
 
-/// What the calls above share.
-extension Control {
-    struct CheckedRecord {
-        var definition: GroupDefinition
-        /// Canonical, with default rules written in.
-        var text: String
-        var software: SoftwareRow
-    }
-
-    func check(_ source: RecordSource) throws -> CheckedRecord {
-        let text: String
-        switch source {
-        case .text(let given):
-            do { text = try GroupLanguage.completed(given) } catch { throw Refusal(error, in: "record", source: given) }
-        case .json(let given):
-            do { text = GroupLanguage.text(of: try GroupLanguage.group(fromJSON: given)) } catch {
-                throw Refusal(error, in: "record", source: given)
-            }
-        }
-        let definition: GroupDefinition
-        do { definition = try GroupLanguage.group(from: text) } catch {
-            throw Refusal(error, in: "record", source: text)
-        }
-        guard let software = try records.software(definition.software) else {
-            throw Refusal(
-                code: .invalid,
-                message:
-                    "The software \(definition.software) is not here; push it first with: trunkline software push DIR")
-        }
-        guard software.manifest.service == definition.service else {
-            throw Refusal(
-                code: .invalid,
-                message:
-                    "\(definition.software) provides \(software.manifest.service), but the group's service is \(definition.service)."
-            )
-        }
-        return CheckedRecord(definition: definition, text: text, software: software)
-    }
-
-    func row(_ name: String, ifRevision: Int? = nil) throws -> GroupRow {
-        guard let row = try records.group(name) else {
-            throw Refusal(
-                code: .notFound, message: "There is no group \(name); trunkline group list shows those that there are.")
-        }
-        if let ifRevision, row.revision != ifRevision {
-            throw Refusal(
-                code: .stale,
-                message:
-                    "Group \(name) is at revision \(row.revision), not \(ifRevision); read it again and repeat the change."
-            )
-        }
-        return row
-    }
-
-    func view(_ row: GroupRow) -> GroupView {
-        let record = monitor.group(row.name)
-        let definition = record?.definition
-        return GroupView(
-            name: row.name, revision: row.revision, state: record?.run ?? row.run, service: definition?.service ?? "",
-            software: definition?.software.description ?? "", digest: row.digest, text: row.text,
-            status: monitor.groupStatus(row.name)
-                ?? GroupStatusView(phase: .defined, desired: 0, present: 0, verified: 0, failed: 0, away: 0),
-            changed: row.changed, by: row.changedBy)
-    }
-
-    private func requireSecrets(of definition: GroupDefinition) throws {
-        let wanted = definition.environment.flatMap { $0.value.secrets }
-        let missing = try wanted.filter { try records.secret($0) == nil }
-        guard missing.isEmpty else {
-            throw Refusal(
-                code: .conflict,
-                message:
-                    "Secrets that the record names are not set: \(missing.joined(separator: ", ")). Set each with: trunkline secret set NAME"
-            )
-        }
-    }
-
-    private func revise(
-        _ row: GroupRow, to checked: CheckedRecord, by: String, note: String, address: String? = nil,
-        in burst: inout Burst
-    ) throws {
-        guard var record = monitor.group(row.name) else {
-            throw Refusal(code: .notFound, message: "There is no group \(row.name).")
-        }
-        if record.run == .running { try requireSecrets(of: checked.definition) }
-        let before = record.definition
-        record.definition = checked.definition
-        record.revision = row.revision + 1
-        record.digest = checked.software.digest
-        record.manifest = checked.software.manifest
-        var changed = row
-        changed.text = checked.text
-        changed.revision = record.revision
-        changed.digest = record.digest
-        changed.manifest = record.manifest
-        changed.run = record.run
-        changed.paused = record.paused
-        changed.nextSerial = record.nextSerial
-        changed.changed = burst.now
-        changed.changedBy = by
-        burst.changes.append(.saveGroup(changed))
-        burst.changes.append(
-            .revision(
-                RevisionRow(
-                    group: row.name, revision: record.revision, text: checked.text, digest: record.digest, by: by,
-                    at: burst.now)))
-        var facts = [
-            "revision": "\(record.revision)", "software": "\(before.software) → \(checked.definition.software)",
-            "service": "\(before.service) → \(checked.definition.service)",
-            "count": "\(before.machines.count) → \(checked.definition.machines.count)",
-        ]
-        facts["address"] = address
-        burst.changes.append(
-            .event(
-                EventEntry(
-                    at: burst.now, group: row.name, kind: .groupChanged,
-                    actor: by.hasPrefix("rule ") ? by : "user \(by)",
-                    message: "\(note): revision \(record.revision)", facts: facts)))
-        advance(.group(record, .revised), in: &burst)
-    }
-
-    /// A rule's scale: the record itself changes, so that what happens is what the record says.
-    func scale(_ name: String, to count: Int, by rule: String) throws {
-        try transact { control, burst in
-            let row = try control.row(name)
-            let text: String
-            do throws(Diagnostics) { text = try GroupLanguage.setting(count: count, in: row.text) } catch {
-                throw Refusal(error, in: "record", source: row.text)
-            }
-            try control.revise(
-                row, to: control.check(.text(text)), by: "rule \(rule)", note: "Group \(name) scaled to \(count)",
-                in: &burst)
-        }
-    }
-
-    /// A new revision with what the revision before the current one said.
-    func rollBack(_ name: String, by: String) throws {
-        try transact { control, burst in
-            let row = try control.row(name)
-            let revisions = try control.records.revisions(of: name)
-            guard let previous = revisions.last(where: { $0.revision < row.revision && $0.text != row.text }) else {
-                throw Refusal(code: .conflict, message: "Group \(name) has no earlier revision that differs.")
-            }
-            try control.revise(
-                row, to: control.check(.text(previous.text)), by: by,
-                note: "Group \(name) rolled back to what revision \(previous.revision) said", in: &burst)
-        }
-    }
-}
-
 extension String {
     fileprivate func view(in control: isolated Control) throws -> GroupView { control.view(try control.row(self)) }
-}
-
-extension Fleet.Expression {
-    /// The names of the secrets in it.
-    fileprivate var secrets: [String] {
-        switch self {
-        case .secret(let name): [name]
-        case .unary(_, let operand), .aggregate(_, let operand): operand.secrets
-        case .binary(_, let left, let right): left.secrets + right.secrets
-        case .value, .fact, .metric: []
-        }
-    }
-}
-
-extension GroupRecord {
-    /// A stored record is text in the language; it was checked when it was sent.
-    init(row: GroupRow) throws {
-        do {
-            self.init(
-                definition: try GroupLanguage.group(from: row.text), revision: row.revision, digest: row.digest,
-                manifest: row.manifest, run: row.run, paused: row.paused, nextSerial: row.nextSerial)
-        } catch {
-            throw StartError(
-                "the record of group \(row.name) can't be read any more:\n\(error.rendered(file: row.name, source: row.text))"
-            )
-        }
-    }
 }
