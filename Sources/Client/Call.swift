@@ -19,16 +19,11 @@ struct Call {
         timeout: TimeSpan = .seconds(60), _ prepare: ((inout HTTPClientRequest) -> Void)? = nil
     ) {
         self.method = HTTPMethod(rawValue: method)
-        let encoded = query.map { "\($0)=\(Self.escaped($1))" }.joined(separator: "&")
+        let encoded = query.map { "\($0)=\(escaped($1))" }.joined(separator: "&")
         self.path = encoded.isEmpty ? path : "\(path)?\(encoded)"
         self.timeout = timeout
         key = once ? UUID().uuidString.lowercased() : nil
         if let prepare { self.prepare = [prepare] }
-    }
-
-    private static func escaped(_ text: String) -> String {
-        let kept = CharacterSet(charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
-        return text.addingPercentEncoding(withAllowedCharacters: kept) ?? ""
     }
 
     func with(text: String) -> Call { with(Data(text.utf8), type: "text/plain; charset=utf-8") }
@@ -62,6 +57,12 @@ struct Call {
 
     /// Whether a second try is certain not to act twice.
     var mayRepeat: Bool { method == .GET || key != nil }
+}
+
+/// `text` as one part of a path or a query, whatever it contains.
+func escaped(_ text: String) -> String {
+    let kept = CharacterSet(charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+    return text.addingPercentEncoding(withAllowedCharacters: kept) ?? ""
 }
 
 extension TrunklineClient {

@@ -99,7 +99,7 @@ extension TrunklineClient {
             var group: GroupView
             var plan: PlanView
         }
-        let changed: Changed = try await send(Call("PUT", "/v1/groups/\(name)").with(text: text))
+        let changed: Changed = try await send(Call("PUT", "/v1/groups/\(escaped(name))").with(text: text))
         return (changed.group, changed.plan)
     }
 
@@ -109,22 +109,24 @@ extension TrunklineClient {
     }
 
     package func allGroups() async throws -> [GroupView] { try await all("/v1/groups") }
-    package func group(_ name: String) async throws -> GroupView { try await send(Call("GET", "/v1/groups/\(name)")) }
+    package func group(_ name: String) async throws -> GroupView {
+        try await send(Call("GET", "/v1/groups/\(escaped(name))"))
+    }
     package func revisions(_ name: String) async throws -> [RevisionView] {
-        try await all("/v1/groups/\(name)/revisions")
+        try await all("/v1/groups/\(escaped(name))/revisions")
     }
 
     package func instruct(group name: String, _ instruction: GroupInstruction) async throws -> GroupView {
-        try await send(Call("POST", "/v1/groups/\(name)/\(instruction.rawValue)", once: true))
+        try await send(Call("POST", "/v1/groups/\(escaped(name))/\(instruction.rawValue)", once: true))
     }
 
     package func removeGroup(_ name: String, force: Bool) async throws {
-        try await run(Call("DELETE", "/v1/groups/\(name)\(force ? "?force=true" : "")"))
+        try await run(Call("DELETE", "/v1/groups/\(escaped(name))\(force ? "?force=true" : "")"))
     }
 
     /// A boot ticket: whoever has it can add machines to the group.
     package func invite(to group: String, _ request: InvitationRequest) async throws -> BootTicket {
-        try await send(try Call("POST", "/v1/groups/\(group)/invitations", once: true).with(json: request))
+        try await send(try Call("POST", "/v1/groups/\(escaped(group))/invitations", once: true).with(json: request))
     }
 }
 
@@ -136,19 +138,21 @@ extension TrunklineClient {
         try await all("/v1/machines", query: group.map { [("group", $0)] } ?? [])
     }
 
-    package func machine(_ id: String) async throws -> MachineView { try await send(Call("GET", "/v1/machines/\(id)")) }
+    package func machine(_ id: String) async throws -> MachineView {
+        try await send(Call("GET", "/v1/machines/\(escaped(id))"))
+    }
 
     package func instruct(machine id: String, _ instruction: MachineInstruction) async throws -> MachineView {
-        try await send(Call("POST", "/v1/machines/\(id)/\(instruction.rawValue)", once: true))
+        try await send(Call("POST", "/v1/machines/\(escaped(id))/\(instruction.rawValue)", once: true))
     }
 
     package func explain(_ id: String) async throws -> ExplanationView {
-        try await send(Call("GET", "/v1/machines/\(id)/explain"))
+        try await send(Call("GET", "/v1/machines/\(escaped(id))/explain"))
     }
 
     /// What the machine's software prints from now on.
     package func logs(ofMachine id: String) -> AsyncThrowingStream<LogView, any Error> {
-        follow { last in (Call("GET", "/v1/machines/\(id)/logs", timeout: .hours(24 * 365)), last) }
+        follow { last in (Call("GET", "/v1/machines/\(escaped(id))/logs", timeout: .hours(24 * 365)), last) }
     }
 }
 
@@ -156,13 +160,15 @@ extension TrunklineClient {
 
 extension TrunklineClient {
     package func setSecret(_ name: String, to value: String) async throws {
-        try await run(try Call("PUT", "/v1/secrets/\(name)").with(json: ["value": value]))
+        try await run(try Call("PUT", "/v1/secrets/\(escaped(name))").with(json: ["value": value]))
     }
 
     /// Their names; values never come out.
     package func secrets() async throws -> [String] { try await all("/v1/secrets") }
 
-    package func removeSecret(_ name: String) async throws { try await run(Call("DELETE", "/v1/secrets/\(name)")) }
+    package func removeSecret(_ name: String) async throws {
+        try await run(Call("DELETE", "/v1/secrets/\(escaped(name))"))
+    }
 
     package func events(group: String?, machine: String?, after: Int64, limit: Int) async throws -> Page<EventEntry> {
         try await send(

@@ -5,9 +5,8 @@ import Synchronization
 /// A connection with the broker that comes back by itself: MQTT 5, or 3.1.1 where the broker speaks no 5.
 ///
 /// It has a thread of its own, so that neither name resolution nor a slow broker blocks Swift's pool. Nothing is kept
-/// over a
-/// reconnect: whoever uses it subscribes and says its state again on every `.connected`. While there is no connection,
-/// publishing throws at once.
+/// over a reconnect: whoever uses it subscribes and says its state again on every `.connected`. While there is no
+/// connection, publishing throws at once.
 package final class Connection: Sendable {
     package struct Configuration: Sendable {
         package var broker: BrokerAddress
@@ -60,8 +59,7 @@ package final class Connection: Sendable {
     package var droppedMessages: Int { queue.dropped }
 
     /// Connects, and reconnects until the task is cancelled or `close` is called; then disconnects cleanly (no will is
-    /// sent)
-    /// and returns when thread and descriptors are gone. Once only.
+    /// sent) and returns when thread and descriptors are gone. Once only.
     package func run() async {
         let isFirst = phase.withLock { phase in
             guard case .idle = phase else { return false }
@@ -117,8 +115,7 @@ package final class Connection: Sendable {
     }
 
     /// Returns when the broker has acknowledged it (`atLeastOnce`) or it was handed to the socket (`atMostOnce`).
-    /// Throws
-    /// `notConnected` at once where there is no connection, `connectionLost` when it breaks meanwhile.
+    /// Throws `notConnected` at once where there is no connection, `connectionLost` when it breaks meanwhile.
     package func publish(_ message: Message) async throws(MessagingError) {
         guard Self.isTopic(message.topic) else {
             throw MessagingError(.invalid, "not a topic to publish on: \(message.topic.prefix(100))")

@@ -4,8 +4,8 @@ package import Fleet
 ///
 /// Receivers say what they have; what anyone still lacks is sent, lowest first, never more than a window ahead of the slowest
 /// receiver that keeps up. A part counts as lost for a receiver as soon as it has one that was sent later, since a broker
-/// keeps the order; what was sent last counts as lost after a pause. A receiver without progress leaves the pacing set and
-/// is served when the others need nothing. Pure, like `Monitor`.
+/// keeps the order; what was sent last counts as lost after a pause. A receiver that does not take what is under way to it
+/// within `patience` leaves the pacing set, and is served when the others need nothing. Pure, like `Monitor`.
 package struct Delivery: Sendable {
     package enum Step: Hashable, Sendable {
         case publish(Int)
@@ -13,7 +13,7 @@ package struct Delivery: Sendable {
 
     /// Parts that may be under way to a receiver.
     package static let standardWindow = 32
-    /// Without progress for this long a receiver no longer holds up the others.
+    /// A receiver that takes longer than this for a part no longer holds up the others.
     package static let patience = TimeSpan.seconds(2)
     private static let longestPause = TimeSpan.seconds(30)
 
@@ -26,6 +26,8 @@ package struct Delivery: Sendable {
         var pause = Delivery.patience
         /// Parts sent after `floor` that it does not have yet.
         var underWay = 0
+        /// When the oldest of those was sent.
+        var waitsSince: Timestamp?
         var keepsUp = true
     }
 
@@ -38,11 +40,13 @@ package struct Delivery: Sendable {
     private var sentAs: [Int]
     private var sendings = 0
     /// The last sendings, oldest first.
-    private var recent: [(sending: Int, part: Int)] = []
+    private var recent: [(sending: Int, part: Int, at: Timestamp)] = []
     /// Handed out and not yet taken by the broker.
     private var handedOut: Set<Int> = []
     /// With a bandwidth: when the next part may go.
     private var freeAt: Timestamp
+    /// What `freeAt` leaves out of less than a millisecond, in thousandths of a byte.
+    private var rest: Int64 = 0
 
     /// - Parameter bandwidth: bytes a second; nil: as fast as the receivers take it.
     package init(parts: Int, partSize: Int, window: Int = standardWindow, bandwidth: Int?, at now: Timestamp) {
@@ -65,13 +69,14 @@ package struct Delivery: Sendable {
         if receiver.have != have {
             receiver.progressAt = now
             receiver.pause = Self.patience
-            receiver.keepsUp = true
             // It lost what it had: nothing that was sent before can be counted on.
             if have.count < receiver.have.count { receiver.floor = sendings }
         }
+        let progressed = receiver.have != have
         receiver.have = have
         if let gained { receiver.floor = max(receiver.floor, gained.sending) }
-        receiver.underWay = underWay(to: receiver)
+        weigh(&receiver)
+        if progressed { receiver.keepsUp = receiver.waitsSince.map { $0 + Self.patience > now } ?? true }
         receivers[machine] = receiver
         return next(at: now)
     }
@@ -90,12 +95,20 @@ package struct Delivery: Sendable {
 
     /// To be called when `nextDeadline` has come.
     package mutating func due(at now: Timestamp) -> [Step] {
-        for (machine, var receiver) in receivers where receiver.progressAt + receiver.pause <= now {
-            receiver.floor = sendings
-            receiver.underWay = 0
-            receiver.keepsUp = false
-            receiver.progressAt = now
-            receiver.pause = min(receiver.pause * 2, Self.longestPause)
+        for (machine, var receiver) in receivers {
+            if receiver.progressAt + receiver.pause <= now {
+                receiver.floor = sendings
+                receiver.underWay = 0
+                receiver.waitsSince = nil
+                receiver.keepsUp = false
+                receiver.progressAt = now
+                receiver.pause = min(receiver.pause * 2, Self.longestPause)
+            } else if let since = receiver.waitsSince, since + Self.patience <= now, receiver.keepsUp {
+                // It takes parts, but slowly.
+                receiver.keepsUp = false
+            } else {
+                continue
+            }
             receivers[machine] = receiver
         }
         return next(at: now)
@@ -103,7 +116,11 @@ package struct Delivery: Sendable {
 
     /// When to call `due`, unless something comes before.
     package var nextDeadline: Timestamp? {
-        let stalls = receivers.values.map { $0.progressAt + $0.pause }.min()
+        let stalls = receivers.values.map { receiver in
+            let stall = receiver.progressAt + receiver.pause
+            guard receiver.keepsUp, let since = receiver.waitsSince else { return stall }
+            return min(stall, since + Self.patience)
+        }.min()
         guard isThrottled else { return stalls }
         return stalls.map { min($0, freeAt) } ?? freeAt
     }
@@ -120,25 +137,32 @@ package struct Delivery: Sendable {
                     isThrottled = true
                     break
                 }
-                // Unused time is not saved up for more than a part.
-                freeAt =
-                    max(freeAt, now - .milliseconds(100))
-                    + .milliseconds(Int64(partSize) * 1000 / Int64(max(bandwidth, 1)))
+                // A late timer is made up for; longer idle time is not saved up.
+                let due = Int64(partSize) * 1000 + rest
+                let rate = Int64(max(bandwidth, 1))
+                freeAt = max(freeAt, now - .milliseconds(100)) + .milliseconds(due / rate)
+                rest = due % rate
             }
-            take(part)
+            take(part, at: now)
             steps.append(.publish(part))
         }
         return steps
     }
 
-    private mutating func take(_ part: Int) {
+    private mutating func take(_ part: Int, at now: Timestamp) {
         sendings += 1
         sentAs[part] = sendings
         handedOut.insert(part)
-        recent.append((sendings, part))
+        recent.append((sendings, part, now))
         if recent.count > 8 * window { recent.removeFirst(4 * window) }
-        for (machine, receiver) in receivers where !receiver.have.contains(part) {
-            receivers[machine]?.underWay += 1
+        // In place: a copy of the dictionary for each part would cost more than the rest.
+        var index = receivers.values.startIndex
+        while index != receivers.values.endIndex {
+            if !receivers.values[index].have.contains(part) {
+                receivers.values[index].underWay += 1
+                receivers.values[index].waitsSince = receivers.values[index].waitsSince ?? now
+            }
+            receivers.values.formIndex(after: &index)
         }
     }
 
@@ -162,9 +186,14 @@ package struct Delivery: Sendable {
         return nil
     }
 
-    private func underWay(to receiver: Receiver) -> Int {
-        recent.count {
-            $0.sending > receiver.floor && sentAs[$0.part] == $0.sending && !receiver.have.contains($0.part)
+    /// Counts what is under way to it.
+    private func weigh(_ receiver: inout Receiver) {
+        receiver.underWay = 0
+        receiver.waitsSince = nil
+        for sent in recent
+        where sent.sending > receiver.floor && sentAs[sent.part] == sent.sending && !receiver.have.contains(sent.part) {
+            receiver.underWay += 1
+            receiver.waitsSince = receiver.waitsSince ?? sent.at
         }
     }
 }

@@ -35,7 +35,17 @@ extension Monitor {
 
     /// A user's act reaches joined machines at once; only other software is left to the rules.
     private mutating func renew(_ id: String, _ change: Event.Change, _ before: GroupRecord?) {
-        defer { reconsider(id) }
+        let generation = fleet[id]?.order?.generation
+        defer {
+            reconsider(id)
+            // How often it is to be heard stands in the order, whatever else does.
+            if let machine = fleet[id], let group = living(machine.group), machine.phase == .joined, generation != nil,
+                machine.order?.generation == generation,
+                before?.definition.heartbeat != group.record.definition.heartbeat
+            {
+                send(id)
+            }
+        }
         guard let machine = fleet[id], machine.phase == .joined, let order = machine.order,
             let group = living(machine.group), wantedAction(machine, group) == .run
         else { return }
@@ -49,8 +59,6 @@ extension Monitor {
             } else if order.digest != group.record.digest, machine.status?.software?.digest == group.record.digest {
                 // It runs this already, or again: no rule would see a difference, but its order asks for something else.
                 give(id, .run, because: "the record says \(group.record.definition.software) again")
-            } else if before?.definition.heartbeat != group.record.definition.heartbeat {
-                send(id)
             }
         case .created, .stopped, .paused, .resumed: return
         }

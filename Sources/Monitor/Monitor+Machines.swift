@@ -18,7 +18,8 @@ extension Monitor {
             case .leaving: awaitStop(machine)
             case .revoked: machine.platform == .none ? nil : release(machine)
             }
-        guard fleet[id] != nil else { return }
+        // Whoever took it into another phase has set the deadline of that one.
+        guard fleet[id]?.phase == machine.phase else { return }
         deadlines.set(.machine(id), at: next)
     }
 
@@ -32,7 +33,7 @@ extension Monitor {
             "\(machine.id) did not register within \(Self.registrationTime)")
         delayVacancy(of: machine)
         leave(machine.id)
-        return fleet[machine.id].flatMap { $0.phase == .leaving ? now + Self.releaseInterval : nil }
+        return nil
     }
 
     mutating func launched(_ id: String) {
@@ -66,14 +67,13 @@ extension Monitor {
         let now = now
         guard let group = living(registered.group) else { return }
         if fleet[registered.machine] == nil {
-            guard canJoin(group: registered.group) else { return }
-            let index = (0...).first { group.places[$0] == nil } ?? 0
+            guard let index = freePlace(in: group) else { return }
             add(
                 MachineRecord(
                     id: registered.machine, group: registered.group, index: index, platform: .none, phase: .launching,
                     phaseSince: now))
         }
-        guard let machine = fleet[registered.machine] else { return }
+        guard let machine = fleet[registered.machine], machine.group == registered.group else { return }
         switch machine.phase {
         case .launching:
             groups[machine.group]?.vacancies[machine.index] = nil
@@ -97,9 +97,15 @@ extension Monitor {
 
     /// Whether one more machine may join by invitation.
     package func canJoin(group name: String) -> Bool {
-        guard let group = living(name), group.record.definition.machines.platform == .none else { return false }
-        return group.places.values.joined().count { fleet[$0]?.phase != .revoked }
-            < group.record.definition.machines.count
+        living(name).flatMap(freePlace) != nil
+    }
+
+    /// The lowest place that the record has and no machine; a revoked one, of which only the memory is kept, has none.
+    private func freePlace(in group: Group) -> Int? {
+        guard group.record.definition.machines.platform == .none else { return nil }
+        return (0..<group.record.definition.machines.count).first { index in
+            !(group.places[index] ?? []).contains { fleet[$0]?.phase != .revoked }
+        }
     }
 
     // MARK: Heard and silent
@@ -111,7 +117,7 @@ extension Monitor {
         else { return }
         if status.state == .away {
             // The will of a connection that was taken over has an older session.
-            guard status.session >= machine.session, machine.awaySince == nil else { return }
+            guard status.session >= machine.session else { return }
             change(machine.id) { $0.session = status.session }
             lose(machine.id, status.reason ?? "its connection broke")
         } else {
@@ -125,9 +131,6 @@ extension Monitor {
             narrate(machine, status)
         }
         reconsider(machine.id)
-        if let group = living(machine.group), !group.groupRules.isEmpty {
-            deadlines.bringForward(.group(machine.group), to: now + Self.groupPace)
-        }
     }
 
     private func isNewer(_ status: Status, than machine: MachineRecord) -> Bool {

@@ -23,8 +23,6 @@ extension Monitor {
         sendAgain(id, group)
         let settled = settle(id, group)
         let recheck = judge(id)
-        // A rule may have sent it away; then its deadline is set already.
-        guard fleet[id]?.phase == .joined else { return fleet[id].map { _ in now + Self.releaseInterval } }
         return [silent, settled, recheck].compactMap(\.self).min()
     }
 

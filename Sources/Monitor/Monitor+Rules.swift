@@ -17,18 +17,15 @@ extension Monitor {
         let judgements = RuleEngine.judge(
             group.machineRules, in: scope(group, machine), held: machine.held,
             acts: { acts[Act(group: machine.group, rule: $0, index: machine.index)] ?? [] }, at: now)
-        var held = Dictionary(
-            uniqueKeysWithValues: judgements.compactMap { judged in judged.since.map { (judged.rule.name, $0) } })
+        var held = judgements.held
         var next: [Timestamp] = []
-        for judged in judgements {
+        for judged in judgements where !hasActed(judged, group: machine.group, index: machine.index) {
             let name = judged.rule.name
             noteLimit(judged, group: machine.group, machine: id)
             guard judged.acts(at: now) else {
                 if let recheck = judged.recheck(at: now) { next.append(recheck) }
                 continue
             }
-            // Without a `for`, what repeats itself acts once while the condition holds.
-            if judged.rule.holds == .zero, judged.rule.action.repeats, machine.held[name] != nil { continue }
             switch perform(judged, on: id, in: machine.group) {
             case .acted:
                 // It must hold for as long again before it acts again.
@@ -53,32 +50,43 @@ extension Monitor {
         let judgements = RuleEngine.judge(
             group.groupRules, in: scope(group, nil), held: group.held,
             acts: { acts[Act(group: name, rule: $0, index: nil)] ?? [] }, at: now)
-        var held = Dictionary(
-            uniqueKeysWithValues: judgements.compactMap { judged in judged.since.map { (judged.rule.name, $0) } })
+        var held = judgements.held
         var next: [Timestamp] = []
-        for judged in judgements {
+        for judged in judgements where !hasActed(judged, group: name, index: nil) {
             noteLimit(judged, group: name, machine: nil)
             guard judged.acts(at: now) else {
                 if let recheck = judged.recheck(at: now) { next.append(recheck) }
                 continue
             }
-            if judged.rule.holds == .zero, judged.rule.action.repeats, group.held[judged.rule.name] != nil { continue }
-            if case .acted = perform(judged, in: name), judged.rule.holds > .zero {
-                held[judged.rule.name] = now
-                next.append(now + judged.rule.holds)
+            switch perform(judged, in: name) {
+            case .acted:
+                if judged.rule.holds > .zero {
+                    held[judged.rule.name] = now
+                    next.append(now + judged.rule.holds)
+                }
+            case .waits(let until): if let until { next.append(until) }
             }
         }
         groups[name]?.held = held
         deadlines.set(.group(name), at: next.min())
     }
 
+    /// Whether a rule that acts once for as long as its condition holds has done so.
+    func hasActed(_ judged: Judgement, group: String, index: Int?) -> Bool {
+        guard judged.rule.actsOnce, let since = judged.since,
+            let last = acts[Act(group: group, rule: judged.rule.name, index: index)]?.last
+        else { return false }
+        return last >= since
+    }
+
     func mayAdjust(_ group: Group) -> Bool { group.record.run == .running && !group.record.paused }
 
     func scope(_ group: Group, _ machine: MachineRecord?) -> Scope {
-        guard group.record.definition.rules.contains(where: { $0.when.hasAggregate }) else {
+        guard machine == nil ? group.groupRulesAggregate : group.machineRulesAggregate else {
             return Scope(group: group.record, counts: group.counts, machine: machine)
         }
-        let present = group.places.values.joined().compactMap { fleet[$0] }.filter {
+        // In order of place: a sum of fractions depends on it.
+        let present = group.places.sorted { $0.key < $1.key }.flatMap(\.value).compactMap { fleet[$0] }.filter {
             $0.phase == .joined && $0.awaySince == nil
         }
         return Scope(group: group.record, counts: group.counts, machine: machine, present: { present })
@@ -127,7 +135,7 @@ extension Monitor {
                     revoke(id)
                     single = .acted
                 }
-                if single == .acted { outcome = .acted }
+                outcome = outcome.joined(with: single)
             }
         }
         if outcome == .acted { recordAct(judged, group: group, machine: nil, index: nil, at: place) }
@@ -165,9 +173,9 @@ extension Monitor {
             at: now, group: group, machine: machine, kind: .ruleActed, actor: "rule \(rule.name)",
             message: "\(rule.action.word) \(machine ?? group): \(seen)\(held)", facts: facts)
         turn.effects.insert(.record(entry), at: min(place, turn.effects.count))
-        guard let limit = rule.limit else { return }
+        guard rule.limit != nil || rule.actsOnce else { return }
         let key = Act(group: group, rule: rule.name, index: index)
-        acts[key] = (acts[key] ?? []).filter { $0 + limit.per > now } + [now]
+        acts[key] = (acts[key] ?? []).filter { time in rule.limit.map { time + $0.per > now } == true } + [now]
     }
 
     /// Once for as long as the limit holds it back.
@@ -202,10 +210,28 @@ extension Monitor {
     }
 }
 
-extension Action {
-    /// Whether nothing about the machine says that it was done, so that doing it again must be held back.
-    fileprivate var repeats: Bool {
-        switch self {
+extension [Judgement] {
+    /// Since when each condition has held.
+    fileprivate var held: [String: Timestamp] {
+        Dictionary(
+            compactMap { judged in judged.since.map { (judged.rule.name, $0) } },
+            uniquingKeysWith: { first, _ in first })
+    }
+}
+
+extension Monitor.Outcome {
+    /// What became of it for both: acted if for one, else the earlier instant.
+    fileprivate func joined(with other: Self) -> Self {
+        guard case .waits(let mine) = self, case .waits(let theirs) = other else { return .acted }
+        return .waits(until: [mine, theirs].compactMap(\.self).min())
+    }
+}
+
+extension Rule {
+    /// Without a `for`, an action of which no machine shows that it was done is taken once while the condition holds.
+    var actsOnce: Bool {
+        guard holds == .zero else { return false }
+        return switch action {
         case .notify, .scale, .scaleTo, .rollback: true
         case .deliver, .restart, .stop, .replace, .revoke: false
         }
@@ -213,7 +239,7 @@ extension Action {
 }
 
 extension Expression {
-    fileprivate var hasAggregate: Bool {
+    var hasAggregate: Bool {
         switch self {
         case .aggregate: true
         case .unary(_, let inner): inner.hasAggregate

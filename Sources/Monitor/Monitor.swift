@@ -10,7 +10,7 @@ package struct Monitor: Sendable {
     var fleet: [String: MachineRecord] = [:]
     var notes: [String: Notes] = [:]
     var deadlines = Deadlines()
-    /// When rules acted, for those with `at_most`.
+    /// When rules acted: as far back as their `at_most` reaches, and the last time.
     var acts: [Act: [Timestamp]] = [:]
     var turn = Turn()
 
@@ -30,13 +30,25 @@ package struct Monitor: Sendable {
             acts[Act(group: group, rule: rule, index: event.facts["index"].flatMap { Int($0) }), default: []].append(
                 event.at)
         }
-        for (name, group) in self.groups {
-            self.groups[name]?.converged = group.isConverged
-            deadlines.set(.group(name), at: now)
+        for record in groups {
+            guard let group = self.groups[record.name] else { continue }
+            self.groups[record.name]?.converged = group.isConverged
+            // Since when they have held is not kept; that they acted is, and they do so once for as long as they hold.
+            for rule in group.groupRules where rule.actsOnce {
+                self.groups[record.name]?.held[rule.name] =
+                    acts[Act(group: record.name, rule: rule.name, index: nil)]?.last
+            }
+            deadlines.set(.group(record.name), at: now)
+            // Places that were waiting for another attempt.
+            for index in 0..<record.definition.machines.count
+            where !(group.places[index] ?? []).contains(where: { fleet[$0]?.isToStay == true }) {
+                deadlines.set(.vacancy(group: record.name, index: index), at: now)
+            }
         }
         // Silence counts from now on: nobody could be heard while there was no manager.
         for machine in machines {
             if machine.heardAt != nil { fleet[machine.id]?.heardAt = now }
+            if machine.phase == .launching { fleet[machine.id]?.phaseSince = now }
             deadlines.set(.machine(machine.id), at: now)
         }
         deadlines.settle()
@@ -101,7 +113,8 @@ package struct Monitor: Sendable {
         }
         for name in turn.groups.sorted() {
             guard let group = groups[name] else { continue }
-            if group.record != turn.recordsBefore[name] ?? group.record { saves.append(.saveGroup(group.record)) }
+            if let before = turn.recordsBefore[name], before != group.record { saves.append(.saveGroup(group.record)) }
+            if !group.groupRules.isEmpty { deadlines.bringForward(.group(name), to: now + Self.groupPace) }
             let converged = group.isConverged
             if converged && !group.converged {
                 let count = group.record.definition.machines.count
@@ -135,6 +148,9 @@ extension Monitor {
         var converged = false
         private(set) var machineRules: [Rule] = []
         private(set) var groupRules: [Rule] = []
+        /// Whether a rule of either kind looks at all machines at once, which costs.
+        private(set) var machineRulesAggregate = false
+        private(set) var groupRulesAggregate = false
 
         init(_ record: GroupRecord) {
             self.record = record
@@ -144,6 +160,8 @@ extension Monitor {
         private mutating func sortRules() {
             machineRules = record.definition.rules.filter { $0.when.isOfMachine }
             groupRules = record.definition.rules.filter { !$0.when.isOfMachine }
+            machineRulesAggregate = machineRules.contains { $0.when.hasAggregate }
+            groupRulesAggregate = groupRules.contains { $0.when.hasAggregate }
         }
 
         var isConverged: Bool {
@@ -280,6 +298,9 @@ extension GroupCounts {
 }
 
 extension MachineRecord {
+    /// Whether it holds its place, or will.
+    fileprivate var isToStay: Bool { phase == .launching || phase == .joined }
+
     /// What of it must outlive the manager: heartbeats that say nothing new are not worth a write.
     fileprivate var durable: MachineRecord {
         var copy = self

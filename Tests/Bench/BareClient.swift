@@ -30,6 +30,7 @@ final class BareClient: Sendable {
                 Unmanaged<BareClient>.fromOpaque(context).takeUnretainedValue().acknowledged.add(1, ordering: .relaxed)
             })
         mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, 1000)
+        mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1)
         guard mosquitto_connect(client, "127.0.0.1", Int32(port), 60) == MOSQ_ERR_SUCCESS.rawValue,
             mosquitto_loop_start(client) == MOSQ_ERR_SUCCESS.rawValue
         else { throw BenchError("no broker on port \(port)") }

@@ -83,6 +83,7 @@ final class Site: Sendable {
           service = voice
           run     = ["./run.sh"]
           stop    { signal = TERM  timeout = 2s }
+          health  { exec = ["/bin/true"]  every = 1s  timeout = 1s  failures = 3 }
         }
         """.write(to: source.appending(path: SoftwareManifest.fileName), atomically: true, encoding: .utf8)
         let script = source.appending(path: "run.sh")

@@ -114,6 +114,35 @@ struct ConnectionTests {
         }
     }
 
+    @Test("an incoming message that is too large is dropped and counted, the largest allowed and the next one arrive")
+    func largePayload() async throws {
+        try await withBroker { broker in
+            let relay = try Relay(to: broker.port)
+            try await withConnection(to: "mqtt://127.0.0.1:\(relay.port)", subscribing: ["a"]) { connection, inbox in
+                relay.inject(Self.publish(topic: "a", payload: Message.largestPayload + 1))
+                relay.inject(Self.publish(topic: "a", payload: Message.largestPayload))
+                #expect(try await eventually { connection.droppedMessages == 1 && inbox.count == 1 })
+                #expect(inbox.messages.first?.payload.count == Message.largestPayload)
+                try await connection.publish(text("a", "next"))
+                #expect(try await eventually { inbox.texts.last == "next" })
+                #expect(inbox.connects == 1)
+            }
+            try await relay.close()
+        }
+    }
+
+    /// A PUBLISH of MQTT 5 at QoS 0 without properties.
+    private static func publish(topic: String, payload: Int) -> [UInt8] {
+        var packet: [UInt8] = [0x30]
+        var length = 2 + topic.utf8.count + 1 + payload
+        repeat {
+            packet.append(UInt8(length % 128) | (length >= 128 ? 0x80 : 0))
+            length /= 128
+        } while length > 0
+        packet += [0, UInt8(topic.utf8.count)] + Array(topic.utf8) + [0]
+        return packet + [UInt8](repeating: 7, count: payload)
+    }
+
     @Test("a filter that the broker refuses makes subscribe throw")
     func refusedFilter() async throws {
         try await withBroker { broker in
@@ -144,6 +173,35 @@ struct ConnectionTests {
                 }
                 #expect(try await eventually { inbox.count >= 3 })
                 #expect(inbox.texts == ["1", "2", "end"])
+            }
+        }
+    }
+
+    @Test("closing answers everybody, also when more wait than MQTT has message ids and the broker says nothing")
+    func closesWithManyWaiting() async throws {
+        try await withBroker { broker in
+            try await withConnection(to: broker.url) { connection, _ in
+                try broker.freeze()
+                let count = 80_000
+                let asked = Counter()
+                let codes = try await withThrowingTaskGroup(of: MessagingError.Code?.self) { group in
+                    for _ in 0..<count {
+                        group.addTask {
+                            asked.next()
+                            do throws(MessagingError) {
+                                try await connection.publish(text("a", ""))
+                                return nil
+                            } catch { return error.code }
+                        }
+                    }
+                    #expect(try await eventually { asked.count == count })
+                    await connection.close()
+                    var codes: [MessagingError.Code?] = []
+                    for try await code in group { codes.append(code) }
+                    return codes
+                }
+                #expect(codes.count == count)
+                #expect(codes.allSatisfy { $0 == .connectionLost || $0 == .notConnected })
             }
         }
     }

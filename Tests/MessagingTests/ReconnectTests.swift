@@ -1,21 +1,8 @@
 import FoundationEssentials
 import Glibc
 import Messaging
-import Synchronization
 import Testing
 import TestSupport
-
-/// Numbers the attempts to connect from 1.
-private final class Attempts: Sendable {
-    private let count = Mutex(0)
-
-    func next() -> Int {
-        count.withLock { count in
-            count += 1
-            return count
-        }
-    }
-}
 
 extension ConnectionTests {
     @Suite("when the connection is lost", .serialized, .timeLimit(.minutes(2)))
@@ -24,7 +11,7 @@ extension ConnectionTests {
         func wills() async throws {
             try await withBroker { broker in
                 let relay = try Relay(to: broker.port)
-                let attempts = Attempts()
+                let attempts = Counter()
                 try await withConnection(to: broker.url, subscribing: ["will"]) { _, inbox in
                     try await withConnection(
                         to: "mqtt://127.0.0.1:\(relay.port)",
@@ -42,12 +29,21 @@ extension ConnectionTests {
             }
         }
 
-        @Test("it reconnects to a broker that was killed and restarted", arguments: [true, false])
-        func brokerRestarts(keepingPersistence: Bool) async throws {
+        enum End: CaseIterable {
+            case stopped, killed, killedAfterSaving
+
+            var keepsPersistence: Bool { self != .killed }
+        }
+
+        @Test(
+            "it reconnects to a broker that was stopped, or killed with or without its persistence, and restarted",
+            arguments: End.allCases)
+        func brokerRestarts(end: End) async throws {
             try await withBroker { broker in
                 try await withConnection(to: broker.url, subscribing: ["a"]) { connection, inbox in
                     try await connection.publish(text("kept", "1", retained: true))
-                    if keepingPersistence { await broker.stop() } else { await broker.kill() }
+                    if end == .killedAfterSaving { try await broker.save(containing: "kept") }
+                    if end == .stopped { await broker.stop() } else { await broker.kill() }
                     #expect(try await eventually { !connection.isConnected })
                     await #expect {
                         try await connection.publish(text("a", "offline"))
@@ -57,14 +53,14 @@ extension ConnectionTests {
                     await #expect(throws: MessagingError.self) {
                         try await connection.subscribe(["b"], qos: .atMostOnce)
                     }
-                    try await broker.restart(keepingPersistence: keepingPersistence)
+                    try await broker.restart(keepingPersistence: end.keepsPersistence)
                     #expect(try await eventually { inbox.connects == 2 })
                     try await connection.publish(text("a", "online"))
                     #expect(try await eventually { inbox.texts == ["online"] })
                     try await connection.subscribe(["kept"], qos: .atLeastOnce)
                     try await connection.publish(text("a", "after"))
                     #expect(try await eventually { inbox.texts.last == "after" })
-                    #expect(inbox.texts.contains("1") == keepingPersistence)
+                    #expect(inbox.texts.contains("1") == end.keepsPersistence)
                 }
             }
         }

@@ -3,8 +3,8 @@ import Glibc
 import Synchronization
 import TestSupport
 
-/// Stands between a client and a broker, byte for byte, and can do to the connection what networks and other brokers
-/// do.
+/// Stands between a client and a broker, byte for byte, and can do to the connection what networks and other
+/// brokers do.
 final class Relay: Sendable {
     /// What it does to a CONNECT of MQTT 5.
     enum VersionFive: Sendable {
@@ -17,6 +17,7 @@ final class Relay: Sendable {
 
     private struct State {
         var descriptors: Set<Int32> = []
+        var clients: Set<Int32> = []
         var versions: [UInt8] = []
         var refusesSubscriptions = false
         var threads = 0
@@ -40,6 +41,12 @@ final class Relay: Sendable {
     var versions: [UInt8] { state.withLock { $0.versions } }
 
     func refuseSubscriptions() { state.withLock { $0.refusesSubscriptions = true } }
+
+    /// Sends whole packets to every client, as a broker without our limits would; nothing else may be on its way.
+    func inject(_ packets: [UInt8]) {
+        let clients = state.withLock { $0.clients }
+        for client in clients { _ = send(client, packets, packets.count, Int32(MSG_NOSIGNAL)) }
+    }
 
     /// Cuts every connection, as a dying network does; new ones are welcome.
     func cut() {
@@ -85,6 +92,7 @@ final class Relay: Sendable {
         setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &forever, socklen_t(MemoryLayout<timeval>.size))
         let isClosed = state.withLock { state in
             state.descriptors.formUnion([client, server])
+            state.clients.insert(client)
             return state.isClosed
         }
         if isClosed { cut() }
@@ -99,6 +107,7 @@ final class Relay: Sendable {
         pump(from: client, to: server, isFromBroker: false)
         state.withLock { state in
             state.descriptors.remove(client)
+            state.clients.remove(client)
             Glibc.close(client)
         }
     }

@@ -127,6 +127,52 @@ struct SealedMessageTests {
         }
     }
 
+    @Test("a changed, cut or spliced message never traps, whoever reads it", arguments: 0..<20)
+    func mutatedEverywhere(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var header = Data()
+        let good: [Data] = [
+            StatusMessage.encode(StatusMessageTests.status(&random), code: StatusMessageTests.code),
+            RegistrationMessage.encode(group: random.name(), machine: random.name(), ticket: random.name()) { _ in
+                (Data(random.bytes(32)), Data(random.bytes(200)))
+            },
+            Self.order(&random, header: &header),
+            ManagerStatus(state: .away, at: Timestamp(milliseconds: 5), version: "1.2.3").encoded(),
+            LogLines(machine: "m", at: Timestamp(milliseconds: 5), stream: .stdout, lines: [random.text()]).encoded(),
+            try RegistrationContent(
+                machine: "m", key: Data(random.bytes(32)), nonce: Data(random.bytes(16)), facts: Self.facts
+            ).encoded(),
+        ]
+        let readers: [(Data) throws -> Void] = [
+            { _ = try StatusMessage.decode($0) }, { _ = try RegistrationMessage.decode($0) },
+            { _ = try OrderMessage.decode($0) }, { _ = try ManagerStatus.decode($0) },
+            { _ = try LogLines.decode($0) }, { _ = try RegistrationContent.decode($0) },
+        ]
+        for (index, payload) in good.enumerated() {
+            for (reader, read) in readers.enumerated() {
+                if reader == index {
+                    try read(payload)
+                } else {
+                    #expect(throws: WireError.self, "message \(index), reader \(reader)") { try read(payload) }
+                }
+            }
+            for _ in 0..<40 {
+                var changed = payload
+                for _ in 0..<Int.random(in: 1...4, using: &random) {
+                    let at = Int.random(in: 0..<changed.count, using: &random)
+                    switch Int.random(in: 0..<3, using: &random) {
+                    case 0: changed[at] = UInt8.random(in: 0...255, using: &random)
+                    case 1: changed.removeSubrange(at..<min(at + 9, changed.count - 1))
+                    default: changed.insert(contentsOf: payload.suffix(30), at: at)
+                    }
+                }
+                // Most are refused; what is taken by chance was at least read within bounds.
+                for read in readers { try? read(changed) }
+                #expect(throws: WireError.self) { try readers[index](payload.prefix(payload.count - 1)) }
+            }
+        }
+    }
+
     @Test("sealed contents are read as they were written, and checked")
     func contents() throws {
         let registration = RegistrationContent(

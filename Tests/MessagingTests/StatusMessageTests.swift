@@ -152,6 +152,24 @@ struct StatusMessageTests {
         #expect { try StatusMessage.decode(large) } throws: { ($0 as? WireError)?.code == .tooLarge }
     }
 
+    @Test("the largest status that can be made is one that can be read", arguments: [1, 5, 26])
+    func largest(step: Int) throws {
+        var status = Status(
+            group: "g", machine: "m", session: 1, sequence: 1, at: Timestamp(milliseconds: 0), state: .receiving)
+        var have = PartRanges()
+        for index in 0..<20_000 { have.insert(index * 2 * step) }
+        status.receiving = Receiving(digest: String(repeating: "a", count: 64), have: have)
+        for index in 0..<64 {
+            status.metrics[String(repeating: "\"", count: 120) + "\(index)"] = -1.2345678901234567e-300
+        }
+        status.reason = String(repeating: "\u{1}", count: 2000)
+        let payload = StatusMessage.encode(status, code: Self.code)
+        #expect(payload.count <= StatusMessage.largest)
+        let read = try #require(try StatusMessage.decode(payload).status.receiving?.have)
+        #expect(read.count > 2000)
+        #expect(Array(read.ranges) == Array(have.ranges.prefix(read.ranges.count)))
+    }
+
     @Test("what cannot be sent is left out, and the rest can be read")
     func bounded() throws {
         var status = Status(

@@ -37,6 +37,23 @@ struct DatabaseFileTests {
         #expect(try records.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
     }
 
+    @Test("of version 1 has exactly the tables that version 1 makes")
+    func fixtureIsCurrent() throws {
+        func tables(_ database: Database) throws -> [String] {
+            try String.fetchAll(
+                database, sql: "SELECT name || ': ' || sql FROM sqlite_master WHERE sql > '' ORDER BY name")
+        }
+        let made = try DatabaseQueue()
+        try Schema.migrator.migrate(made, upTo: "v1")
+        var readonly = Configuration()
+        readonly.readonly = true
+        try FileManager.default.copyItem(atPath: Self.fixture, toPath: directory.database)
+        let kept = try DatabaseQueue(path: directory.database, configuration: readonly)
+        let expected = try made.read(tables)
+        #expect(expected.count > 20)
+        #expect(try kept.read(tables) == expected)
+    }
+
     @Test("is refused to a second manager, with what to do, until the first has gone")
     func secondManager() throws {
         do {
@@ -52,12 +69,25 @@ struct DatabaseFileTests {
 
     @Test("of a newer version is refused and left alone")
     func newerDatabase() throws {
-        do {
-            let records = try Records.open(at: directory.database)
-            try records.writer.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('v999')") }
+        func content() throws -> [Row] {
+            try DatabaseQueue(path: directory.database).read {
+                try Row.fetchAll(
+                    $0,
+                    sql: """
+                        SELECT name, sql FROM sqlite_master UNION ALL SELECT identifier, '' FROM grdb_migrations
+                        UNION ALL SELECT message, at FROM events ORDER BY 1, 2
+                        """)
+            }
         }
+        let records = try Records.open(at: directory.database)
+        _ = try records.commit([.event(Samples.event())])
+        try records.writer.write { try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('v999')") }
+        try records.close()
+        let before = try content()
         let error = #expect(throws: RecordsError.self) { _ = try Records.open(at: directory.database) }
         #expect(error?.code == .newer)
+        #expect(error?.message.contains("written by a newer trunkline") == true)
+        #expect(try content() == before)
     }
 
     @Test("that is no database is refused as damaged")
@@ -65,6 +95,23 @@ struct DatabaseFileTests {
         try Data(repeating: 0x61, count: 8192).write(to: URL(fileURLWithPath: directory.database))
         let error = #expect(throws: RecordsError.self) { _ = try Records.open(at: directory.database) }
         #expect(error?.code == .corrupt)
+    }
+
+    @Test("with damaged pages is refused as damaged, with what to do")
+    func damagedPages() throws {
+        let records = try Records.open(at: directory.database)
+        _ = try records.commit(Samples.everything)
+        try records.close()
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: directory.database))
+        let size = try file.seekToEnd()
+        try #require(size > 8192)
+        // The first page stays: it is a database, but nothing in it can be read.
+        try file.seek(toOffset: 4096)
+        try file.write(contentsOf: Data(repeating: 0xff, count: Int(size) - 4096))
+        try file.close()
+        let error = #expect(throws: RecordsError.self) { _ = try Records.open(at: directory.database).allMachines() }
+        #expect(error?.code == .corrupt)
+        #expect(error?.message.contains("backup") == true)
     }
 
     @Test("with a word that no version knows is reported as damaged, not trapped on")

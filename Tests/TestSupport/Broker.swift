@@ -51,6 +51,14 @@ package final class Broker: Sendable {
     /// SIGTERM: the persistence is saved.
     package func stop() async { await end(with: SIGTERM) }
 
+    /// SIGUSR1: returns when the persistence is saved and has this text in it, such as a retained message's topic.
+    package func save(containing text: String) async throws {
+        try signal(SIGUSR1)
+        let file = directory.appending(path: "mosquitto.db")
+        let isSaved = try await eventually { (try? Data(contentsOf: file))?.range(of: Data(text.utf8)) != nil }
+        guard isSaved else { throw StartError(description: "the broker does not save: \(log)") }
+    }
+
     /// SIGSTOP: its connections stay, and nobody answers.
     package func freeze() throws { try signal(SIGSTOP) }
     package func thaw() throws { try signal(SIGCONT) }

@@ -23,7 +23,7 @@ struct FaultList: Sendable {
 
     mutating func add(_ id: String, _ span: Span, _ message: String, hint: String? = nil) {
         let fault = Fault(id: id, span: span, message: message, hint: hint)
-        guard all.count < Self.most, !all.contains(fault) else { return }
+        guard all.count < Self.most, !all.contains(where: { $0.id == id && $0.span == span }) else { return }
         all.append(fault)
     }
 

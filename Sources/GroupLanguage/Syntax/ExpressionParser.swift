@@ -104,7 +104,10 @@ extension Parser {
             advance()
             let right = expression(binary.precedence + 1)
             // Past the limit the tree does not grow any more; the fault above makes the text invalid anyway.
-            guard operators < Self.mostOperators else { continue }
+            guard operators < Self.mostOperators else {
+                left = Node(kind: .missing, span: left.span)
+                continue
+            }
             left = Node(kind: .binary(binary, left, right), span: left.span.through(right.span))
         }
         return left

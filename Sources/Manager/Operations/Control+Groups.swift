@@ -161,7 +161,8 @@ extension Control {
 
     /// No platform releases invited machines: they are told to stop while the group's key can still seal an order.
     private func stopInvited(_ name: String, in burst: inout Burst) throws {
-        guard var record = monitor.group(name), record.run == .running, record.definition.machines.platform == .none else {
+        guard var record = monitor.group(name), record.run == .running, record.definition.machines.platform == .none
+        else {
             return
         }
         record.run = .stopped

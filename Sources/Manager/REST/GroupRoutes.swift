@@ -36,7 +36,9 @@ extension API {
                 ], problems: [404]
             ) { api, incoming in
                 let group = try await api.operations.group(try incoming.parameter("group"))
-                guard incoming.request.accepts("text/plain") else { return try .json(group, revision: group.revision) }
+                guard incoming.request.prefers("text/plain", over: "application/json") else {
+                    return try .json(group, revision: group.revision)
+                }
                 var response = Response.text(ByteBuffer(string: group.text), type: "text/plain; charset=utf-8")
                 response.headers[.eTag] = "\"\(group.revision)\""
                 return response

@@ -149,6 +149,18 @@ extension Request {
 
     func accepts(_ type: String) -> Bool { headers[.accept]?.lowercased().contains(type) == true }
 
+    /// Whether `Accept` puts `type` before `other`, by quality and then by place; both must be named in full to count.
+    func prefers(_ type: String, over other: String) -> Bool {
+        var best: (name: String, quality: Double)?
+        for range in (headers[.accept] ?? "").lowercased().split(separator: ",") {
+            let parts = range.split(separator: ";").map { $0.filter { !$0.isWhitespace } }
+            guard let name = parts.first, name == type || name == other else { continue }
+            let quality = parts.dropFirst().first { $0.hasPrefix("q=") }.map { Double($0.dropFirst(2)) ?? 0 } ?? 1
+            if quality > best?.quality ?? 0 { best = (name, quality) }
+        }
+        return best?.name == type
+    }
+
     /// Without parameters, lower case.
     var mediaType: String? {
         headers[.contentType]?.split(separator: ";").first?.lowercased().filter { !$0.isWhitespace }

@@ -1,5 +1,4 @@
-/// How long to wait before the next attempt: from 0.2 s, doubling, to 10 s; each time somewhere in the upper half of
-/// that.
+/// How long to wait before the next attempt: from 0.2 s, doubling, to 10 s; each time somewhere in its upper half.
 ///
 /// The jitter keeps ten thousand machines from coming back in the same moment.
 struct Backoff {

@@ -4,8 +4,7 @@ import Synchronization
 /// What the loop's thread hands to the one consumer: in order, bounded, and never silently less.
 ///
 /// An `AsyncStream` with a bounded buffer would drop `.connected` as readily as a message; here only messages are
-/// dropped,
-/// and the payloads' bytes are bounded too.
+/// dropped, and the payloads' bytes are bounded too.
 final class EventQueue: Sendable {
     static let mostMessages = 100_000
     static let mostBytes = 256 << 20
@@ -80,10 +79,11 @@ final class EventQueue: Sendable {
 
     /// Counts a message that was refused before it came here.
     func drop() {
-        warn(
-            state.withLock { state in
-                state.dropped += 1; return state.dropped
-            })
+        let count = state.withLock { state in
+            state.dropped += 1
+            return state.dropped
+        }
+        warn(count)
     }
 
     private func warn(_ count: Int) {

@@ -174,7 +174,13 @@ final class Loop {
     /// Finishes what was asked for before the close, says farewell, and disconnects so that the broker sends no will.
     private func bid(_ session: Session) {
         let deadline = clock.now + Self.politeness
-        for command in mailbox.take(atMost: .max) { session.perform(command) }
+        while true {
+            // Message ids are scarce here too: two publishes under one id would leave one of them waiting for ever.
+            let commands = mailbox.take(atMost: Self.mostWaiting - session.context.waiting.count)
+            for command in commands { session.perform(command) }
+            if commands.isEmpty, session.context.waiting.count < Self.mostWaiting { break }
+            guard turn(session, until: deadline) else { break }
+        }
         for message in mailbox.takeFarewell() { session.perform(.publish(message) { _ in }) }
         while !session.context.waiting.isEmpty, turn(session, until: deadline) {}
         session.disconnect()

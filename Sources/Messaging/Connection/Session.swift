@@ -14,8 +14,7 @@ enum ProtocolVersion {
 /// One attempt at a connection and, if it succeeds, its life: one libmosquitto client, used on the loop's thread only.
 ///
 /// A client of its own for each attempt, because libmosquitto would keep unacknowledged messages and send them again
-/// after
-/// newer ones, when their publishers have long been told that they failed.
+/// after newer ones, when their publishers have long been told that they failed.
 final class Session {
     /// What the callbacks see. Small, and never the session itself: it outlives the client by construction.
     final class Context {
@@ -42,8 +41,7 @@ final class Session {
     private static let library: Int32 = {
         let result = mosquitto_lib_init()
         // libmosquitto sets this behind one's back at the first client; better that it is the case from the start.
-        // Children are not
-        // to inherit it: whoever spawns resets it.
+        // Children are not to inherit it: whoever spawns resets it.
         signal(SIGPIPE, SIG_IGN)
         return result
     }()
@@ -87,8 +85,8 @@ final class Session {
         } == MOSQ_ERR_SUCCESS.code
     }
 
-    /// Must be called once, and nothing afterwards. A connection that is still up is cut, and the broker sends the
-    /// will.
+    /// Must be called once, and nothing afterwards. A connection that is still up is cut, and the broker sends
+    /// the will.
     func destroy() {
         mosquitto_destroy(handle)
         retained.release()
@@ -103,8 +101,8 @@ final class Session {
     func connect(to address: String, port: Int, keepAlive: Int32) -> MessagingError? {
         let result = mosquitto_connect_async(handle, address, Int32(clamping: port), keepAlive)
         if let error = Self.error(result) { return error }
-        // A child that is spawned must not hold the connection open after this process was killed: the will would not
-        // be sent.
+        // A child that is spawned must not hold the connection open after this process was killed: the will would
+        // not be sent.
         _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
         return nil
     }

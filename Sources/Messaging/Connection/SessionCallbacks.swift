@@ -3,8 +3,7 @@ import FoundationEssentials
 import Glibc
 
 // What libmosquitto calls on the loop's thread, inside `Session.read` and `Session.write`. Everything that belongs to
-// C is
-// copied before these return.
+// C is copied before these return.
 
 extension Session {
     static func register(_ handle: OpaquePointer) {

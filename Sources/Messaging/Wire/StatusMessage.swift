@@ -13,8 +13,11 @@ package struct StatusMessage: Hashable, Sendable {
     package static let mostMetrics = 64
     package static let longestReason = 1024
     static let longestMetricName = 128
+    /// In bytes, so that the status stays below `largest` whatever a machine has.
+    static let longestHave = 24 << 10
 
-    /// Metrics that the wire does not carry (not finite, too many) are left out and a reason that is too long is cut.
+    /// Metrics that the wire does not carry (not finite, too many) are left out; a reason that is too long is cut, and so
+    /// is a list of parts: the parts that it then leaves out are sent once more.
     package static func encode(_ status: Status, code: (Data) -> Data) -> Data {
         var json = JSONWriter()
         json.write("v", 1)
@@ -39,7 +42,7 @@ package struct StatusMessage: Hashable, Sendable {
         if let receiving = status.receiving {
             json.write("receiving") { json in
                 json.write("digest", receiving.digest)
-                json.write("have", receiving.have.description)
+                json.write("have", have(receiving.have.description))
             }
         }
         let metrics = status.metrics.filter { isMetric($0.key, $0.value) }.sorted { $0.key < $1.key }
@@ -60,6 +63,13 @@ package struct StatusMessage: Hashable, Sendable {
         try WireChecks.require(tail.values[0].count == 32, "the MAC does not have 32 bytes")
         let status = try WireChecks.decode(StatusJSON.self, tail.object).status()
         return StatusMessage(status: status, signed: tail.header, mac: tail.values[0])
+    }
+
+    /// Cut between two ranges.
+    private static func have(_ text: String) -> String {
+        guard text.utf8.count > longestHave else { return text }
+        let cut = text.utf8.prefix(longestHave + 1)
+        return String(text[..<(cut.lastIndex(of: UInt8(ascii: ",")) ?? text.startIndex)])
     }
 
     static func isMetric(_ name: String, _ value: Double) -> Bool {

@@ -64,8 +64,7 @@ enum WireChecks {
 }
 
 /// The end of a message whose beginning is covered by a seal or MAC: members that are found by their place, not by
-/// parsing,
-/// so that what is verified is exactly the bytes that came.
+/// parsing, so that what is verified is exactly the bytes that came.
 struct SealedTail {
     /// The bytes before the tail.
     let header: Data
