@@ -13,11 +13,13 @@ extension TrunklineClient {
             let task = Task {
                 var last: String?
                 var failures = 0
+                var isOpened = false
                 while !Task.isCancelled {
                     do {
                         let (call, id) = call(last)
                         let response = try await response(call.accepting("text/event-stream", after: id))
                         failures = 0
+                        isOpened = true
                         var parser = EventParser()
                         for try await chunk in response.body {
                             for event in parser.take(chunk) {
@@ -25,7 +27,7 @@ extension TrunklineClient {
                                 continuation.yield(try JSONDecoder().decode(Item.self, from: Data(event.data.utf8)))
                             }
                         }
-                    } catch let error as ClientError where error.status != nil {
+                    } catch let error as ClientError where error.status != nil && !(isOpened && error.status == 503) {
                         return continuation.finish(throwing: error)
                     } catch let error as DecodingError {
                         return continuation.finish(
@@ -61,42 +63,49 @@ extension Call {
 
 /// Cuts a byte stream into events.
 struct EventParser {
-    struct Event {
+    struct Event: Equatable {
         var id: String?
         var data: String
     }
 
     private var line: [UInt8] = []
+    private var endedWithReturn = false
     private var id: String?
-    private var data: [String] = []
+    private var data: [UInt8]?
 
-    /// No line of ours is longer; a longer one is not kept.
-    private static let longestLine = 1 << 20
+    /// No event of ours is larger; what comes beyond it is not kept.
+    private static let largest = 1 << 20
 
     mutating func take(_ chunk: ByteBuffer) -> [Event] {
         var events: [Event] = []
         for byte in chunk.readableBytesView {
-            guard byte == UInt8(ascii: "\n") else {
-                if line.count < Self.longestLine { line.append(byte) }
-                continue
+            // A line ends with LF, CR or both, and both may be in different chunks.
+            defer { endedWithReturn = byte == UInt8(ascii: "\r") }
+            switch byte {
+            case UInt8(ascii: "\n") where endedWithReturn: break
+            case UInt8(ascii: "\n"), UInt8(ascii: "\r"):
+                if let event = end() { events.append(event) }
+                line.removeAll(keepingCapacity: true)
+            default: if line.count < Self.largest { line.append(byte) }
             }
-            if line.last == UInt8(ascii: "\r") { line.removeLast() }
-            if let event = end(of: String(decoding: line, as: UTF8.self)) { events.append(event) }
-            line.removeAll(keepingCapacity: true)
         }
         return events
     }
 
-    private mutating func end(of line: String) -> Event? {
+    /// Takes the line that is complete; an empty one completes an event.
+    private mutating func end() -> Event? {
         guard !line.isEmpty else {
-            defer { (id, data) = (nil, []) }
-            return data.isEmpty ? nil : Event(id: id, data: data.joined(separator: "\n"))
+            defer { (id, data) = (nil, nil) }
+            return data.map { Event(id: id, data: String(decoding: $0, as: UTF8.self)) }
         }
-        let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        let value = parts.count > 1 ? String(parts[1].first == " " ? parts[1].dropFirst() : parts[1]) : ""
-        switch parts[0] {
-        case "id": id = value
-        case "data": data.append(value)
+        let field = line.prefix { $0 != UInt8(ascii: ":") }
+        var value = line.dropFirst(field.count + 1)
+        if value.first == UInt8(ascii: " ") { value.removeFirst() }
+        switch String(decoding: field, as: UTF8.self) {
+        case "id" where !value.contains(0): id = String(decoding: value, as: UTF8.self)
+        case "data":
+            let before = data.map { $0 + [UInt8(ascii: "\n")] } ?? []
+            data = before + value.prefix(max(0, Self.largest - before.count))
         default: break
         }
         return nil

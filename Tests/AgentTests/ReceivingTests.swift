@@ -36,7 +36,7 @@ struct ReceivingTests {
             }
             try await manager.order(new, generation: 2)
             let receiving = try await manager.status("ten parts") { $0.receiving?.have == PartRanges(upTo: 10) }
-            #expect(receiving.state == .running && receiving.software?.version == "1" && receiving.order == 2)
+            #expect(receiving.state == .receiving && receiving.software?.version == "1" && receiving.order == 2)
             #expect(Processes.isAlive(pid))
             try await agent.end(SIGKILL)
             try await manager.status("away") { $0.state == .away }

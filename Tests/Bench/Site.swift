@@ -30,12 +30,13 @@ final class Site: Sendable {
     }
 
     static func with(_ body: (Site) async throws -> Void) async throws {
+        let program = try program("trunkline")
         let broker = try await Broker.start()
         let directory = FileManager.default.temporaryDirectory.appending(
             path: "trunkline-bench-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let manager = try Spawned(
-            program("trunkline"),
+            program,
             ["serve", "--data", directory.path + "/data", "--listen", "127.0.0.1:0", "--broker", broker.url],
             log: directory.appending(path: "manager.log"))
         var outcome: (any Error)?

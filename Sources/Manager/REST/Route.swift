@@ -174,11 +174,22 @@ extension Request {
         do { collected = try await body.collect(upTo: largest) } catch is NIOTooManyBytesError {
             throw Refusal(code: .tooLarge, message: "The body has more than \(largest) bytes.")
         }
+        try requireWhole(collected.readableBytes)
         guard isNeeded else { return collected }
         guard types.contains(where: { $0.name == mediaType }) else {
             throw UnsupportedType(wanted: types.map(\.name))
         }
         return collected
+    }
+}
+
+extension Request {
+    /// Hummingbird ends a body quietly when its connection is closed from inside, as at a shutdown: half a body must not act.
+    func requireWhole(_ size: Int) throws {
+        try Task.checkCancellation()
+        if let length = headers[.contentLength].flatMap({ Int($0) }), length != size {
+            throw Refusal(code: .malformed, message: "The body broke off after \(size) of \(length) bytes.")
+        }
     }
 }
 

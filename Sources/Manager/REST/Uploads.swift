@@ -31,6 +31,7 @@ struct ArrivedBundle {
                 hash.update(data: bytes)
                 try file.write(contentsOf: bytes)
             }
+            try request.requireWhole(size)
             guard size > 0 else {
                 throw Refusal(code: .malformed, message: "The body is empty; send the bundle, a gzip'd tar.")
             }

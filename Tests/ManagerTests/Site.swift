@@ -1,0 +1,130 @@
+import Bundles
+import Fleet
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Logging
+import Messaging
+import NIOCore
+import Records
+import Sealing
+
+@testable import Manager
+
+/// A manager's control over a real database in a directory of its own; it has no broker, so nothing leaves it.
+struct Site: Sendable {
+    let control: Control
+    let configuration: ManagerConfiguration
+    let api: API
+    let token: String
+
+    static func with(largestBundle: Int = 1 << 20, _ body: (Site) async throws -> Void) async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
+        var configuration = ManagerConfiguration(
+            dataDirectory: directory, host: "127.0.0.1", port: 0, broker: "mqtt://127.0.0.1:1", agent: "none")
+        configuration.largestBundle = largestBundle
+        for path in [configuration.bundleDirectory, configuration.uploadDirectory] {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        }
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let records = try Records.open(at: configuration.path("trunkline.sqlite"))
+        let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
+        let control = try Control(
+            configuration: configuration, records: records,
+            vault: try Vault.open(file: configuration.path("master.key"), environment: [:]),
+            connection: try BrokerLink.connection(configuration, token: token, logger: logger), logger: logger)
+        let rest = RESTConfiguration(
+            host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)
+        try await body(
+            Site(
+                control: control, configuration: configuration,
+                api: API(operations: control, configuration: rest, logger: logger), token: token))
+    }
+
+    /// Through the router, or over a real port where `setup` says so.
+    func rest(_ setup: TestingSetup = .router, _ body: @escaping @Sendable (Asker) async throws -> Void) async throws {
+        let application = Application(
+            router: api.router(), configuration: ApplicationConfiguration(address: .hostname("127.0.0.1", port: 0)),
+            logger: api.logger)
+        try await application.test(setup) { try await body(Asker(client: $0, token: token)) }
+    }
+
+    var uploads: [String] { (try? FileManager.default.contentsOfDirectory(atPath: configuration.uploadDirectory)) ?? [] }
+    var bundles: [String] { (try? FileManager.default.contentsOfDirectory(atPath: configuration.bundleDirectory)) ?? [] }
+
+    /// A packed bundle's bytes.
+    func bundle(_ name: String = "soft", version: String = "1") throws -> Data {
+        let source = configuration.path("source-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(atPath: source, withIntermediateDirectories: true)
+        let manifest = """
+            software "\(name)" {
+              version = "\(version)"
+              service = voice
+              run     = ["./start.sh"]
+              stop    { signal = TERM  timeout = 3s }
+            }
+
+            """
+        try Data(manifest.utf8).write(to: URL(filePath: source + "/software.trunk"))
+        try Data("#!/bin/sh\n".utf8).write(to: URL(filePath: source + "/start.sh"))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: source + "/start.sh")
+        try BundleWriter.pack(directory: source, to: source + ".tar.gz")
+        return try Data(contentsOf: URL(filePath: source + ".tar.gz"))
+    }
+
+    static func record(
+        _ group: String = "test", software: String = "soft@1", count: Int = 2, platform: String = "local",
+        env: String = ""
+    ) -> String {
+        """
+        group "\(group)" {
+          service  = voice
+          software = "\(software)"
+          machines { count = \(count)  min = 0  max = 9  platform = \(platform) }
+          env = { \(env) }
+        }
+        """
+    }
+}
+
+/// Asks the API as the administrator, unless told otherwise.
+struct Asker: Sendable {
+    let client: any TestClientProtocol
+    let token: String
+
+    struct Reply: Sendable {
+        var status: Int
+        var headers: HTTPFields
+        var body: String
+
+        func problem() throws -> Problem { try JSONDecoder().decode(Problem.self, from: Data(body.utf8)) }
+        subscript(_ name: String) -> String? { HTTPField.Name(name).flatMap { headers[$0] } }
+    }
+
+    func callAsFunction(
+        _ method: HTTPRequest.Method, _ path: String, _ text: String? = nil, type: String = "text/plain",
+        _ extra: [String: String] = [:]
+    ) async throws -> Reply {
+        try await send(method, path, text.map { ByteBuffer(string: $0) }, type: type, extra)
+    }
+
+    func push(_ bytes: Data, _ path: String = "soft/1", _ extra: [String: String] = [:]) async throws -> Reply {
+        try await send(.put, "/v1/software/\(path)", ByteBuffer(bytes: bytes), type: "application/gzip", extra)
+    }
+
+    private func send(
+        _ method: HTTPRequest.Method, _ path: String, _ body: ByteBuffer?, type: String, _ extra: [String: String]
+    ) async throws -> Reply {
+        var fields = HTTPFields()
+        fields[.authorization] = "Bearer \(token)"
+        if body != nil { fields[.contentType] = type }
+        for (name, value) in extra {
+            guard let name = HTTPField.Name(name) else { continue }
+            fields[name] = value.isEmpty ? nil : value
+        }
+        let answer = try await client.execute(uri: path, method: method, headers: fields, body: body)
+        return Reply(status: answer.status.code, headers: answer.headers, body: String(buffer: answer.body))
+    }
+}

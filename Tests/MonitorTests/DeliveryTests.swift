@@ -1,0 +1,115 @@
+import Fleet
+import Monitor
+import Testing
+
+@Suite("Delivery")
+struct DeliveryTests {
+    static func parts(_ steps: [Delivery.Step]) -> [Int] { steps.map { switch $0 { case .publish(let part): part } } }
+
+    static func have(_ text: String) -> PartRanges { PartRanges(text) ?? PartRanges() }
+
+    static func delivery(parts: Int = 100, window: Int = 8, bandwidth: Int? = nil) -> Delivery {
+        Delivery(parts: parts, partSize: 262_144, window: window, bandwidth: bandwidth, at: start)
+    }
+
+    /// The broker takes parts.
+    static func take(_ delivery: inout Delivery, _ parts: [Int], at now: Timestamp = start) -> [Int] {
+        parts.flatMap { Self.parts(delivery.sent(part: $0, at: now)) }
+    }
+
+    @Test("The lowest missing parts are sent first, a window of them")
+    func lowestFirst() {
+        var delivery = Self.delivery()
+        #expect(Self.parts(delivery.wants("a", have: Self.have("0-2,5"), at: start)) == [3, 4, 6, 7, 8, 9, 10, 11])
+        #expect(Self.take(&delivery, [3, 4, 6]).isEmpty)
+    }
+
+    @Test("As many follow as the slowest receiver that keeps up has taken")
+    func window() {
+        var delivery = Self.delivery()
+        let first = Self.parts(delivery.wants("a", have: PartRanges(), at: start))
+        #expect(delivery.wants("b", have: PartRanges(), at: start).isEmpty)
+        #expect(Self.take(&delivery, first).isEmpty)
+        #expect(delivery.wants("a", have: Self.have("0-7"), at: start).isEmpty)
+        #expect(Self.parts(delivery.wants("b", have: Self.have("0-1"), at: start)) == [8, 9])
+    }
+
+    @Test("A lost part is sent again as soon as a later one is reported")
+    func lost() {
+        var delivery = Self.delivery()
+        let first = Self.parts(delivery.wants("a", have: PartRanges(), at: start))
+        _ = Self.take(&delivery, first)
+        #expect(Self.parts(delivery.wants("a", have: Self.have("0-2,4"), at: start)).prefix(2) == [3, 8])
+    }
+
+    @Test("What was sent last and did not come is sent again after a pause, and each pause without success is longer")
+    func tail() throws {
+        var delivery = Self.delivery(parts: 3)
+        var now = start
+        _ = Self.take(&delivery, Self.parts(delivery.wants("a", have: PartRanges(), at: now)))
+        _ = delivery.wants("a", have: Self.have("0-1"), at: now)
+        var pauses: [Int64] = []
+        for _ in 0..<6 {
+            var again: [Int] = []
+            let stalled = now
+            while again.isEmpty {
+                now = try #require(delivery.nextDeadline)
+                again = Self.parts(delivery.due(at: now))
+            }
+            #expect(again == [2])
+            _ = Self.take(&delivery, again, at: now)
+            pauses.append((now - stalled).milliseconds / 1000)
+        }
+        #expect(pauses == [2, 4, 8, 16, 30, 30])
+        #expect(delivery.wants("a", have: Self.have("0-2"), at: now).isEmpty)
+        #expect(delivery.isIdle)
+        #expect(delivery.nextDeadline == nil)
+    }
+
+    @Test("A receiver that takes nothing leaves the pacing set after the pause; the others go on")
+    func stopped() throws {
+        var delivery = Self.delivery()
+        let first = Self.parts(delivery.wants("a", have: PartRanges(), at: start))
+        _ = delivery.wants("stopped", have: PartRanges(), at: start)
+        _ = Self.take(&delivery, first)
+        let now = start + .seconds(1)
+        #expect(delivery.wants("a", have: Self.have("0-7"), at: now).isEmpty)
+        let due = try #require(delivery.nextDeadline)
+        #expect(due == start + Delivery.patience)
+        #expect(Self.parts(delivery.due(at: due)) == [8, 9, 10, 11, 12, 13, 14, 15])
+    }
+
+    @Test("A late joiner gets what it lacks; the others' parts are not sent again")
+    func lateJoiner() {
+        var delivery = Self.delivery(parts: 10, window: 10)
+        _ = Self.take(&delivery, Self.parts(delivery.wants("a", have: PartRanges(), at: start)))
+        _ = delivery.wants("a", have: Self.have("0-8"), at: start)
+        #expect(Self.parts(delivery.wants("late", have: Self.have("3-9"), at: start)) == [0, 1, 2])
+        #expect(delivery.wants("a", have: Self.have("0-9"), at: start).isEmpty)
+    }
+
+    @Test("A receiver that lost its store gets everything again")
+    func lostStore() {
+        var delivery = Self.delivery(parts: 6, window: 6)
+        _ = Self.take(&delivery, Self.parts(delivery.wants("a", have: PartRanges(), at: start)))
+        _ = delivery.wants("a", have: Self.have("0-4"), at: start)
+        #expect(Self.parts(delivery.wants("a", have: PartRanges(), at: start)) == [0, 1, 2, 3, 4, 5])
+    }
+
+    @Test("Who left is not waited for, and a stream without receivers is idle when the broker has taken its parts")
+    func left() {
+        var delivery = Self.delivery()
+        let first = Self.parts(delivery.wants("a", have: PartRanges(), at: start))
+        #expect(delivery.left("a", at: start).isEmpty)
+        #expect(!delivery.isIdle)
+        _ = Self.take(&delivery, first)
+        #expect(delivery.isIdle)
+    }
+
+    @Test("A bundle without parts wants nothing")
+    func empty() {
+        var delivery = Self.delivery(parts: 0)
+        #expect(delivery.wants("a", have: PartRanges(), at: start).isEmpty)
+        #expect(delivery.isIdle)
+    }
+}

@@ -1,0 +1,176 @@
+import Fleet
+import Monitor
+import Testing
+
+/// Drives a monitor by hand: keeps the time, the rows that its effects save, and each machine's session and sequence.
+struct Desk {
+    var monitor: Monitor
+    var now = start
+    private(set) var machines: [String: MachineRecord] = [:]
+    private(set) var groups: [String: GroupRecord] = [:]
+    private(set) var history: [EventEntry] = []
+    private var sessions: [String: Int] = [:]
+    private var sequences: [String: Int] = [:]
+
+    init() { monitor = Monitor(groups: [], machines: [], acted: [], at: start) }
+
+    /// A group that was just started.
+    init(running record: GroupRecord) {
+        self.init()
+        user(record, .created)
+        user(record.name, .started) { $0.run = .running }
+    }
+
+    /// One whose machines run what it says and are verified.
+    init(converged record: GroupRecord) {
+        self.init(running: record)
+        let count = record.definition.machines.count
+        for number in 0..<count {
+            let id = record.definition.machines.platform == .none ? "\(record.name)-x\(number)" : ids(record.name)[number]
+            join(id, record.name)
+            report(id)
+        }
+        pass(.seconds(5))
+    }
+
+    /// Rows in order of place.
+    func ids(_ group: String = "edge") -> [String] { monitor.machines(of: group).map(\.id) }
+
+    @discardableResult
+    mutating func send(_ event: Monitor.Event) -> [Monitor.Effect] {
+        let effects = monitor.handle(event, at: now)
+        for effect in effects {
+            switch effect {
+            case .saveGroup(let group): groups[group.name] = group
+            case .saveMachine(let machine): machines[machine.id] = machine
+            case .removeMachine(let id, _): machines[id] = nil
+            case .record(let entry): history.append(entry)
+            default: break
+            }
+        }
+        if case .due = event, let next = monitor.nextDeadline, next <= now {
+            Issue.record("a deadline that has come is set again for the same instant")
+        }
+        return effects
+    }
+
+    /// Lets time go by; every deadline is met at its instant.
+    @discardableResult
+    mutating func pass(_ span: TimeSpan) -> [Monitor.Effect] {
+        let end = now + span
+        var effects: [Monitor.Effect] = []
+        while let next = monitor.nextDeadline, next <= end {
+            guard next >= now else {
+                now = max(now, next)
+                effects += send(.due)
+                continue
+            }
+            now = next
+            effects += send(.due)
+        }
+        now = end
+        return effects
+    }
+
+    /// Lets time go by while every present machine repeats its status each second.
+    @discardableResult
+    mutating func pass(_ span: TimeSpan, hearing ids: [String]) -> [Monitor.Effect] {
+        var effects: [Monitor.Effect] = []
+        for _ in 0..<(span.milliseconds / 1000) {
+            effects += pass(.seconds(1))
+            for id in ids { effects += repeatStatus(id) }
+        }
+        return effects
+    }
+
+    // MARK: What users, machines and platforms say
+
+    @discardableResult
+    mutating func user(_ record: GroupRecord, _ change: Monitor.Event.Change) -> [Monitor.Effect] {
+        groups[record.name] = record
+        return send(.group(record, change))
+    }
+
+    @discardableResult
+    mutating func user(
+        _ name: String = "edge", _ change: Monitor.Event.Change, _ body: (inout GroupRecord) -> Void
+    ) -> [Monitor.Effect] {
+        guard var record = monitor.group(name) else { return [] }
+        body(&record)
+        return user(record, change)
+    }
+
+    @discardableResult
+    mutating func join(_ id: String, _ group: String = "edge") -> [Monitor.Effect] {
+        sessions[id] = sessions[id] ?? 1
+        return send(.registered(.init(machine: id, group: group, fingerprint: "f-\(id)", facts: Samples.facts)))
+    }
+
+    /// A new status. What is not given is as the machine's order asks.
+    @discardableResult
+    mutating func report(
+        _ id: String, _ state: MachineState = .running, digest: String? = nil, generation: Int? = nil,
+        order: Int? = nil, health: Health = .passing, metrics: [String: Double] = [:], reason: String? = nil
+    ) -> [Monitor.Effect] {
+        sequences[id, default: 0] += 1
+        return send(
+            .status(
+                status(
+                    id, state, digest: digest, generation: generation, order: order, health: health, metrics: metrics,
+                    reason: reason)))
+    }
+
+    /// Its last status again, with the next sequence number: a heartbeat.
+    @discardableResult
+    mutating func repeatStatus(_ id: String) -> [Monitor.Effect] {
+        guard var status = monitor.machine(id)?.status else { return [] }
+        sequences[id, default: 0] += 1
+        status.session = sessions[id] ?? 1
+        status.sequence = sequences[id] ?? 1
+        return send(.status(status))
+    }
+
+    func status(
+        _ id: String, _ state: MachineState = .running, digest: String? = nil, generation: Int? = nil,
+        order: Int? = nil, health: Health = .passing, metrics: [String: Double] = [:], reason: String? = nil
+    ) -> Status {
+        let machine = monitor.machine(id)
+        let asked = machine?.order
+        let runs = digest != nil || state == .running
+        return Status(
+            group: machine?.group ?? "edge", machine: id, session: sessions[id] ?? 1, sequence: sequences[id] ?? 1,
+            at: now, state: state, order: order ?? asked?.generation ?? 0,
+            software: runs
+                ? RunningSoftware(
+                    name: "kamailio", version: "1", digest: digest ?? asked?.digest ?? "",
+                    generation: generation ?? asked?.generation ?? 0, health: health, since: start, restarts: 0) : nil,
+            metrics: metrics, reason: reason)
+    }
+
+    /// Its connection broke; `session`: of an older one.
+    @discardableResult
+    mutating func will(_ id: String, session: Int? = nil) -> [Monitor.Effect] {
+        send(
+            .status(
+                Status(
+                    group: monitor.machine(id)?.group ?? "edge", machine: id, session: session ?? sessions[id] ?? 1,
+                    sequence: 0, at: now, state: .away)))
+    }
+
+    /// The machine connected again.
+    mutating func reconnect(_ id: String) {
+        sessions[id, default: 1] += 1
+        sequences[id] = 0
+    }
+
+    func session(_ id: String) -> Int { sessions[id] ?? 1 }
+
+    // MARK: The manager
+
+    /// A new monitor from what was saved, as after `kill -9`.
+    mutating func restartManager() {
+        monitor = Monitor(
+            groups: groups.values.sorted { $0.name < $1.name }, machines: machines.values.sorted { $0.id < $1.id },
+            acted: history.filter { $0.kind == .ruleActed }, at: now)
+    }
+}
