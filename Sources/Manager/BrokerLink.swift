@@ -38,7 +38,7 @@ struct BrokerLink: Sendable {
                 await control.set(connected: false)
                 logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
             case .message(let message):
-                if case .log(_, let machine) = control.topics.parse(message.topic) {
+                if message.topic.hasSuffix("/log"), case .log(_, let machine) = control.topics.parse(message.topic) {
                     await control.logDesk.receive(message.payload, of: machine)
                     continue
                 }

@@ -22,6 +22,8 @@ func deliveryRows(_ site: Site, agents count: Int) async throws -> [Row] {
     }
     defer { for agent in agents { agent.end() } }
     try await verified(site, count)
+    // An agent gives back what its start took after some seconds.
+    try await Task.sleep(for: .seconds(8))
     let idle = try agents.map { try Memory(of: $0.pid).mebibytes }.reduce(0, +) / Double(count)
 
     let start = ContinuousClock.now
@@ -33,7 +35,7 @@ func deliveryRows(_ site: Site, agents count: Int) async throws -> [Row] {
             what: "50 MiB to \(count) machine\(count == 1 ? "" : "s"), until all run it", bare: bare.inMilliseconds,
             trunkline: took.inMilliseconds, ratio: took.inSeconds / bare.inSeconds),
         Row(
-            what: "  agent before, private memory", bare: "", trunkline: String(format: "%.1f MiB", idle), ratio: nil),
+            what: "  agent that runs software and is idle, private memory", bare: "", trunkline: String(format: "%.1f MiB", idle), ratio: nil),
     ]
     if count == 20 {
         rows.append(

@@ -135,12 +135,22 @@ struct DevDirectory: Sendable {
         } else {
             path = "\(home)/.run/\(getpid())"
             isTemporary = true
+            Self.removeAbandoned(in: "\(home)/.run")
         }
         do {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
             throw Failure("\(path) can't be made: \(error.localizedDescription)")
+        }
+    }
+
+    /// A run that was killed could not end what it had started.
+    private static func removeAbandoned(in runs: String) {
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: runs)) ?? [] {
+            guard let pid = Int32(name), kill(pid, 0) != 0, errno == ESRCH else { continue }
+            Leftovers.end(below: "\(runs)/\(name)")
+            try? FileManager.default.removeItem(atPath: "\(runs)/\(name)")
         }
     }
 
@@ -160,14 +170,19 @@ struct DevDirectory: Sendable {
 /// The last resort after an orderly end: what was started below the directory and still runs.
 enum Leftovers {
     static func end(below directory: String) {
-        let needle = Data(directory.utf8)
+        // Somebody's `tail -f` below the directory is not ours: only what our own programs look like.
+        let marks: [(file: String, text: String)] = [
+            ("environ", "TRUNKLINE_RELEASE=\(directory)/machines/"),
+            ("cmdline", "\0--state\0\(directory)/machines/"),
+            ("cmdline", "mosquitto\0-c\0\(directory)/broker/"),
+            ("cmdline", "\0serve\0--data\0\(directory)\0"),
+        ]
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = Int32(entry), pid != getpid() else { continue }
-            let mine = ["environ", "cmdline"].contains { name in
-                FileManager.default.contents(atPath: "/proc/\(entry)/\(name)")?.range(of: needle) != nil
+            let isOurs = marks.contains { mark in
+                FileManager.default.contents(atPath: "/proc/\(entry)/\(mark.file)")?.range(of: Data(mark.text.utf8)) != nil
             }
-            guard mine, pid != getppid() else { continue }
-            kill(pid, SIGKILL)
+            if isOurs { kill(pid, SIGKILL) }
         }
     }
 }
