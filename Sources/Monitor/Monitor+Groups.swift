@@ -77,21 +77,30 @@ extension Monitor {
 
     /// Launches what the record asks for and nobody provides.
     mutating func fill(_ name: String) {
-        guard let group = living(name), group.record.run == .running, !group.record.paused,
-            group.record.definition.machines.platform != .none
-        else { return }
-        for index in 0..<group.record.definition.machines.count { fill(name, index) }
+        let count = groups[name]?.record.definition.machines.count ?? 0
+        for index in 0..<count { fill(name, index) }
     }
 
     mutating func fill(_ name: String, _ index: Int) {
+        guard let vacancy = vacancy(name, index) else { return }
+        guard vacancy.free <= now else {
+            return deadlines.set(.vacancy(group: name, index: index), at: vacancy.free)
+        }
+        launch(name, index, on: vacancy.platform)
+    }
+
+    /// From when on a place is free for a machine of the group's platform; nil: it is not to be filled.
+    ///
+    /// Apart from `fill`, so that no copy of the group is alive while it changes, which would copy its lists, too.
+    private func vacancy(_ name: String, _ index: Int) -> (free: Timestamp, platform: Platform)? {
         guard let group = living(name), group.record.run == .running, !group.record.paused,
             group.record.definition.machines.platform != .none, index < group.record.definition.machines.count
-        else { return }
+        else { return nil }
         var free = now
         for id in group.places[index] ?? [] {
             guard let machine = fleet[id] else { continue }
             switch machine.phase {
-            case .launching, .joined: return
+            case .launching, .joined: return nil
             // Two in one place would compete for its ports; but a lost one must not keep it for ever.
             case .leaving, .revoked:
                 let grace = machine.awaySince != nil ? Self.lostGrace : stopTime(group) + Self.lostGrace
@@ -99,8 +108,7 @@ extension Monitor {
             }
         }
         if let vacancy = group.vacancies[index] { free = max(free, vacancy.retryAt) }
-        guard free <= now else { return deadlines.set(.vacancy(group: name, index: index), at: free) }
-        launch(name, index, on: group.record.definition.machines.platform)
+        return (free, group.record.definition.machines.platform)
     }
 
     private mutating func launch(_ name: String, _ index: Int, on platform: Platform) {

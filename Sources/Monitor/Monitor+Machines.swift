@@ -28,12 +28,17 @@ extension Monitor {
     private mutating func awaitRegistration(_ machine: MachineRecord) -> Timestamp? {
         let end = machine.phaseSince + Self.registrationTime
         guard end <= now else { return end }
+        giveUp(machine, "did not register within \(Self.registrationTime)")
+        return nil
+    }
+
+    /// It was launched and never registered: it goes, and its place is tried again after a while.
+    private mutating func giveUp(_ machine: MachineRecord, _ reason: String) {
         note(
-            .machineLaunchFailed, group: machine.group, machine: machine.id,
-            "\(machine.id) did not register within \(Self.registrationTime)")
+            .machineLaunchFailed, group: machine.group, machine: machine.id, "\(machine.id) \(reason)",
+            facts: ["reason": reason])
         delayVacancy(of: machine)
         leave(machine.id)
-        return nil
     }
 
     mutating func launched(_ id: String) {
@@ -185,12 +190,17 @@ extension Monitor {
         guard let machine = fleet[id] else { return }
         switch machine.phase {
         case .leaving, .revoked:
+            // It ended before its release was asked for: the platform has still to clear what its agent left running.
+            guard notes[id]?.releasedAt != nil else {
+                lose(id, reason)
+                return reconsider(id)
+            }
             note(
                 .machineReleased, group: machine.group, machine: id, actor: "platform \(machine.platform)",
                 "\(id) released", facts: ["reason": reason])
             remove(id)
             fill(machine.group, machine.index)
-        case .launching: launchFailed(id, "it ended before it registered: \(reason)")
+        case .launching: giveUp(machine, "ended before it registered: \(reason)")
         case .joined:
             lose(id, reason)
             reconsider(id)

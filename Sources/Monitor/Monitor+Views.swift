@@ -48,7 +48,8 @@ extension Monitor {
             let isOfMachine = rule.when.isOfMachine
             let key = Act(group: machine.group, rule: rule.name, index: isOfMachine ? machine.index : nil)
             let judged = RuleEngine.judge(
-                [rule], in: isOfMachine ? ofMachine : ofGroup, held: isOfMachine ? machine.held : group.held, acts: { _ in acts[key] ?? [] },
+                [rule], in: isOfMachine ? ofMachine : ofGroup, held: isOfMachine ? machine.held : group.held,
+                acts: { _ in acts[key] ?? [] },
                 at: now)
             for judgement in judged {
                 let waits = applies ? waits(judgement, machine, at: now) : withheld(machine, group)
@@ -72,7 +73,9 @@ extension Monitor {
     private func waits(_ judged: Judgement, _ machine: MachineRecord, at now: Timestamp) -> String {
         guard judged.holds, let due = judged.due else { return "does not hold" }
         let index = judged.rule.when.isOfMachine ? machine.index : nil
-        if hasActed(judged, group: machine.group, index: index) { return "has acted; does so again once it held no more" }
+        if hasActed(judged, group: machine.group, index: index) {
+            return "has acted; does so again once it held no more"
+        }
         if due > now { return "acts in \((due - now).rounded) if it still holds" }
         if let until = judged.limitedUntil, let limit = judged.rule.limit {
             return "limited: \(limit.count) in \(limit.per), next possible at \(until)"

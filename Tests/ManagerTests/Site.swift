@@ -51,8 +51,12 @@ struct Site: Sendable {
         try await application.test(setup) { try await body(Asker(client: $0, token: token)) }
     }
 
-    var uploads: [String] { (try? FileManager.default.contentsOfDirectory(atPath: configuration.uploadDirectory)) ?? [] }
-    var bundles: [String] { (try? FileManager.default.contentsOfDirectory(atPath: configuration.bundleDirectory)) ?? [] }
+    var uploads: [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: configuration.uploadDirectory)) ?? []
+    }
+    var bundles: [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: configuration.bundleDirectory)) ?? []
+    }
 
     /// A packed bundle's bytes.
     func bundle(_ name: String = "soft", version: String = "1") throws -> Data {

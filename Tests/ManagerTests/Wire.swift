@@ -11,21 +11,26 @@ enum Wire {
         let bytes = Array(text.utf8)
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { return }
             sent += count
         }
     }
 
-    /// What comes back until the other side closes or falls silent.
+    /// What comes back until the other side closes.
     static func exchange(_ port: Int, _ request: String) throws -> String {
         let descriptor = try TCP.connect(to: port)
         defer { close(descriptor) }
         send(descriptor, request)
+        let deadline = ContinuousClock.now.advanced(by: .seconds(20))
         var answer: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65536)
         while true {
             let count = recv(descriptor, &buffer, buffer.count, 0)
+            // The socket gives up a read after a second; a busy machine may need longer.
+            if count < 0, errno == EAGAIN, ContinuousClock.now < deadline { continue }
             guard count > 0 else { break }
             answer += buffer.prefix(count)
         }

@@ -26,7 +26,8 @@ struct Desk {
         self.init(running: record)
         let count = record.definition.machines.count
         for number in 0..<count {
-            let id = record.definition.machines.platform == .none ? "\(record.name)-x\(number)" : ids(record.name)[number]
+            let id =
+                record.definition.machines.platform == .none ? "\(record.name)-x\(number)" : ids(record.name)[number]
             join(id, record.name)
             report(id)
         }

@@ -9,7 +9,8 @@ struct ManagerRestartTests {
         var desk = Desk(converged: Samples.group(count: 3))
         desk.now = desk.now + .hours(3)
         desk.restartManager()
-        let effects = desk.pass(.zero) + desk.send(.connected) + desk.ids().flatMap { desk.repeatStatus($0) }
+        let effects =
+            desk.pass(.zero) + desk.send(.connected) + desk.ids().flatMap { desk.repeatStatus($0) }
             + desk.pass(.minutes(2), hearing: desk.ids())
         #expect(effects == ["edge-1", "edge-2", "edge-3"].map { .sendOrder(machine: $0, group: "edge") })
         #expect(desk.monitor.groupStatus("edge")?.phase == .converged)

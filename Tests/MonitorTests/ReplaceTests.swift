@@ -46,6 +46,16 @@ struct ReplaceTests {
         #expect(desk.send(.gone(machine: "edge-1", reason: "released")).launches.isEmpty)
     }
 
+    @Test("A leaving machine whose agent ends of its own accord is released, so that its software does not stay")
+    func endsWhileLeaving() {
+        var desk = Desk(converged: Samples.group(count: 1))
+        desk.send(.replaceMachine("edge-1"))
+        let effects = desk.send(.gone(machine: "edge-1", reason: "its agent was killed"))
+        #expect(effects.releases == ["edge-1"])
+        #expect(effects.removals.isEmpty && effects.launches.isEmpty)
+        #expect(desk.send(.gone(machine: "edge-1", reason: "released")).launches == ["edge-2"])
+    }
+
     @Test("An invited machine is never replaced by a rule")
     func replaceInvited() {
         var desk = Desk(converged: Samples.group(count: 1, platform: .none))

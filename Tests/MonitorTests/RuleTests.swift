@@ -45,7 +45,9 @@ struct RuleTests {
         #expect(desk.pass(.milliseconds(1)).orders == ["edge-1"])
     }
 
-    @Test("`at_most` counts what was recorded, also before a restart of the manager, and says so once", arguments: [false, true])
+    @Test(
+        "`at_most` counts what was recorded, also before a restart of the manager, and says so once",
+        arguments: [false, true])
     func atMost(restarts: Bool) {
         var desk = Desk(converged: Samples.group(count: 1, rules: [Self.limited]))
         Self.failAgain(&desk)
@@ -71,6 +73,7 @@ struct RuleTests {
             desk.pass(.seconds(10))
         }
         desk.send(.replaceMachine("edge-1"))
+        desk.report("edge-1", .stopped)
         desk.send(.gone(machine: "edge-1", reason: "released"))
         desk.join("edge-2")
         desk.report("edge-2", health: .failing)
@@ -120,7 +123,9 @@ struct RuleTests {
         #expect(effects.orders.isEmpty && effects.launches.isEmpty && effects.releases.isEmpty)
         let resumed = desk.user("edge", .resumed) { $0.paused = false }
         #expect(resumed.orders.contains("edge-1"))
-        #expect(desk.pass(.seconds(30), hearing: ["edge-1"]).events(.ruleActed).contains { $0.facts["action"] == "replace" })
+        #expect(
+            desk.pass(.seconds(30), hearing: ["edge-1"]).events(.ruleActed).contains { $0.facts["action"] == "replace" }
+        )
     }
 
     @Test("A rule may stop and revoke")
@@ -155,7 +160,9 @@ struct GroupRuleTests {
             }
             for count in effects.scales {
                 scales.append(count)
-                for id in desk.user("edge", .revised, { $0.definition.machines.count = count }).launches { desk.join(id) }
+                for id in desk.user("edge", .revised, { $0.definition.machines.count = count }).launches {
+                    desk.join(id)
+                }
             }
         }
         return scales

@@ -71,7 +71,8 @@ struct ExplanationTests {
     @Test("Of an invited machine it says that nobody can replace it, of a stopped one that it is to stop")
     func invitedAndStopped() {
         let stop = Rule(name: "stop", when: Samples.isFailing, action: .stop)
-        var desk = Desk(converged: Samples.group(count: 1, platform: .none, rules: [Samples.deliver, Samples.replaceLost, stop]))
+        var desk = Desk(
+            converged: Samples.group(count: 1, platform: .none, rules: [Samples.deliver, Samples.replaceLost, stop]))
         desk.report("edge-x0", health: .failing)
         desk.report("edge-x0", .stopped)
         #expect(Self.waits(desk, "edge-x0") == "waits: the machine is ordered to stop")

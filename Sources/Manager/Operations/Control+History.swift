@@ -21,13 +21,14 @@ extension Control {
                         let past = try records.events(
                             group: filter.group, machine: filter.machine, after: last, limit: 1000)
                         for entry in past {
-                            continuation.yield(entry)
+                            // A reader that lags too far is cut off, and comes back with its last id: never a gap.
+                            if case .dropped = continuation.yield(entry) { return continuation.finish() }
                             last = entry.id
                         }
                         if past.count < 1000 { break }
                     }
                     for await entry in live where entry.id > last && filter.matches(entry) {
-                        if case .dropped = continuation.yield(entry) { break }
+                        if case .dropped = continuation.yield(entry) { return continuation.finish() }
                         last = entry.id
                     }
                     continuation.finish()

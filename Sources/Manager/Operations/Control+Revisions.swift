@@ -143,8 +143,9 @@ extension Control {
     func rollBack(_ name: String, by: String) throws {
         try transact { control, burst in
             let row = try control.row(name)
+            // The newest first.
             let revisions = try control.records.revisions(of: name)
-            guard let previous = revisions.last(where: { $0.revision < row.revision && $0.text != row.text }) else {
+            guard let previous = revisions.first(where: { $0.revision < row.revision && $0.text != row.text }) else {
                 throw Refusal(code: .conflict, message: "Group \(name) has no earlier revision that differs.")
             }
             try control.revise(

@@ -59,7 +59,7 @@ struct API: Sendable {
     }
 
     func router() -> Router<RESTContext> {
-        let router = Router(context: RESTContext.self)
+        let router = Router(context: RESTContext.self, options: .autoGenerateHeadEndpoints)
         router.addMiddleware { ProblemMiddleware(logger: logger) }
         let routes = routes
         for route in routes {
@@ -68,7 +68,7 @@ struct API: Sendable {
             }
         }
         for (path, known) in Dictionary(grouping: routes, by: \.path) {
-            let methods = known.map(\.method)
+            let methods = known.flatMap { $0.method == .get ? [$0.method, .head] : [$0.method] }
             let allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
             for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options]
             where !methods.contains(method) {

@@ -60,7 +60,7 @@ extension API {
                 method: .get, path: "/v1/groups/{group}/revisions",
                 summary: "Every revision of the record, with who and when.",
                 tag: "groups",
-                answers: [.init(status: 200, says: "All of them, the oldest first.", schema: "RevisionPage")],
+                answers: [.init(status: 200, says: "All of them, the newest first.", schema: "RevisionPage")],
                 problems: [404]
             ) { api, incoming in
                 try .json(try await api.operations.revisions(try incoming.parameter("group")))

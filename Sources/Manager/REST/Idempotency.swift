@@ -48,7 +48,9 @@ extension API {
 
     private func fingerprint(of incoming: Incoming) -> String {
         var hash = SHA256()
-        hash.update(data: Data("\(incoming.request.method.rawValue) \(incoming.request.uri)\n".utf8))
+        let headers = [HTTPField.Name.contentType, .ifMatch].map { incoming.request.headers[$0] ?? "" }
+        let head = [incoming.request.method.rawValue, "\(incoming.request.uri)"] + headers
+        hash.update(data: Data((head.joined(separator: "\n") + "\n").utf8))
         hash.update(data: Data(incoming.body.readableBytesView))
         return hash.finalize().map { String(format: "%02x", $0) }.joined()
     }

@@ -1,4 +1,5 @@
 import Fleet
+import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
@@ -79,7 +80,11 @@ struct Incoming: Sendable {
         guard let value = parameters.get(name), !value.isEmpty else {
             throw Refusal(code: .malformed, message: "The path lacks its \(name).")
         }
-        return value
+        // The router cuts the path as it came: a + in a version may have been sent as %2B.
+        guard let decoded = value.removingPercentEncoding else {
+            throw Refusal(code: .malformed, message: "\(value) in the path is not percent-encoded UTF-8.")
+        }
+        return decoded
     }
 
     func query(_ name: String) -> String? { request.uri.queryParameters.get(name) }

@@ -1,0 +1,144 @@
+import Fleet
+import Foundation
+import HummingbirdTesting
+import HTTPTypes
+import Sealing
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Manager
+
+@Suite("The control and its parts")
+struct PartsTests {
+    @Test("Sixty refusals a minute become events, and the next minute has its own sixty")
+    func refusalLimit() {
+        var limit = RefusalLimit()
+        let start = Timestamp(milliseconds: 60_000)
+        let taken = (0..<100).filter { _ in limit.mayRecord(at: start) }.count
+        let next = limit.mayRecord(at: start + .minutes(1))
+        #expect(taken == 60 && next)
+    }
+
+    @Test("A mailbox keeps order, hands over everything at once, and signals after each put")
+    func mailbox() async {
+        let mailbox = Mailbox<Int>()
+        #expect(mailbox.put(1) == 1 && mailbox.put(2) == 2)
+        mailbox.close()
+        var taken: [[Int]] = []
+        for await _ in mailbox.arrivals { taken.append(mailbox.takeAll()) }
+        #expect(taken == [[1, 2]])
+    }
+
+    @Test("A reader of events who lags too far is cut off without a gap in what it got; others are not")
+    func feed() async {
+        let feed = EventFeed()
+        let (slow, late) = (feed.subscribe(), feed.subscribe())
+        let events = (1...EventFeed.backlog + 5).map { number in
+            EventEntry(id: Int64(number), at: Timestamp(milliseconds: 0), kind: .secretSet, actor: "a", message: "")
+        }
+        feed.publish(Array(events.prefix(3)))
+        var iterator = late.makeAsyncIterator()
+        for id in 1...3 { #expect(await iterator.next()?.id == Int64(id)) }
+        feed.publish(Array(events.dropFirst(3)))
+        feed.close()
+        var ids: [Int64] = []
+        for await event in slow { ids.append(event.id) }
+        #expect(ids == (1...Int64(EventFeed.backlog)).map { $0 })
+        for await _ in feed.subscribe() { Issue.record("a closed feed has events") }
+    }
+
+    @Test("A deadline that has passed fires once; one that was taken back does not fire")
+    func timer() async throws {
+        let fired = Mutex(0)
+        let timer = DeadlineTimer(label: "test") { fired.withLock { $0 += 1 } }
+        timer.set(.now + .hours(1))
+        timer.set(nil)
+        timer.set(.now - .seconds(1))
+        #expect(try await eventually { fired.withLock { $0 } == 1 })
+        timer.set(.now - .seconds(2))
+        #expect(try await eventually { fired.withLock { $0 } == 2 })
+    }
+
+    @Test("What one master key sealed no other opens, and nothing opens under another name")
+    func vault() throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "key-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let vault = try Vault.open(file: path, environment: [:])
+        let sealed = try vault.seal(secret: "s3cret", named: "a")
+        #expect(try Vault.open(file: path, environment: [:]).secret(sealed, named: "a") == "s3cret")
+        let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+        #expect(throws: (any Error).self) { try vault.secret(sealed, named: "b") }
+        let other = try Vault.open(
+            file: path, environment: ["TRUNKLINE_MASTER_KEY": Data(count: 32).base64EncodedString()])
+        #expect(throws: (any Error).self) { try other.secret(sealed, named: "a") }
+        for text in ["", "short", Data(count: 31).base64EncodedString()] {
+            #expect(throws: StartError.self) {
+                try Vault.open(file: path, environment: ["TRUNKLINE_MASTER_KEY": text])
+            }
+        }
+        try Data(count: 5).write(to: URL(filePath: path))
+        #expect(throws: StartError.self) { try Vault.open(file: path, environment: [:]) }
+    }
+
+    @Test("Metrics are in the Prometheus text format, each family described once")
+    func metrics() async throws {
+        try await Site.with { site in
+            try await site.rest { ask in
+                _ = try await ask.push(try site.bundle())
+                _ = try await ask(.post, "/v1/groups", Site.record())
+                let text = try await ask(.get, "/metrics").body
+                #expect(
+                    text.hasSuffix("\n") && text.contains("trunkline_group_machines{group=\"test\",state=\"desired\"} ")
+                )
+                var described: [Substring] = []
+                for line in text.split(separator: "\n") where !line.hasPrefix("# HELP") {
+                    if line.hasPrefix("# TYPE") {
+                        #expect(line.wholeMatch(of: /# TYPE [a-z_]+ (counter|gauge)/) != nil, "\(line)")
+                        described.append(line.split(separator: " ")[2])
+                    } else {
+                        let match = line.wholeMatch(of: /([a-z_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? -?[0-9.]+/)
+                        #expect(match?.1 == described.last, "\(line)")
+                    }
+                }
+                #expect(Set(described).count == described.count && described.count > 10)
+            }
+        }
+    }
+
+    @Test("A group whose secrets are not set does not start, and says which are missing")
+    func secrets() async throws {
+        try await Site.with { site in
+            try await site.rest { ask in
+                _ = try await ask.push(try site.bundle())
+                let created = try await ask(.post, "/v1/groups", Site.record(env: "PASSWORD = secret(\"pass\")"))
+                #expect(created.status == 201, "\(created.body)")
+                let refused = try await ask(.post, "/v1/groups/test/start")
+                #expect(refused.status == 409 && refused.body.contains("pass"))
+                _ = try await ask(.put, "/v1/secrets/pass", "{\"value\": \"x\"}", type: "application/json")
+                #expect(try await ask(.post, "/v1/groups/test/start").status == 202)
+                #expect(try await ask(.delete, "/v1/secrets/pass").status == 409)
+            }
+        }
+    }
+
+    @Test("Each change is a revision; the same record again is none; a roll-back and a rule's scale are new ones")
+    func revisions() async throws {
+        try await Site.with { site in
+            try await site.rest { ask in
+                _ = try await ask.push(try site.bundle())
+                let first = try await ask(.post, "/v1/groups", Site.record(count: 1))
+                _ = try await ask(.put, "/v1/groups/test", Site.record(count: 1))
+                #expect(try await ask(.get, "/v1/groups/test")["ETag"] == first["ETag"])
+                _ = try await ask(.put, "/v1/groups/test", Site.record(count: 2))
+                #expect(try await ask(.post, "/v1/groups/test/rollback")["ETag"] == "\"3\"")
+                try await site.control.scale("test", to: 4, by: "busy")
+                let all = try await site.control.revisions("test").items
+                #expect(all.map(\.revision) == [4, 3, 2, 1], "the newest first")
+                #expect(all[3].text == all[1].text && all[0].text.contains("4"))
+                #expect(all[0].by == "rule busy")
+            }
+        }
+    }
+}
