@@ -35,7 +35,8 @@ func deliveryRows(_ site: Site, agents count: Int) async throws -> [Row] {
             what: "50 MiB to \(count) machine\(count == 1 ? "" : "s"), until all run it", bare: bare.inMilliseconds,
             trunkline: took.inMilliseconds, ratio: took.inSeconds / bare.inSeconds),
         Row(
-            what: "  agent that runs software and is idle, private memory", bare: "", trunkline: String(format: "%.1f MiB", idle), ratio: nil),
+            what: "  agent that runs software and is idle, private memory", bare: "",
+            trunkline: String(format: "%.1f MiB", idle), ratio: nil),
     ]
     if count == 20 {
         rows.append(

@@ -91,7 +91,7 @@ struct RefusalTests {
                 let port = try #require(ask.client.port)
                 let chunk = String(repeating: "#\n", count: 32_768)
                 let chunks = String(repeating: "10000\r\n\(chunk)\r\n", count: 17)
-                let answer = try Wire.exchange(
+                let answer = try await Wire.exchange(
                     port,
                     "POST /v1/groups HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(site.token)\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\(chunks)0\r\n\r\n"
                 )

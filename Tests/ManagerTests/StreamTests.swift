@@ -38,7 +38,7 @@ struct StreamTests {
             for name in ["a", "b", "c"] { try await site.control.setSecret(name, to: "x", by: Site.user) }
             try await site.rest(.live) { ask in
                 let port = try #require(ask.client.port)
-                let answer = try Wire.exchange(
+                let answer = try await Wire.exchange(
                     port,
                     "GET /v1/events?after=0 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(site.token)\r\nAccept: text/event-stream\r\nLast-Event-ID: 2\r\n\r\n"
                 )

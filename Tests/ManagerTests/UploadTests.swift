@@ -87,10 +87,10 @@ struct UploadTests {
                 let port = try #require(ask.client.port)
                 let head =
                     "PUT /v1/software/soft/1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(site.token)\r\nConnection: close\r\n"
-                let announced = try Wire.exchange(port, head + "Content-Length: 4097\r\n\r\n")
+                let announced = try await Wire.exchange(port, head + "Content-Length: 4097\r\n\r\n")
                 #expect(announced.hasPrefix("HTTP/1.1 413"))
                 let chunk = "1000\r\n" + String(repeating: "x", count: 4096) + "\r\n"
-                let streamed = try Wire.exchange(
+                let streamed = try await Wire.exchange(
                     port, head + "Transfer-Encoding: chunked\r\n\r\n" + chunk + chunk + "0\r\n\r\n")
                 #expect(streamed.hasPrefix("HTTP/1.1 413"), "\(streamed)")
                 #expect(site.uploads.isEmpty)

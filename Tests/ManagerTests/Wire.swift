@@ -20,7 +20,14 @@ enum Wire {
     }
 
     /// What comes back until the other side closes.
-    static func exchange(_ port: Int, _ request: String) throws -> String {
+    static func exchange(_ port: Int, _ request: String) async throws -> String {
+        // On a thread that may wait: the server's own tasks need the few that all tasks share.
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(with: Result { try blockingExchange(port, request) }) }
+        }
+    }
+
+    private static func blockingExchange(_ port: Int, _ request: String) throws -> String {
         let descriptor = try TCP.connect(to: port)
         defer { close(descriptor) }
         send(descriptor, request)

@@ -4,6 +4,7 @@ import Logging
 import Messaging
 import Monitor
 import Platforms
+import Synchronization
 
 /// Does what was committed: publishes orders, asks platforms for machines, serves software.
 struct Dispatch: Sendable {
@@ -12,6 +13,17 @@ struct Dispatch: Sendable {
     let delivery: DeliveryDesk
     let platforms: Platforms
     let logger: Logger
+    private let lines = Lines()
+
+    init(
+        control: Control, connection: Connection, delivery: DeliveryDesk, platforms: Platforms, logger: Logger
+    ) {
+        self.control = control
+        self.connection = connection
+        self.delivery = delivery
+        self.platforms = platforms
+        self.logger = logger
+    }
 
     /// So many publications or platform requests at a time.
     static let width = 64
@@ -22,17 +34,18 @@ struct Dispatch: Sendable {
         await withTaskGroup(of: Void.self) { group in
             var running = 0
             for await item in work {
-                // Deliveries keep their order; the rest is independent of each other.
+                // Deliveries keep their order, and so does everything about one machine; the rest is independent of each other.
                 switch item {
                 case .receiving(let status): await receiving(status)
                 case .absent(let machine): await delivery.absent(machine)
                 default:
+                    guard let machine = item.machine, lines.join(item, of: machine) else { continue }
                     if running >= Self.width {
                         await group.next()
                         running -= 1
                     }
                     running += 1
-                    group.addTask { await perform(item) }
+                    group.addTask { while let next = lines.next(of: machine) { await perform(next) } }
                 }
             }
         }
@@ -95,6 +108,42 @@ struct Dispatch: Sendable {
             control.mailbox.put(.event(.gone(machine: machine, reason: "released")))
         } catch {
             logger.error("a machine was not released", metadata: ["machine": "\(machine)", "error": "\(error)"])
+        }
+    }
+}
+
+extension Control.Work {
+    fileprivate var machine: String? {
+        switch self {
+        case .order(let machine), .release(let machine, _), .clearTopics(_, let machine, _), .absent(let machine):
+            machine
+        case .launch(let request, _): request.machine
+        case .receiving(let status): status.machine
+        }
+    }
+}
+
+/// What waits to be done, machine by machine: a machine must not be released before it is launched.
+private final class Lines: Sendable {
+    private let waiting = Mutex<[String: [Control.Work]]>([:])
+
+    /// True where nobody works for the machine yet: whoever asks is to begin.
+    func join(_ work: Control.Work, of machine: String) -> Bool {
+        waiting.withLock { waiting in
+            defer { waiting[machine, default: []].append(work) }
+            return waiting[machine] == nil
+        }
+    }
+
+    /// Nil: the line is done.
+    func next(of machine: String) -> Control.Work? {
+        waiting.withLock { waiting in
+            guard let first = waiting[machine]?.first else {
+                waiting[machine] = nil
+                return nil
+            }
+            waiting[machine]?.removeFirst()
+            return first
         }
     }
 }

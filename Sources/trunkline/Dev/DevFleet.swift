@@ -180,7 +180,8 @@ enum Leftovers {
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = Int32(entry), pid != getpid() else { continue }
             let isOurs = marks.contains { mark in
-                FileManager.default.contents(atPath: "/proc/\(entry)/\(mark.file)")?.range(of: Data(mark.text.utf8)) != nil
+                FileManager.default.contents(atPath: "/proc/\(entry)/\(mark.file)")?.range(of: Data(mark.text.utf8))
+                    != nil
             }
             if isOurs { kill(pid, SIGKILL) }
         }
