@@ -1,6 +1,7 @@
 import Fleet
 
-/// Writes a syntax tree in the one canonical form: two spaces a level, nothing aligned, at most one empty line in a row.
+/// Writes a syntax tree in the one canonical form: two spaces a level, the `=` of lines that follow each
+/// other aligned, at most one empty line in a row.
 struct Formatter {
     /// Blocks, lists and maps that stood on one line stay there up to this column.
     static let width = 100
@@ -17,11 +18,11 @@ struct Formatter {
 
     private mutating func write(_ body: Body, indent: Int, separator: String = "") {
         var isFirst = true
-        for entry in body.entries {
+        for (entry, width) in zip(body.entries, Self.keyWidths(of: body, indent: indent)) {
             write(entry.leading, indent: indent, isFirst: &isFirst)
             line(blank: entry.blankBefore && !isFirst, indent: indent)
             isFirst = false
-            write(entry, indent: indent)
+            write(entry, indent: indent, keyWidth: width)
             finish(entry.trailing)
         }
         write(body.dangling, indent: indent, isFirst: &isFirst)
@@ -47,12 +48,13 @@ struct Formatter {
 
     // MARK: Entries
 
-    private mutating func write(_ entry: Entry, indent: Int) {
+    private mutating func write(_ entry: Entry, indent: Int, keyWidth: Int) {
         switch entry.kind {
         case .pair(let pair):
-            let head = Self.key(pair.key) + " = "
-            text += head
-            write(pair.value, indent: indent, column: indent + head.count)
+            let key = Self.key(pair.key)
+            text += key + String(repeating: " ", count: max(0, keyWidth - key.count)) + " = "
+            // As if it were not aligned: what its neighbours are called must not break its lines.
+            write(pair.value, indent: indent, column: indent + key.count + 3)
         case .clause(let clause):
             text += Self.inline(clause) ?? ""
         case .block(let block):
@@ -99,6 +101,42 @@ struct Formatter {
             text += "]"
         default:
             text += Self.inline(node) ?? ""
+        }
+    }
+
+    /// How wide each key is written: pairs of one line each that follow each other without a gap share the widest.
+    private static func keyWidths(of body: Body, indent: Int) -> [Int] {
+        var widths = Array(repeating: 0, count: body.entries.count)
+        var run: [Int] = []
+        func close() {
+            let widest = run.map { widths[$0] }.max() ?? 0
+            for index in run { widths[index] = widest }
+            run = []
+        }
+        for (index, entry) in body.entries.enumerated() {
+            guard case .pair(let pair) = entry.kind else {
+                close()
+                continue
+            }
+            if entry.blankBefore || !entry.leading.isEmpty { close() }
+            widths[index] = key(pair.key).count
+            guard isOneLine(pair.value, column: indent + widths[index] + 3) else {
+                close()
+                continue
+            }
+            run.append(index)
+        }
+        close()
+        return widths
+    }
+
+    /// Whether `write` leaves it on one line.
+    private static func isOneLine(_ node: Node, column: Int) -> Bool {
+        switch node.kind {
+        case .map(let body):
+            inline(body, separator: ", ").map { column + $0.count <= width || body.entries.isEmpty } ?? false
+        case .list(let elements, _, _): inline(node).map { column + $0.count <= width || elements.isEmpty } ?? false
+        default: true
         }
     }
 

@@ -58,6 +58,15 @@ struct Vault: Sendable {
         try master.open(sealed, for: "ticket \(ticket)")
     }
 
+    /// An answer may hold a boot ticket.
+    func seal(answer: String, forKey key: String) throws -> String {
+        try master.seal(Data(answer.utf8), for: "answer \(key)").base64EncodedString()
+    }
+    func answer(_ sealed: String, forKey key: String) throws -> String {
+        guard let bytes = Data(base64Encoded: sealed) else { throw StartError("a kept answer can't be read") }
+        return String(decoding: try master.open(bytes, for: "answer \(key)"), as: UTF8.self)
+    }
+
     func seal(secret value: String, named name: String) throws -> Data {
         try master.seal(Data(value.utf8), for: "secret \(name)")
     }

@@ -110,7 +110,9 @@ extension Control {
 
     func answer(forKey key: String, by caller: Caller) async throws -> IdempotentAnswer? {
         try records.idempotentAnswer(key: key, caller: caller.name).map {
-            IdempotentAnswer(request: $0.request, status: $0.status, headers: $0.headers, body: $0.body)
+            IdempotentAnswer(
+                request: $0.request, status: $0.status, headers: $0.headers,
+                body: try vault.answer($0.body, forKey: key))
         }
     }
 
@@ -119,7 +121,7 @@ extension Control {
             .idempotentAnswer(
                 IdempotentAnswerRow(
                     key: key, caller: caller.name, request: answer.request, status: answer.status,
-                    headers: answer.headers, body: answer.body, at: .now)),
+                    headers: answer.headers, body: try vault.seal(answer: answer.body, forKey: key), at: .now)),
             .removeIdempotentAnswers(before: .now - .hours(24)),
         ])
     }
