@@ -136,7 +136,7 @@ struct APITests {
     func largeUpload() async throws {
         try await Installation.with { installation, client in
             try await installation.push(files: Installation.script("small"), padding: 1_000_000, client)
-            let before = try privateMemory(of: installation.managerPid)
+            let before = try heap(of: installation.managerPid)
             let peak = try await withThrowingTaskGroup(of: Int?.self) { group in
                 group.addTask {
                     try await installation.push(files: Installation.script("large"), padding: 200_000_000, client)
@@ -145,7 +145,7 @@ struct APITests {
                 group.addTask {
                     var peak = 0
                     while !Task.isCancelled {
-                        peak = max(peak, try self.privateMemory(of: installation.managerPid))
+                        peak = max(peak, try self.heap(of: installation.managerPid))
                         try? await Task.sleep(for: .milliseconds(20))
                     }
                     return peak
@@ -154,17 +154,16 @@ struct APITests {
                 group.cancelAll()
                 return try await group.next().flatMap { $0 } ?? 0
             }
-            #expect(peak - before < 24 << 20, "grew by \((peak - before) >> 20) MiB")
+            #expect(peak - before < 12 << 20, "grew by \((peak - before) >> 20) MiB")
             #expect(try await client.allSoftware().count == 2)
         }
     }
 
-    /// Bytes that only this process has.
-    private func privateMemory(of pid: Int32) throws -> Int {
+    /// Bytes of heap and stacks; pages of the program itself come and go as the kernel likes.
+    private func heap(of pid: Int32) throws -> Int {
         let text = try String(contentsOfFile: "/proc/\(pid)/smaps_rollup", encoding: .utf8)
-        return text.split(separator: "\n").filter { $0.hasPrefix("Private_") }.compactMap { line in
-            line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
-        }.reduce(0, +) * 1024
+        let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("Anonymous:") })
+        return try #require(line.split(separator: " ").dropFirst().first.flatMap { Int($0) }) * 1024
     }
 
     @Test("The event stream resumes behind the last event that was seen, without a gap or a repetition")
