@@ -85,12 +85,12 @@ let package = Package(
             dependencies: [
                 "Client", "Messaging", "CMosquitto", "Sealing", "Bundles", "Fleet", "PaperFleet", "TestSupport",
             ], path: "Tests/Bench"),
-        .testTarget(name: "FleetTests", dependencies: ["Fleet"]),
-        .testTarget(name: "GroupLanguageTests", dependencies: ["GroupLanguage", "Fleet"]),
-        .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet"]),
-        .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Rules", "Fleet"]),
-        .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto]),
-        .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet"]),
+        .testTarget(name: "FleetTests", dependencies: ["Fleet", "TestSupport"]),
+        .testTarget(name: "GroupLanguageTests", dependencies: ["GroupLanguage", "Fleet", "TestSupport"]),
+        .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet", "TestSupport"]),
+        .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Rules", "Fleet", "TestSupport"]),
+        .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto, "TestSupport"]),
+        .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet", "TestSupport"]),
         .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Fleet", "TestSupport", logging]),
         .testTarget(
             name: "AgentTests",

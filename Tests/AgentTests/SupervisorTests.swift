@@ -2,6 +2,7 @@ import Fleet
 import Testing
 
 @testable import Agent
+import TestSupport
 
 @Suite("The supervisor's decisions")
 struct SupervisorTests {

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Bundles
+import TestSupport
 
 @Suite("A damaged bundle")
 struct DamageTests {

@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Testing
+import TestSupport
 
 @Suite("What stands in files and messages is read back as it was written")
 struct CodingTests {

@@ -1,5 +1,6 @@
 import Fleet
 import Testing
+import TestSupport
 
 @Suite("Names may stand in topics, paths and URLs as they are")
 struct NameTests {

@@ -1,5 +1,6 @@
 import Fleet
 import Testing
+import TestSupport
 
 @Suite("Part numbers are kept as ranges, and are a set")
 struct PartRangesTests {

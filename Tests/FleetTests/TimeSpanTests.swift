@@ -1,5 +1,6 @@
 import Fleet
 import Testing
+import TestSupport
 
 @Suite("A length of time is written as the language writes it")
 struct TimeSpanTests {

@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Testing
+import TestSupport
 
 @Suite("An instant is a whole number of milliseconds, written as RFC 3339 in UTC")
 struct TimestampTests {

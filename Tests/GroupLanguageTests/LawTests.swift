@@ -2,6 +2,7 @@ import Fleet
 import Foundation
 import GroupLanguage
 import Testing
+import TestSupport
 
 @Suite("Laws of the language") struct LawTests {
     @Test("A group written as text or as JSON reads back as the same group", arguments: 0..<200)

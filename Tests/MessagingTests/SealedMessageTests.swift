@@ -2,6 +2,7 @@ import Fleet
 import FoundationEssentials
 import Messaging
 import Testing
+import TestSupport
 
 @Suite("Registrations, orders and the rest on the wire")
 struct SealedMessageTests {

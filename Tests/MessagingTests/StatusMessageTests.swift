@@ -2,6 +2,7 @@ import Fleet
 import FoundationEssentials
 import Messaging
 import Testing
+import TestSupport
 
 @Suite("Status on the wire")
 struct StatusMessageTests {

@@ -1,6 +1,7 @@
 import Fleet
 import Monitor
 import Testing
+import TestSupport
 
 /// A bundle's way to virtual receivers: a clock, a broker that takes parts, links that keep the order and lose some, receivers that report in batches.
 struct DeliverySimulator {

@@ -1,6 +1,7 @@
 import Fleet
 import Monitor
 import Testing
+import TestSupport
 
 /// A whole site on a virtual clock: the monitor with a shell that commits before it acts, a broker that keeps what is retained,
 /// a platform, machines with agents, and every kind of trouble. The same seed gives the same course.

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Platforms
+import TestSupport
 
 @Suite("A driver's output is cut into lines of a bounded length")
 struct LineSplitterTests {

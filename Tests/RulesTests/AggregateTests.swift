@@ -1,6 +1,7 @@
 import Fleet
 import Rules
 import Testing
+import TestSupport
 
 @Suite("Aggregates look at every machine of the group that is present")
 struct AggregateTests {

@@ -1,6 +1,7 @@
 import Fleet
 import Rules
 import Testing
+import TestSupport
 
 @Suite("What holds of every judgement")
 struct JudgementLawTests {

@@ -1,6 +1,7 @@
 import Fleet
 import Rules
 import Testing
+import TestSupport
 
 @Suite("And, or and not know three answers: true, false, and not known")
 struct LogicTests {

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Testing
 
 @testable import Sealing
+import TestSupport
 
 @Suite("A bundle's digest")
 struct BundleDigestTests {

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Testing
 
 @testable import Sealing
+import TestSupport
 
 @Suite("A sealed order")
 struct OrderSealTests {

@@ -1,17 +1,6 @@
-/// SplitMix64: the same seed gives the same test.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
+import TestSupport
 
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
-    }
-
+extension SeededGenerator {
     mutating func name() -> String {
         let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
         return (0..<Int.random(in: 1...20, using: &self)).map { _ in "\(letters.randomElement(using: &self) ?? "a")" }
