@@ -14,6 +14,8 @@ let settings: [SwiftSetting] = [
 let strict: [SwiftSetting] = Context.environment["TRUNKLINE_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
 
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -37,6 +39,8 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.10.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -59,16 +63,19 @@ let package = Package(
         .target(
             name: "Manager",
             dependencies: [
-                "Platforms", "Records", "Messaging", "Sealing", "Monitor", "GroupLanguage", "Bundles", "Fleet",
+                "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles", "Fleet",
                 crypto, hummingbird, lifecycle, signals, logging, httpTypes, nio,
             ]),
         .target(
             name: "Agent",
-            dependencies: ["Messaging", "Sealing", "Bundles", "Fleet", logging, subprocess, systemPackage]),
+            dependencies: [
+                "Messaging", "Sealing", "Certificates", "Bundles", "Fleet", logging, subprocess, systemPackage,
+            ]),
         .target(name: "Platforms", dependencies: ["Fleet", logging, subprocess, systemPackage]),
         .target(name: "Records", dependencies: ["Fleet", grdb]),
         .target(name: "Messaging", dependencies: ["CMosquitto", "Fleet", logging]),
         .target(name: "Sealing", dependencies: [crypto]),
+        .target(name: "Certificates", dependencies: ["Fleet", x509, asn1, crypto]),
         .target(name: "Monitor", dependencies: ["Rules", "Fleet"]),
         .target(name: "Rules", dependencies: ["Fleet"]),
         .target(name: "GroupLanguage", dependencies: ["Fleet"]),
@@ -90,6 +97,7 @@ let package = Package(
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet", "TestSupport"]),
         .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Rules", "Fleet", "TestSupport"]),
         .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto, "TestSupport"]),
+        .testTarget(name: "CertificatesTests", dependencies: ["Certificates", "Fleet", "TestSupport"]),
         .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet", "TestSupport"]),
         .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Fleet", "TestSupport", logging]),
         .testTarget(
