@@ -63,7 +63,8 @@ let package = Package(
         .target(
             name: "Manager",
             dependencies: [
-                "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles", "Fleet",
+                "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles",
+                "Fleet",
                 crypto, hummingbird, lifecycle, signals, logging, httpTypes, nio,
             ]),
         .target(
@@ -82,7 +83,7 @@ let package = Package(
         .target(name: "Bundles", dependencies: ["CZlib", "Fleet"]),
         .target(name: "Fleet"),
         .systemLibrary(
-            name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
+            name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport"),
@@ -99,7 +100,8 @@ let package = Package(
         .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto, "TestSupport"]),
         .testTarget(name: "CertificatesTests", dependencies: ["Certificates", "Fleet", "TestSupport"]),
         .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet", "TestSupport"]),
-        .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Fleet", "TestSupport", logging]),
+        .testTarget(
+            name: "MessagingTests", dependencies: ["Messaging", "Certificates", "Fleet", "TestSupport", logging]),
         .testTarget(
             name: "AgentTests",
             dependencies: [

@@ -9,7 +9,7 @@ set -euo pipefail
 
 packages=(
   mosquitto mosquitto-clients       # the broker, and mosquitto_sub to watch it
-  libmosquitto-dev zlib1g-dev libsqlite3-dev pkg-config # to build
+  libmosquitto-dev libssl-dev zlib1g-dev libsqlite3-dev pkg-config # to build
   kamailio sip-tester sipsak        # voice, and its clients
   prosody                           # messaging
   janus                             # video

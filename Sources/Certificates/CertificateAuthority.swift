@@ -60,7 +60,9 @@ package struct CertificateAuthority: Sendable {
         guard let constraints = try? certificate.extensions.basicConstraints,
             case .isCertificateAuthority = constraints
         else { throw CertificateError("its certificate is not an authority's (basic constraints CA:TRUE)") }
-        do { try self.init(certificate, key) } catch { throw CertificateError("its certificate can't be used: \(error)") }
+        do { try self.init(certificate, key) } catch {
+            throw CertificateError("its certificate can't be used: \(error)")
+        }
     }
 
     private init(_ certificate: Certificate, _ key: P256.Signing.PrivateKey) throws {

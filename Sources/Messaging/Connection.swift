@@ -9,24 +9,30 @@ import Synchronization
 /// connection, publishing throws at once.
 package final class Connection: Sendable {
     package struct Configuration: Sendable {
-        package var broker: BrokerAddress
-        package var clientID: String
         /// Whole seconds, at least 5; a dead connection is noticed after about twice as long.
         package var keepAlive: TimeSpan
         /// False keeps the broker's session over reconnects, which is done by MQTT 3.1.1.
         package var cleanStart: Bool
-        /// The last will, asked for before every attempt to connect, on the connection's thread.
-        package var will: @Sendable () -> Message?
+        /// Asked before every round of attempts, on the connection's thread; told how the round before ended.
+        package var route: @Sendable (Route.Outcome) -> Route
 
         package init(
-            broker: BrokerAddress, clientID: String, keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true,
-            will: @escaping @Sendable () -> Message? = { nil }
+            keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true,
+            route: @escaping @Sendable (Route.Outcome) -> Route
         ) {
-            self.broker = broker
-            self.clientID = clientID
             self.keepAlive = keepAlive
             self.cleanStart = cleanStart
-            self.will = will
+            self.route = route
+        }
+
+        /// Always the same way.
+        package init(
+            broker: BrokerAddress, clientID: String, security: TransportSecurity? = nil,
+            keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true,
+            will: @escaping @Sendable () -> Message? = { nil }
+        ) {
+            let route = Route(broker: broker, clientID: clientID, security: security, will: will)
+            self.init(keepAlive: keepAlive, cleanStart: cleanStart) { _ in route }
         }
     }
 
@@ -103,6 +109,9 @@ package final class Connection: Sendable {
             if isOver { continuation.resume() }
         }
     }
+
+    /// Takes leave of the broker (no will is sent) and connects again at once, by the route that is then asked for.
+    package func reconnect() { mailbox.reconnect() }
 
     private func end() {
         let waiting = phase.withLock { phase in

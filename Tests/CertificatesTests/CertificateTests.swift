@@ -102,7 +102,8 @@ struct CertificateTests {
         var refused = 0
         for _ in 0..<200 {
             var changed = request
-            changed[Int.random(in: 0..<changed.count, using: &generator)] ^= UInt8.random(in: 1...255, using: &generator)
+            changed[Int.random(in: 0..<changed.count, using: &generator)] ^= UInt8.random(
+                in: 1...255, using: &generator)
             if (try? CertificateRequest(der: changed)) == nil { refused += 1 }
         }
         #expect(refused == 200)

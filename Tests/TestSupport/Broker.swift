@@ -9,30 +9,49 @@ package final class Broker: Sendable {
     }
 
     package let port: Int
+    /// Where machines boot; nil: it speaks plain MQTT.
+    package let bootPort: Int?
+    /// What a broker with TLS needs; whoever makes the certificates writes them there.
+    package let certificates: String
     /// Configuration, persistence and `broker.log`; removed by `cleanUp`.
     package let directory: URL
 
     private let process = Mutex<Process?>(nil)
 
-    private init(port: Int, directory: URL) {
+    private init(port: Int, bootPort: Int?, certificates: String, directory: URL) {
         self.port = port
+        self.bootPort = bootPort
+        self.certificates = certificates
         self.directory = directory
     }
 
-    /// `mqtt://127.0.0.1:PORT`
-    package var url: String { "mqtt://127.0.0.1:\(port)" }
+    /// `mqtts://127.0.0.1:PORT`, or `mqtt` for a plain one.
+    package var url: String { "\(bootPort == nil ? "mqtt" : "mqtts")://127.0.0.1:\(port)" }
+    package var bootURL: String? { bootPort.map { "mqtts://127.0.0.1:\($0)" } }
 
     /// What the broker wrote to standard error.
     package var log: String {
         (try? String(contentsOf: directory.appending(path: "broker.log"), encoding: .utf8)) ?? ""
     }
 
-    /// Starts one that answers when this returns; takes another port when somebody was faster.
+    /// Starts a plain one that answers when this returns; takes another port when somebody was faster.
     package static func start() async throws -> Broker {
+        try await start { Broker(port: try FreePort.next(), bootPort: nil, certificates: "", directory: $0) }
+    }
+
+    /// Starts one with TLS. Its certificates may come later: who awaits `answers` after that knows that it is there.
+    package static func start(certificates: String) async throws -> Broker {
+        try await start {
+            Broker(
+                port: try FreePort.next(), bootPort: try FreePort.next(), certificates: certificates, directory: $0)
+        }
+    }
+
+    private static func start(_ make: (URL) throws -> Broker) async throws -> Broker {
         var failure: any Error = StartError(description: "no port was tried")
         for _ in 0..<5 {
             let directory = FileManager.default.temporaryDirectory.appending(path: "broker-\(UUID().uuidString)")
-            let broker = Broker(port: try FreePort.next(), directory: directory)
+            let broker = try make(directory)
             do {
                 try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
                 try await broker.launch()
@@ -44,6 +63,9 @@ package final class Broker: Sendable {
         }
         throw failure
     }
+
+    /// SIGHUP: certificates and revocations are read again.
+    package func reload() throws { try signal(SIGHUP) }
 
     /// SIGKILL: what was not saved is lost, and no client is told.
     package func kill() async { await end(with: SIGKILL) }
@@ -89,6 +111,7 @@ package final class Broker: Sendable {
         let process = Process()
         process.executableURL = script
         process.arguments = [directory.path(percentEncoded: false), "\(port)"]
+        process.arguments? += bootPort.map { ["\($0)", certificates] } ?? ["--insecure"]
         let logFile = directory.appending(path: "broker.log")
         if !FileManager.default.fileExists(atPath: logFile.path(percentEncoded: false)) {
             _ = FileManager.default.createFile(atPath: logFile.path(percentEncoded: false), contents: nil)
@@ -101,7 +124,8 @@ package final class Broker: Sendable {
         process.standardError = output
         try process.run()
         self.process.withLock { $0 = process }
-        let answers = try await eventually { [port] in !process.isRunning || Self.answers(on: port) }
+        if bootPort != nil, !FileManager.default.fileExists(atPath: certificates + "/crl.pem") { return }
+        let answers = try await eventually { [self] in !process.isRunning || isUp }
         guard answers, process.isRunning else {
             throw StartError(description: "mosquitto on port \(port) does not answer: \(log)")
         }
@@ -120,6 +144,17 @@ package final class Broker: Sendable {
         }
     }
 
+    /// Whether it takes connections.
+    package var isUp: Bool {
+        guard bootPort == nil else {
+            // Without a handshake there is no CONNACK; listening is what can be seen from outside.
+            guard let connection = try? TCP.connect(to: port) else { return false }
+            close(connection)
+            return true
+        }
+        return Self.answers(on: port)
+    }
+
     /// Whether an MQTT broker accepts a client there: CONNECT is answered by CONNACK.
     private static func answers(on port: Int) -> Bool {
         guard let connection = try? TCP.connect(to: port) else { return false }
@@ -133,7 +168,7 @@ package final class Broker: Sendable {
     }
 }
 
-/// Runs `body` against a broker of its own, which is gone afterwards.
+/// Runs `body` against a plain broker of its own, which is gone afterwards.
 package func withBroker<Result>(_ body: (Broker) async throws -> Result) async throws -> Result {
     let broker = try await Broker.start()
     do {

@@ -13,6 +13,10 @@ final class Loop {
         case failed(String)
         /// The broker does not speak this version of MQTT, or hung up when it heard it.
         case wrongVersion(String)
+        /// One of the two would not have the other.
+        case refused(String)
+        /// Left on purpose, to come back at once.
+        case left
         case closed
     }
 
@@ -51,57 +55,75 @@ final class Loop {
             events.yield(.disconnected(reason: "no descriptor to be had"))
             return logger.critical("the MQTT connection cannot start: no descriptor to be had")
         }
+        var outcome = Route.Outcome.none
         while !mailbox.isClosing {
-            let reason = connect()
+            let reason: String?
+            (outcome, reason) = connect(configuration.route(outcome))
             guard !mailbox.isClosing else { break }
+            guard let reason else {
+                events.yield(.disconnected(reason: "connecting anew"))
+                continue
+            }
             logger.notice("disconnected from the broker", metadata: ["reason": "\(reason)"])
             events.yield(.disconnected(reason: reason))
             pause(backoff.next(using: &generator))
         }
     }
 
-    /// Tries each address of the broker, and each version of MQTT that it may speak; returns why it is over.
-    private func connect() -> String {
+    /// Tries each address of the broker, and each version of MQTT that it may speak; returns how and why it is over.
+    /// No reason: it was left on purpose.
+    private func connect(_ route: Route) -> (Route.Outcome, reason: String?) {
         let addresses: [String]
-        switch Resolver.addresses(of: configuration.broker.host) {
+        switch Resolver.addresses(of: route.broker.host) {
         case .success(let found): addresses = found
-        case .failure(let error): return error.message
+        case .failure(let error): return (.unreachable, error.message)
         }
-        var reason = ""
+        var (outcome, reason) = (Route.Outcome.unreachable, "")
         for address in addresses {
             var versions = configuration.cleanStart ? [version, version.other] : [version]
             attempts: while let next = versions.first {
                 versions.removeFirst()
-                if mailbox.isClosing { return "closed" }
-                let (end, wasConnected) = attempt(address, version: next)
+                if mailbox.isClosing { return (outcome, "closed") }
+                let (end, wasConnected) = attempt(address, by: route, version: next)
+                if wasConnected {
+                    version = next
+                    outcome = .connected
+                }
                 switch end {
-                case .closed: return "closed"
-                case .wrongVersion(let why): reason = why
+                case .closed: return (outcome, "closed")
+                case .left: return (outcome, nil)
+                case .wrongVersion(let why): (outcome, reason) = (.refused, why)
+                case .refused(let why): return (wasConnected ? .connected : .refused, why)
                 case .failed(let why):
-                    if wasConnected {
-                        version = next
-                        return why
-                    }
+                    if wasConnected { return (.connected, why) }
                     reason = why
                     break attempts
                 }
             }
         }
-        return reason
+        return (outcome, reason)
     }
 
-    private func attempt(_ address: String, version: ProtocolVersion) -> (End, wasConnected: Bool) {
-        let session = Session(configuration, version: version, events: events) { [mailbox, events, logger] in
-            mailbox.connected()
-            logger.info("connected with the broker", metadata: ["address": "\(address)"])
-            events.yield(.connected)
+    private func attempt(
+        _ address: String, by route: Route, version: ProtocolVersion
+    ) -> (End, wasConnected: Bool) {
+        let session: Session
+        do {
+            session = try Session(
+                route, cleanStart: configuration.cleanStart, version: version, events: events
+            ) { [mailbox, events, logger] in
+                mailbox.connected()
+                logger.info("connected with the broker", metadata: ["address": "\(address):\(route.broker.port)"])
+                events.yield(.connected)
+            }
+        } catch {
+            return (.failed(error.message), false)
         }
-        guard let session else { return (.failed("libmosquitto refuses the client's id or its last will"), false) }
         defer { session.destroy() }
         let keepAlive = Int32(clamping: min(max(configuration.keepAlive.milliseconds / 1000, 5), 65_535))
         let began = clock.now
         var end: End
-        if let error = session.connect(to: address, port: configuration.broker.port, keepAlive: keepAlive) {
+        if let error = session.connect(to: address, port: route.broker.port, keepAlive: keepAlive) {
             end = .failed(error.message)
         } else {
             end = serve(session, keepAlive: keepAlive, until: began + Self.patience)
@@ -128,6 +150,10 @@ final class Loop {
                 if isAccepted { bid(session) }
                 return .closed
             }
+            if mailbox.takeLeave() {
+                if isAccepted { bid(session) }
+                return .left
+            }
             for command in mailbox.take(atMost: Self.mostWaiting - session.context.waiting.count) {
                 session.perform(command)
             }
@@ -150,16 +176,21 @@ final class Loop {
     /// What ended a session, in the words of whoever ended it.
     private func over(_ session: Session, _ error: MessagingError?) -> End {
         let context = session.context
+        if let why = context.tlsFailure, context.answer == nil { return .refused("TLS with the broker failed: \(why)") }
         guard let answer = context.answer else {
             // Some brokers close the connection without a word when they hear a version that they do not know.
-            return .wrongVersion(error?.message ?? "the broker closed the connection before it accepted it")
+            let how = error?.message ?? "it closed the connection"
+            return .wrongVersion(
+                session.isSecure
+                    ? "TLS with the broker ended before it accepted the connection (\(how)); does it accept the certificate?"
+                    : "the broker did not accept the connection: \(how)")
         }
         if answer != 0 {
             let text = "the broker refused the connection: \(text(ofAnswer: answer))"
             let isVersion =
                 answer == Int32(MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION.rawValue)
                 || answer == Int32(CONNACK_REFUSED_PROTOCOL_VERSION.rawValue)
-            return isVersion ? .wrongVersion(text) : .failed(text)
+            return isVersion ? .wrongVersion(text) : .refused(text)
         }
         if let farewell = context.farewell, farewell >= 0x80 {
             return .failed(String(cString: mosquitto_reason_string(farewell)))
@@ -207,7 +238,7 @@ final class Loop {
 
     private func pause(_ milliseconds: Int32) {
         let deadline = clock.now + .milliseconds(milliseconds)
-        while !mailbox.isClosing {
+        while !mailbox.isClosing, !mailbox.takeLeave() {
             let remaining = clock.now.duration(to: deadline)
             guard remaining > .zero else { return }
             var descriptor = pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0)

@@ -26,6 +26,7 @@ final class Mailbox: Sendable {
         var wakeup: Int32 = -1
         var isConnected = false
         var isClosing = false
+        var isLeaving = false
         var farewell: [Message] = []
         var commands: [Command] = []
     }
@@ -56,7 +57,23 @@ final class Mailbox: Sendable {
         }
     }
 
+    /// Asks the loop to connect anew.
+    func reconnect() {
+        state.withLock { state in
+            state.isLeaving = true
+            if state.wakeup >= 0 { trunkline_wakeup_signal(state.wakeup) }
+        }
+    }
+
     // MARK: For the loop's thread
+
+    /// Whether somebody asked for a new connection since the last call.
+    func takeLeave() -> Bool {
+        state.withLock { state in
+            defer { state.isLeaving = false }
+            return state.isLeaving
+        }
+    }
 
     /// The descriptor to wait on besides the socket; negative when there is none to be had.
     func open() -> Int32 {

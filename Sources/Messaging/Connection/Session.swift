@@ -30,6 +30,8 @@ final class Session {
         var answer: Int32?
         /// The reason code of the broker's DISCONNECT.
         var farewell: Int32?
+        /// What OpenSSL said when it failed.
+        var tlsFailure: String?
 
         init(events: EventQueue, accepted: @escaping () -> Void) {
             self.events = events
@@ -47,22 +49,26 @@ final class Session {
     }()
 
     let context: Context
-    private let handle: OpaquePointer
+    let isSecure: Bool
+    let handle: OpaquePointer
     private let retained: Unmanaged<Context>
 
-    /// Nil when libmosquitto refuses the settings or there is no memory.
-    init?(
-        _ configuration: Connection.Configuration, version: ProtocolVersion, events: EventQueue,
+    /// Throws when libmosquitto or OpenSSL refuses the settings or there is no memory.
+    init(
+        _ route: Route, cleanStart: Bool, version: ProtocolVersion, events: EventQueue,
         accepted: @escaping () -> Void
-    ) {
-        guard Self.library == MOSQ_ERR_SUCCESS.code else { return nil }
+    ) throws(MessagingError) {
+        guard Self.library == MOSQ_ERR_SUCCESS.code else {
+            throw MessagingError(.failed, "libmosquitto can't be initialised")
+        }
         let context = Context(events: events, accepted: accepted)
         let retained = Unmanaged.passRetained(context)
-        guard let handle = mosquitto_new(configuration.clientID, configuration.cleanStart, retained.toOpaque()) else {
+        guard let handle = mosquitto_new(route.clientID, cleanStart, retained.toOpaque()) else {
             retained.release()
-            return nil
+            throw MessagingError(.failed, "libmosquitto refuses the client's id \(route.clientID.prefix(100))")
         }
         self.context = context
+        isSecure = route.broker.isSecure
         self.handle = handle
         self.retained = retained
         mosquitto_int_option(handle, MOSQ_OPT_PROTOCOL_VERSION, version.number)
@@ -71,11 +77,16 @@ final class Session {
         mosquitto_int_option(handle, MOSQ_OPT_SEND_MAXIMUM, 2000)
         // Somebody else runs the loop: a publish queues and leaves the writing to `write()`.
         mosquitto_threaded_set(handle, true)
-        if let will = configuration.will(), !set(will) {
-            destroy()
-            return nil
-        }
         Self.register(handle)
+        do throws(MessagingError) {
+            if route.broker.isSecure { try secure(route) }
+            if let will = route.will(), !set(will) {
+                throw MessagingError(.failed, "libmosquitto refuses the last will")
+            }
+        } catch {
+            destroy()
+            throw error
+        }
     }
 
     private func set(_ will: Message) -> Bool {

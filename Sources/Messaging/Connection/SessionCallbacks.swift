@@ -24,12 +24,21 @@ extension Session {
                 Context.at(context)?.subscribed(identifier, granted: Array(granted))
             },
             { _, context, identifier, _ in Context.at(context)?.finish(identifier, .success(())) })
+        trunkline_set_log_callback(handle) { _, context, _, text in
+            if let text { Context.at(context)?.logged(String(cString: text)) }
+        }
     }
 }
 
 extension Session.Context {
     fileprivate static func at(_ pointer: UnsafeMutableRawPointer?) -> Session.Context? {
         pointer.map { Unmanaged<Session.Context>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    /// libmosquitto has OpenSSL's reasons nowhere else: `OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed`.
+    fileprivate func logged(_ line: String) {
+        guard line.hasPrefix("OpenSSL Error"), let colon = line.lastIndex(of: ":") else { return }
+        tlsFailure = line[line.index(after: colon)...].prefix(200).drop { $0 == " " }.description
     }
 
     fileprivate func answered(_ reason: Int32) {

@@ -1,0 +1,208 @@
+import Certificates
+import Fleet
+import Foundation
+import Logging
+import Messaging
+import Testing
+import TestSupport
+
+/// The repository's broker configuration, with somebody on each side who should not be there.
+@Suite("A broker with certificates")
+struct SecureConnectionTests {
+    @Test("a party with a certificate is known by its common name; large messages pass")
+    func known() async throws {
+        try await withSecureBroker { site in
+            try await site.with("manager") { manager in
+                try await manager.connection.subscribe(["trunkline/#"], qos: .atLeastOnce)
+                try await site.with("edge-1") { machine in
+                    for index in 0..<20 {
+                        try await machine.connection.publish(
+                            Message(
+                                topic: "trunkline/edge/machines/edge-1/status", payload: Data(count: 900_000 + index)))
+                    }
+                    #expect(try await eventually { manager.inbox.messages.count == 20 })
+                    #expect(manager.inbox.messages.map(\.payload.count) == (0..<20).map { 900_000 + $0 })
+                }
+            }
+        }
+    }
+
+    @Test(
+        "a machine can neither order, nor speak for another, nor say anything that is not its business",
+        arguments: [
+            "trunkline/edge/machines/edge-1/order", "trunkline/edge/machines/edge-2/status",
+            "trunkline/edge/machines/edge-2/log", "trunkline/edge/register/edge-2", "trunkline/edge/software/d/0",
+            "trunkline/manager", "trunkline/answers/edge-1", "boot/trunkline/edge/register/edge-1", "elsewhere",
+        ])
+    func cannotSay(topic: String) async throws {
+        try await withSecureBroker { site in
+            try await site.with("edge-1") { machine in
+                await #expect(throws: MessagingError.self) {
+                    try await machine.connection.publish(Message(topic: topic, payload: Data("x".utf8)))
+                }
+            }
+        }
+    }
+
+    @Test("a machine hears its own order, answer and software, and nothing else, even if it asks for #")
+    func cannotHear() async throws {
+        try await withSecureBroker { site in
+            try await site.with("manager") { manager in
+                try await site.with("edge-1") { machine in
+                    try await machine.connection.subscribe(["#", "trunkline/#", "boot/#", "$SYS/#"], qos: .atLeastOnce)
+                    let own = [
+                        "trunkline/edge/machines/edge-1/order", "trunkline/edge/machines/edge-1/software/d/0",
+                        "trunkline/answers/edge-1", "trunkline/edge/software/d/0",
+                    ]
+                    let others = [
+                        "trunkline/edge/machines/edge-2/order", "trunkline/edge/machines/edge-2/status",
+                        "trunkline/edge/machines/edge-1/log", "trunkline/edge/machines/edge-2/software/d/0",
+                        "trunkline/answers/edge-2", "trunkline/manager", "boot/trunkline/answers/boot-x",
+                    ]
+                    for topic in others + own {
+                        try await manager.connection.publish(Message(topic: topic, payload: Data("x".utf8)))
+                    }
+                    #expect(try await eventually { Set(machine.inbox.messages.map(\.topic)) == Set(own) })
+                }
+            }
+        }
+    }
+
+    @Test("a booting machine can register and hear its own answer; nothing else that it says is heard")
+    func boot() async throws {
+        try await withSecureBroker { site in
+            try await site.with("manager") { manager in
+                try await manager.connection.subscribe(["#"], qos: .atLeastOnce)
+                try await site.boot("boot-1") { machine in
+                    try await machine.connection.subscribe(["trunkline/answers/boot-1", "#"], qos: .atLeastOnce)
+                    for topic in [
+                        "trunkline/edge/machines/edge-1/status", "trunkline/edge/machines/edge-1/order",
+                        "trunkline/manager", "trunkline/answers/boot-1", "boot/trunkline/edge/register/edge-1",
+                    ] {
+                        await #expect(throws: MessagingError.self, "\(topic)") {
+                            try await machine.connection.publish(Message(topic: topic, payload: Data("x".utf8)))
+                        }
+                    }
+                    try await machine.connection.publish(
+                        Message(topic: "trunkline/edge/register/edge-1", payload: Data("please".utf8)))
+                    #expect(try await eventually { !manager.inbox.messages.isEmpty })
+                    #expect(manager.inbox.messages.map(\.topic) == ["boot/trunkline/edge/register/edge-1"])
+                    for topic in [
+                        "boot/trunkline/answers/boot-2", "trunkline/edge/software/d/0", "trunkline/answers/boot-1",
+                        "trunkline/edge/machines/edge-1/order", "boot/trunkline/answers/boot-1",
+                    ] {
+                        try await manager.connection.publish(Message(topic: topic, payload: Data("x".utf8)))
+                    }
+                    #expect(
+                        try await eventually {
+                            // Mosquitto 2.0.11 does not take its mount point off again.
+                            Set(machine.inbox.messages.map(\.topic)) == ["boot/trunkline/answers/boot-1"]
+                        }, "\(machine.inbox.messages.map(\.topic))")
+                }
+            }
+        }
+    }
+
+    @Test("without a certificate nobody gets the connection, the name or the client id of a party that has one")
+    func impostors() async throws {
+        try await withSecureBroker { site in
+            try await site.with("edge-1") { machine in
+                // The port for known parties without a certificate; and the boot port under a known party's id.
+                for route in [
+                    Route(broker: site.broker, clientID: "boot-1", security: TransportSecurity(trust: site.authority.pem)),
+                    Route(broker: site.boot, clientID: "edge-1", security: TransportSecurity(trust: site.authority.pem)),
+                    Route(broker: site.boot, clientID: "manager", security: TransportSecurity(trust: site.authority.pem)),
+                ] {
+                    #expect(try await site.refusal(of: route) != nil)
+                }
+                try await machine.connection.publish(
+                    Message(topic: "trunkline/edge/machines/edge-1/status", payload: Data("still here".utf8)))
+                #expect(machine.inbox.disconnects.isEmpty)
+            }
+        }
+    }
+
+    @Test("a certificate of another authority, an expired one and a server's are refused; so is a broker of another authority")
+    func wrongCertificates() async throws {
+        try await withSecureBroker { site in
+            let other = try CertificateAuthority(life: .hours(1), at: .test)
+            let key = TransportKey()
+            let certificates = [
+                try other.issue(to: "edge-1", for: .client, key: key, life: .hours(1), at: .test),
+                try site.authority.issue(to: "edge-1", for: .client, key: key, life: .hours(1), at: .test - .hours(2)),
+                try site.authority.issue(to: "edge-1", for: .server(names: []), key: key, life: .hours(1), at: .test),
+            ]
+            for certificate in certificates {
+                let security = TransportSecurity(
+                    trust: site.authority.pem, identity: .init(certificate: certificate.pem, key: key.pem))
+                let reason = try await site.refusal(
+                    of: Route(broker: site.broker, clientID: "boot-1", security: security))
+                #expect(reason?.contains("TLS with the broker") == true, "\(reason ?? "accepted")")
+            }
+            let distrustful = Route(
+                broker: site.boot, clientID: "boot-1", security: TransportSecurity(trust: other.pem))
+            #expect(try await site.refusal(of: distrustful)?.contains("certificate verify failed") == true)
+            var misnamed = Route(
+                broker: site.boot, clientID: "boot-1", security: TransportSecurity(trust: site.authority.pem))
+            misnamed.broker.host = "127.0.0.2"
+            #expect(try await site.refusal(of: misnamed) != nil)
+        }
+    }
+
+    @Test("a revoked certificate is refused after a reload; another authority can be trusted beside the first")
+    func reload() async throws {
+        try await withSecureBroker { site in
+            let key = TransportKey()
+            let certificate = try site.authority.issue(
+                to: "edge-1", for: .client, key: key, life: .hours(1), at: .test)
+            let second = try CertificateAuthority(life: .hours(1), at: .test)
+            let newer = try second.issue(to: "edge-2", for: .client, key: key, life: .hours(1), at: .test)
+            func route(_ certificate: TransportCertificate) -> Route {
+                Route(
+                    broker: site.broker, clientID: "boot-1",
+                    security: TransportSecurity(
+                        trust: site.authority.pem, identity: .init(certificate: certificate.pem, key: key.pem)))
+            }
+            #expect(try await site.refusal(of: route(certificate)) == nil)
+            #expect(try await site.refusal(of: route(newer)) != nil)
+            try site.write(
+                "crl.pem",
+                try site.authority.revocationList(
+                    [.init(serial: certificate.serial, at: .test)], number: 2, at: .test - .seconds(59))
+                    + second.revocationList([], number: 1, at: .test - .seconds(60)))
+            try site.write("trust.pem", site.authority.pem + second.pem)
+            try site.process.reload()
+            #expect(try await eventually { try await site.refusal(of: route(certificate)) != nil })
+            #expect(try await eventually { try await site.refusal(of: route(newer)) == nil })
+        }
+    }
+
+    @Test("a connection goes another way when it is asked to connect anew")
+    func reconnects() async throws {
+        try await withSecureBroker { site in
+            let key = TransportKey()
+            let certificate = try site.authority.issue(to: "edge-1", for: .client, key: key, life: .hours(1), at: .test)
+            let trust = site.authority.pem
+            let (boot, broker) = (site.boot, site.broker)
+            let party = Party(
+                Connection.Configuration { outcome in
+                    outcome == .none
+                        ? Route(broker: boot, clientID: "boot-1", security: TransportSecurity(trust: trust))
+                        : Route(
+                            broker: broker, clientID: "boot-1",
+                            security: TransportSecurity(
+                                trust: trust, identity: .init(certificate: certificate.pem, key: key.pem)))
+                })
+            try await party.run {
+                await #expect(throws: MessagingError.self) {
+                    try await party.connection.publish(
+                        Message(topic: "trunkline/edge/machines/edge-1/status", payload: Data("x".utf8)))
+                }
+                party.connection.reconnect()
+                #expect(try await eventually { party.inbox.connects == 2 })
+                try await party.connection.publish(
+                    Message(topic: "trunkline/edge/machines/edge-1/status", payload: Data("x".utf8)))
+            }
+        }
+    }
+}
