@@ -27,6 +27,8 @@ let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio"
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -45,6 +47,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
@@ -59,13 +62,13 @@ let package = Package(
                 "Manager", "Client", "GroupLanguage", "Bundles", "Fleet", arguments, logging, subprocess, systemPackage,
             ]),
         .executableTarget(name: "trunkline-agent", dependencies: ["Agent"]),
-        .target(name: "Client", dependencies: ["Fleet", crypto, httpClient, nio, nioHTTP, nioPosix]),
+        .target(name: "Client", dependencies: ["Fleet", crypto, httpClient, nio, nioHTTP, nioPosix, nioSSL]),
         .target(
             name: "Manager",
             dependencies: [
                 "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles",
                 "Fleet",
-                crypto, hummingbird, lifecycle, signals, logging, httpTypes, nio,
+                crypto, hummingbird, hummingbirdTLS, nioSSL, lifecycle, signals, logging, httpTypes, nio,
             ]),
         .target(
             name: "Agent",

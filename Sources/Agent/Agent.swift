@@ -39,19 +39,21 @@ package enum Agent {
 
     private static func run(_ arguments: AgentArguments, logger: Logger) async throws(AgentError) {
         let state = try StateDirectory(at: arguments.state)
-        let identity = try Identity(ticketFile: arguments.ticket, state: state, now: SystemClock.now)
+        let identity = try Identity(ticketFile: arguments.ticket, state: state, now: SystemClock.now, allowsPlain: arguments.insecure)
         let sessions = try SessionCounter(in: state)
         var logger = logger
         logger[metadataKey: "machine"] = "\(identity.machine)"
+        if identity.boot == nil {
+            logger.warning("INSECURE: \(identity.broker) is plain MQTT, where anybody can read and say everything")
+        }
+        let passport = try Passport(identity, state: state) { identity.farewell(session: sessions.next()) }
         let connection = Connection(
-            Connection.Configuration(broker: identity.broker, clientID: identity.machine) {
-                identity.farewell(session: sessions.next())
-            }, logger: logger)
+            Connection.Configuration { passport.route(after: $0) }, logger: logger)
         // Unbounded: what comes from the broker is bounded by the connection, the rest is one answer for each piece of work.
         let (events, continuation) = AsyncStream.makeStream(of: AgentEvent.self, bufferingPolicy: .unbounded)
         let post: @Sendable (AgentEvent) -> Void = { continuation.yield($0) }
         let loop = try AgentLoop(
-            identity: identity, state: state, sessions: sessions, connection: connection, logger: logger, post: post)
+            identity: identity, state: state, sessions: sessions, passport: passport, connection: connection, logger: logger, post: post)
         // The next one is taken from the connection when the last one was handled: the connection's own bound holds.
         let (handled, acknowledgement) = AsyncStream.makeStream(of: Void.self)
         let signals = StopSignals { post(.terminate) }
@@ -85,7 +87,7 @@ package enum Agent {
             acknowledgement.finish()
             // A clean goodbye suppresses the will, so the same words are said as the last ones.
             await connection.close(
-                farewell: loop.registration.isDone ? [identity.farewell(session: sessions.current)] : [])
+                farewell: loop.registration.isDone && passport.way != .boot ? [identity.farewell(session: sessions.current)] : [])
             group.cancelAll()
         }
     }

@@ -7,6 +7,8 @@ struct AgentArguments: Equatable {
     var ticket: String?
     var state: String
     var logLevel: Logger.Level = .info
+    /// Whether a ticket may lead to a broker without TLS.
+    var insecure = false
 
     enum Parsed: Equatable {
         case run(AgentArguments)
@@ -15,7 +17,7 @@ struct AgentArguments: Equatable {
         case wrong(String)
     }
 
-    static let usage = "usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL]"
+    static let usage = "usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL] [--insecure]"
     static let help = """
         \(usage)
 
@@ -24,6 +26,7 @@ struct AgentArguments: Equatable {
           --ticket FILE      the boot ticket (trunkline group invite G > FILE); not needed once registered
           --state DIR        keys, software and data of this machine; made if missing, used by one agent at a time
           --log-level LEVEL  trace, debug, info, notice, warning, error or critical; info without it
+          --insecure         take a ticket that leads to a broker without TLS
           --version          print the version
           --help             print this
 
@@ -35,6 +38,7 @@ struct AgentArguments: Equatable {
 
     static func parse(_ arguments: [String]) -> Parsed {
         var values: [String: String] = [:]
+        var insecure = false
         var index = 0
         while index < arguments.count {
             var argument = arguments[index]
@@ -42,6 +46,9 @@ struct AgentArguments: Equatable {
             switch argument {
             case "--help", "-h": return .help
             case "--version": return .version
+            case "--insecure":
+                insecure = true
+                continue
             default: break
             }
             var value: String?
@@ -62,7 +69,7 @@ struct AgentArguments: Equatable {
             }
         }
         guard let state = values["--state"] else { return .wrong("--state is missing") }
-        var parsed = AgentArguments(ticket: values["--ticket"], state: state)
+        var parsed = AgentArguments(ticket: values["--ticket"], state: state, insecure: insecure)
         if let text = values["--log-level"] {
             guard let level = Logger.Level(rawValue: text) else {
                 return .wrong("--log-level \(text) is none of trace, debug, info, notice, warning, error, critical")

@@ -43,7 +43,8 @@ package struct TransportCertificate: Hashable, Sendable {
 
     /// When to ask for the next one: two thirds of its life are over.
     package var renewAt: Timestamp {
-        notBefore + .milliseconds((notAfter.milliseconds - notBefore.milliseconds) / 3 * 2)
+        let issued = min(notBefore + CertificateAuthority.skew, notAfter)
+        return issued + .milliseconds((notAfter.milliseconds - issued.milliseconds) / 3 * 2)
     }
 }
 

@@ -19,6 +19,11 @@ package struct TransportKey: Sendable {
     /// To be kept where only its owner reads it.
     package var pem: String { key.pemRepresentation + "\n" }
 
+    /// Whether the certificate is for this key.
+    package func fits(_ certificate: TransportCertificate) -> Bool {
+        certificate.publicKey == key.publicKey.x963Representation
+    }
+
     /// A certificate request (PKCS #10, RFC 2986) in DER, signed with this key.
     package func request(named name: String) throws(CertificateError) -> Data {
         do {

@@ -4,6 +4,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 
 /// One request, before it is made.
 struct Call {
@@ -148,6 +149,8 @@ extension TrunklineClient {
         case let error as IOError where error.errnoCode == ECONNREFUSED: "connection refused"
         case let error as IOError: String(cString: strerror(error.errnoCode))
         case let error as HTTPClientError where error == .connectTimeout: "it can't be reached"
+        case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
+            "its certificate is not one to trust (\(error)); name whom to believe with --trust FILE (trust.pem in the manager's data directory)"
         default: "\(error)"
         }
     }

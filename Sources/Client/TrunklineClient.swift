@@ -3,15 +3,26 @@ package import Fleet
 import Foundation
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 /// Runs `body` with a client of the manager at `server` and lets its connections go afterwards.
+///
+/// - Parameter trust: the authorities, in PEM, to believe about an `https` server; nil: those that the system knows.
 package func withClient<Answer>(
-    server: String, token: String, _ body: (TrunklineClient) async throws -> Answer
+    server: String, token: String, trust: String? = nil, _ body: (TrunklineClient) async throws -> Answer
 ) async throws -> Answer {
     var configuration = HTTPClient.Configuration()
     configuration.timeout.connect = .seconds(5)
     // Who named a wrong address wants to hear it now.
     configuration.connectionPool.retryConnectionEstablishment = false
+    if let trust {
+        guard let roots = try? NIOSSLCertificate.fromPEMBytes(Array(trust.utf8)), !roots.isEmpty else {
+            throw ClientError("the trusted authorities are not certificates in PEM")
+        }
+        var tls = TLSConfiguration.makeClientConfiguration()
+        tls.trustRoots = .certificates(roots)
+        configuration.tlsConfiguration = tls
+    }
     let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     do {
         let answer = try await body(TrunklineClient(server: server, token: token, http: http))

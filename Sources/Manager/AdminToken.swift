@@ -41,13 +41,21 @@ struct ServerFile: Sendable {
     let path: String
     let host: String
     let token: String
+    /// The authorities that signed the server's certificate, PEM; nil where it is one that everybody knows, or none.
+    let trust: String?
+    let isSecure: Bool
+
+    func address(port: Int) -> String {
+        let shown = host.contains(":") ? "[\(host)]" : host == "0.0.0.0" ? "127.0.0.1" : host
+        return "\(isSecure ? "https" : "http")://\(shown):\(port)"
+    }
 
     func write(port: Int) throws {
-        let shown = host.contains(":") ? "[\(host)]" : host == "0.0.0.0" ? "127.0.0.1" : host
+        var content = ["server": address(port: port), "token": token, "pid": "\(getpid())"]
+        content["trust"] = trust
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        try PrivateFile.write(
-            try encoder.encode(["server": "http://\(shown):\(port)", "token": token, "pid": "\(getpid())"]), to: path)
+        try PrivateFile.write(try encoder.encode(content), to: path)
     }
 
     func remove() { try? FileManager.default.removeItem(atPath: path) }

@@ -13,21 +13,39 @@ struct BrokerLink: Sendable {
     /// So many messages may wait before the broker has to.
     static let mostWaiting = 20_000
 
-    static func connection(_ configuration: ManagerConfiguration, token: String, logger: Logger) throws -> Connection {
+    static func connection(
+        _ configuration: ManagerConfiguration, office: CertificateOffice?, token: String, logger: Logger
+    ) throws -> Connection {
         let topics = Topics(root: configuration.root)
-        guard let broker = BrokerAddress(configuration.broker) else {
-            throw StartError("\(configuration.broker) is not a broker's address; write it as mqtt://HOST:PORT")
-        }
+        let broker = try address(configuration)
+        let clientID = office == nil ? "trunkline-manager-\(AdminToken.hash(token).prefix(12))" : "boot-manager"
         return Connection(
-            Connection.Configuration(
-                broker: broker, clientID: "trunkline-manager-\(AdminToken.hash(token).prefix(12))",
-                keepAlive: .seconds(20),
-                will: {
+            Connection.Configuration(keepAlive: .seconds(20)) { _ in
+                // Without a certificate the broker says why it refuses; making one cannot fail for long.
+                Route(broker: broker, clientID: clientID, security: try? office?.managerSecurity()) {
                     Message(
                         topic: topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce,
                         retained: true)
-                }),
-            logger: logger)
+                }
+            }, logger: logger)
+    }
+
+    /// Checked: plain only where that was asked for.
+    static func address(_ configuration: ManagerConfiguration) throws -> BrokerAddress {
+        for text in [configuration.broker, configuration.brokerForMachines, configuration.boot].compactMap({ $0 }) {
+            guard let broker = BrokerAddress(text) else {
+                throw StartError("\(text) is not a broker's address; write it as mqtts://HOST:PORT")
+            }
+            guard broker.isSecure != configuration.isInsecure else {
+                throw StartError(
+                    configuration.isInsecure
+                        ? "--insecure is for plain MQTT; write \(text) as mqtt://HOST:PORT, or leave --insecure out"
+                        : "\(text) is plain MQTT, where anybody reads and says everything; write it as mqtts://HOST:PORT, or add --insecure to try things out"
+                )
+            }
+        }
+        guard let broker = BrokerAddress(configuration.broker) else { throw StartError("no broker") }
+        return broker
     }
 
     func run() async {
@@ -51,7 +69,9 @@ struct BrokerLink: Sendable {
     private func connected() async {
         let topics = control.topics
         do {
-            try await connection.subscribe([topics.allRegistrations], qos: .atLeastOnce)
+            try await connection.subscribe(
+                [topics.allRegistrations] + (control.configuration.isInsecure ? [] : [topics.allBootRegistrations]),
+                qos: .atLeastOnce)
             // QoS 0: a broker under default limits hands over 1,020 retained statuses of 10,000 at QoS 1, all of them at QoS 0;
             // each status is retained and repeated, so none is needed twice.
             try await connection.subscribe([topics.allStatuses], qos: .atMostOnce)

@@ -1,4 +1,5 @@
 package import Fleet
+import Messaging
 
 /// What `trunkline serve` was told.
 package struct ManagerConfiguration: Sendable {
@@ -7,10 +8,22 @@ package struct ManagerConfiguration: Sendable {
     package var host: String
     /// 0: any free one; the one taken is written to `server.json` in the data directory.
     package var port: Int
-    /// `mqtt://HOST:PORT`, for the manager itself.
+    /// `mqtts://HOST:PORT`, for the manager itself; `mqtt://` only where `isInsecure`.
     package var broker: String
     /// The same broker as machines reach it; the manager's own unless given.
     package var brokerForMachines: String?
+    /// Where machines without a certificate get one: on the same host, the next port, unless given.
+    package var boot: String?
+    /// Plain MQTT and plain HTTP: whoever reaches them reads and says what he likes.
+    package var isInsecure = false
+    /// Of machines' certificates.
+    package var certificateLife: TimeSpan = .hours(24 * 7)
+    /// A shell command that makes the broker read its certificates again; SIGHUP to the one in `broker/mosquitto.pid` unless given.
+    package var brokerReload: String?
+    /// More names under which the REST API is reached, for its certificate.
+    package var serverNames: [String] = []
+    /// The user's own certificate and key for the REST API, PEM files.
+    package var serverCertificate: (certificate: String, key: String)?
     /// The first level of every topic.
     package var root: String
     /// The `trunkline-agent` that the local platform starts.
@@ -35,6 +48,15 @@ package struct ManagerConfiguration: Sendable {
         self.agent = agent
         self.driverDirectory = driverDirectory
     }
+
+    var bootForMachines: String? {
+        if let boot { return boot }
+        guard !isInsecure, var address = BrokerAddress(brokerForMachines ?? broker) else { return nil }
+        address.port += 1
+        return address.description
+    }
+
+    var brokerDirectory: String { path("broker") }
 
     func path(_ name: String) -> String { "\(dataDirectory)/\(name)" }
     var bundleDirectory: String { path("bundles") }

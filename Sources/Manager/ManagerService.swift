@@ -30,11 +30,17 @@ package struct ManagerService: Sendable {
         let vault = try Vault.open(
             file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
-        let connection = try BrokerLink.connection(configuration, token: token, logger: logger)
+        let broker = try BrokerLink.address(configuration)
+        let office = configuration.isInsecure
+            ? nil : try CertificateOffice.open(configuration, records: records, logger: logger)
+        let exclusion = try office.map { try Exclusion(office: $0, broker: broker, logger: logger) }
+        let connection = try BrokerLink.connection(configuration, office: office, token: token, logger: logger)
         let control = try Control(
-            configuration: configuration, records: records, vault: vault, connection: connection, logger: logger)
+            configuration: configuration, records: records, vault: vault, office: office, connection: connection,
+            logger: logger)
         let local = try LocalPlatform(
-            agent: configuration.agent, directory: configuration.path("machines"), logger: logger)
+            agent: configuration.agent, arguments: configuration.isInsecure ? ["--insecure"] : [],
+            directory: configuration.path("machines"), logger: logger)
         let platforms = Platforms(
             local: local, drivers: configuration.driverDirectory,
             environment: [
@@ -43,21 +49,30 @@ package struct ManagerService: Sendable {
         let delivery = DeliveryDesk(
             configuration: configuration, connection: connection, counters: control.counters, logger: logger)
         let dispatch = Dispatch(
-            control: control, connection: connection, delivery: delivery, platforms: platforms, logger: logger)
-        let serverFile = ServerFile(path: configuration.path("server.json"), host: configuration.host, token: token)
-        let rest = buildApplication(
+            control: control, connection: connection, delivery: delivery, platforms: platforms,
+            exclusion: exclusion, logger: logger)
+        let tls = try office.map { try RESTSecurity.configuration(configuration, office: $0) }
+        let serverFile = ServerFile(
+            path: configuration.path("server.json"), host: configuration.host, token: token,
+            trust: configuration.serverCertificate == nil ? office?.trust : nil, isSecure: tls != nil)
+        let rest = try buildApplication(
             operations: control,
             configuration: RESTConfiguration(
                 host: configuration.host, port: configuration.port, uploadDirectory: configuration.uploadDirectory,
-                largestBundle: configuration.largestBundle),
+                largestBundle: configuration.largestBundle, tls: tls),
             logger: logger,
             onListening: { port in
                 do { try serverFile.write(port: port) } catch {
                     logger.error("server.json can't be written", metadata: ["error": "\(error)"])
                 }
-                logger.notice("listening", metadata: ["address": "http://\(configuration.host):\(port)"])
+                logger.notice("listening", metadata: ["address": "\(serverFile.address(port: port))"])
             })
 
+        if configuration.isInsecure {
+            logger.warning(
+                "INSECURE: MQTT and HTTP go in the clear, and whoever reaches the broker reads and says everything. For trying things out only."
+            )
+        }
         let link = BrokerLink(connection: connection, control: control, logger: logger)
         let platformEvents = PlatformWatch(platforms: platforms, mailbox: control.mailbox)
         // Stopped in the reverse order: first no more requests, then what they set off, last the connection.

@@ -25,10 +25,16 @@ package struct Topics: Hashable, Sendable {
         "\(root)/\(group)/machines/\(machine)/software/\(digest)/\(index)"
     }
     package var manager: String { "\(root)/manager" }
+    /// What answers the registration of whoever has this client id.
+    package func answer(to client: String) -> String { "\(root)/answers/\(client)" }
+
+    /// The broker puts this before all that booting machines say, and what is for them is said below it.
+    package static let boot = "boot/"
 
     // MARK: Filters
 
     package var allRegistrations: String { "\(root)/+/register/+" }
+    package var allBootRegistrations: String { Self.boot + allRegistrations }
     package var allStatuses: String { "\(root)/+/machines/+/status" }
     package func parts(group: String, digest: String) -> String { "\(root)/\(group)/software/\(digest)/+" }
     package func machineParts(group: String, machine: String, digest: String) -> String {
@@ -37,12 +43,20 @@ package struct Topics: Hashable, Sendable {
 
     /// Reads a topic; nil for everything that the functions above do not make of valid names.
     package func parse(_ topic: String) -> Topic? {
+        if topic.hasPrefix(Self.boot) {
+            switch parse(String(topic.dropFirst(Self.boot.count))) {
+            case .registration(let group, let machine): return .bootRegistration(group: group, machine: machine)
+            case .answer(let client): return .answer(client: client)
+            default: return nil
+            }
+        }
         guard topic.utf8.count <= Message.longestTopic, topic.hasPrefix(root + "/") else { return nil }
         let levels = topic.dropFirst(root.count + 1)
             .split(separator: "/", maxSplits: 6, omittingEmptySubsequences: false).map(String.init)
         if levels == ["manager"] { return .manager }
         guard let group = levels.first, Name.isValid(group) else { return nil }
         switch levels.count {
+        case 2 where group == "answers" && Name.isValid(levels[1]): return .answer(client: levels[1])
         case 3 where levels[1] == "register" && Name.isValid(levels[2]):
             return .registration(group: group, machine: levels[2])
         case 4 where levels[1] == "machines" && Name.isValid(levels[2]):
@@ -74,6 +88,9 @@ package struct Topics: Hashable, Sendable {
 /// What a topic says about its message.
 package enum Topic: Hashable, Sendable {
     case registration(group: String, machine: String)
+    /// Of a machine without a certificate.
+    case bootRegistration(group: String, machine: String)
+    case answer(client: String)
     case order(group: String, machine: String)
     case status(group: String, machine: String)
     case log(group: String, machine: String)

@@ -11,6 +11,7 @@ import Synchronization
 /// again: that is for the group's rules to decide.
 package final class LocalPlatform: MachinePlatform {
     private let agent: String
+    private let arguments: [String]
     private let directory: MachineDirectory
     private let environment: [String: String]
     private let stopTimeout: Duration
@@ -33,10 +34,11 @@ package final class LocalPlatform: MachinePlatform {
 
     /// Takes over the machines below `directory`: those that run are watched, those that died meanwhile are reported as gone.
     package init(
-        agent: String, directory: String, environment: [String: String] = [:], stopTimeout: TimeSpan = .seconds(20),
+        agent: String, arguments: [String] = [], directory: String, environment: [String: String] = [:], stopTimeout: TimeSpan = .seconds(20),
         logger: Logger
     ) throws(PlatformError) {
         self.agent = agent
+        self.arguments = arguments
         self.directory = try MachineDirectory(directory)
         self.stopTimeout = stopTimeout.duration
         self.logger = logger
@@ -105,7 +107,7 @@ package final class LocalPlatform: MachinePlatform {
         var environment = environment
         environment[MachineDirectory.variable] = directory.path(machine)
         let process = try AgentProcess.spawn(
-            agent, arguments: ["--ticket", directory.ticket(machine), "--state", directory.state(machine)],
+            agent, arguments: ["--ticket", directory.ticket(machine), "--state", directory.state(machine)] + arguments,
             environment: environment, log: directory.log(machine))
         // Not yet waited for, so there even if it has ended already.
         guard let handle = ProcessHandle(process) else {

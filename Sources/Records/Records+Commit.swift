@@ -21,6 +21,10 @@ extension Records {
             machine: String, publicKey: Data, fingerprint: String, statusKeySealed: Data, registrationDigest: String)
         /// Remembers a key as revoked, also where its machine is gone.
         case revokeKey(fingerprint: String, machine: String, at: Timestamp)
+        case certificate(CertificateRow)
+        /// All that the name has; they stay known until they expire.
+        case revokeCertificates(name: String, at: Timestamp)
+        case removeCertificates(expiredBefore: Timestamp)
         case ticket(id: String, group: String, machine: String?, secretSealed: Data, uses: Int, expires: Timestamp)
         /// Refused where the ticket is spent; the same machine again spends nothing.
         case useTicket(ticket: String, machine: String)
@@ -82,6 +86,9 @@ struct Transaction {
                     machine: machine, publicKey: publicKey, fingerprint: fingerprint, statusKeySealed: statusKeySealed,
                     registrationDigest: registrationDigest))
         case .revokeKey(let fingerprint, let machine, let at): try revoke(fingerprint, of: machine, at: at)
+        case .certificate(let row): try save(row)
+        case .revokeCertificates(let name, let at): try revokeCertificates(of: name, at: at)
+        case .removeCertificates(let instant): try removeCertificates(expiredBefore: instant)
         case .saveGroup(let row): try save(row)
         case .groupState(let group): try saveState(of: group)
         case .removeGroup(let name): try run("DELETE FROM groups WHERE name = ?", [name])

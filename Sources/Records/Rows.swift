@@ -178,3 +178,27 @@ package struct IdempotentAnswerRow: Hashable, Sendable {
         self.at = at
     }
 }
+
+/// A certificate that was issued to a party of the broker.
+package struct CertificateRow: Hashable, Sendable {
+    /// Hex.
+    package var serial: String
+    /// The common name: a machine's id, or `debug0` to `debug7`.
+    package var name: String
+    /// The authority's key identifier, hex.
+    package var issuer: String
+    package var pem: String
+    package var notAfter: Timestamp
+    package var revoked: Timestamp?
+
+    package init(
+        serial: String, name: String, issuer: String, pem: String, notAfter: Timestamp, revoked: Timestamp? = nil
+    ) {
+        self.serial = serial
+        self.name = name
+        self.issuer = issuer
+        self.pem = pem
+        self.notAfter = notAfter
+        self.revoked = revoked
+    }
+}

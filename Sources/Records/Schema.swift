@@ -16,6 +16,7 @@ enum Schema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("v1") { try $0.execute(sql: v1) }
+        migrator.registerMigration("v3-certificates") { try $0.execute(sql: certificates) }
         return migrator
     }
 
@@ -104,5 +105,15 @@ enum Schema {
         CREATE INDEX events_group ON events ("group", id) WHERE "group" IS NOT NULL;
         CREATE INDEX events_machine ON events (machine, id) WHERE machine IS NOT NULL;
         CREATE INDEX events_rule_acted ON events (at) WHERE kind = 'rule.acted';
+        """
+
+    /// They outlive the machine: what was issued has to stay on the list of revoked certificates until it expires.
+    private static let certificates = """
+        CREATE TABLE certificates (
+            serial TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, issuer TEXT NOT NULL, pem TEXT NOT NULL,
+            not_after INTEGER NOT NULL, revoked INTEGER
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX certificates_name ON certificates (name, not_after);
+        CREATE INDEX certificates_revoked ON certificates (not_after) WHERE revoked IS NOT NULL;
         """
 }

@@ -28,7 +28,7 @@ struct DecisionTests {
                 now = next
             }
             #expect(pauses == [1, 2, 4, 8, 16, 30, 30, 30])
-            registration.orderOpened()
+            registration.answered()
             #expect(!registration.due(now: now + .seconds(100), jitter: jitter) && registration.deadline == nil)
         }
     }

@@ -93,9 +93,10 @@ final class ManagerStandIn: Sendable {
 
     private func register(_ payload: Data) throws {
         let message = try RegistrationMessage.decode(payload)
+        guard case .ticket(let ticket) = message.credential else { throw Unexpected("no ticket in it") }
         let (plaintext, statusKey) = try RegistrationSeal.open(
             Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: key,
-            ticket: message.ticket, secret: secret, authenticating: message.header)
+            ticket: ticket, secret: secret, authenticating: message.header)
         let content = try RegistrationContent.decode(plaintext)
         let machineKey = try SecurityKey.PublicKey(rawRepresentation: content.key)
         change { state in
@@ -139,7 +140,7 @@ final class ManagerStandIn: Sendable {
             group: Self.group, machine: Self.machine, generation: content.generation, action: content.action,
             software: content.manifest.reference, digest: content.digest
         ) { header in
-            let sealed = try OrderSeal.seal(
+            let sealed = try AuthenticSeal.order.seal(
                 try content.encoded(), to: machine, from: forger ?? key, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
         }

@@ -11,11 +11,11 @@ final class Installation: Sendable {
     /// First of the ports that this installation's sample software uses.
     let basePort: Int
     private let state = Mutex<Process?>(nil)
-    private let connection = Mutex<(server: String, token: String)?>(nil)
+    private let connection = Mutex<(server: String, token: String, trust: String)?>(nil)
 
-    private init(broker: Broker) throws {
+    private init(broker: Broker, in directory: URL) throws {
         self.broker = broker
-        directory = FileManager.default.temporaryDirectory.appending(path: "tl-\(UUID().uuidString.prefix(8))")
+        self.directory = directory
         basePort = Ports.block()
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     }
@@ -24,7 +24,9 @@ final class Installation: Sendable {
     static func with(
         arguments: [String] = [], _ body: (Installation, TrunklineClient) async throws -> Void
     ) async throws {
-        let installation = try Installation(broker: try await Broker.start())
+        let directory = FileManager.default.temporaryDirectory.appending(path: "tl-\(UUID().uuidString.prefix(8))")
+        let broker = try await Broker.start(certificates: directory.path + "/data/broker")
+        let installation = try Installation(broker: broker, in: directory)
         do {
             try await installation.startManager(arguments)
             try await installation.withClient { try await body(installation, $0) }
@@ -57,6 +59,7 @@ final class Installation: Sendable {
         process.executableURL = Self.programs.appending(path: "trunkline")
         process.arguments =
             ["serve", "--data", data, "--listen", "127.0.0.1:0", "--broker", broker.url, "--log-level", "info"]
+            + (broker.bootURL.map { ["--boot", $0] } ?? ["--insecure"])
             + arguments
         let log = directory.appending(path: "manager.log").path
         if !FileManager.default.fileExists(atPath: log) {
@@ -72,9 +75,9 @@ final class Installation: Sendable {
             guard process.isRunning else { throw Unexpected("the manager ended with \(process.terminationStatus)") }
             guard let bytes = FileManager.default.contents(atPath: self.data + "/server.json"),
                 let file = try? JSONDecoder().decode([String: String].self, from: bytes), let server = file["server"],
-                let token = file["token"]
+                let token = file["token"], let trust = file["trust"]
             else { return false }
-            self.connection.withLock { $0 = (server, token) }
+            self.connection.withLock { $0 = (server, token, trust) }
             return true
         }
         guard listening else { throw Unexpected("the manager did not listen in time") }
@@ -98,12 +101,14 @@ final class Installation: Sendable {
     var managerPid: Int32 { state.withLock { $0?.processIdentifier ?? -1 } }
 
     func withClient<Answer>(_ body: (TrunklineClient) async throws -> Answer) async throws -> Answer {
-        guard let (server, token) = connection.withLock({ $0 }) else { throw Unexpected("no manager") }
-        return try await Client.withClient(server: server, token: token, body)
+        guard let (server, token, trust) = connection.withLock({ $0 }) else { throw Unexpected("no manager") }
+        return try await Client.withClient(server: server, token: token, trust: trust, body)
     }
 
     var server: String { connection.withLock { $0?.server ?? "" } }
     var token: String { connection.withLock { $0?.token ?? "" } }
+    /// The authorities of this installation, as a file.
+    var trustFile: String { data + "/trust.pem" }
 
     private func end() async {
         try? await withClient { client in

@@ -28,7 +28,7 @@ struct SealedMessageTests {
             ciphertext: Data(random.bytes(Int.random(in: 1...900, using: &random)))
         )
         var header = Data()
-        let payload = RegistrationMessage.encode(group: group, machine: machine, ticket: ticket) { bytes in
+        let payload = RegistrationMessage.encode(group: group, machine: machine, credential: .ticket(ticket)) { bytes in
             header = bytes
             return sealed
         }
@@ -134,7 +134,7 @@ struct SealedMessageTests {
         var header = Data()
         let good: [Data] = [
             StatusMessage.encode(StatusMessageTests.status(&random), code: StatusMessageTests.code),
-            RegistrationMessage.encode(group: random.name(), machine: random.name(), ticket: random.name()) { _ in
+            RegistrationMessage.encode(group: random.name(), machine: random.name(), credential: .ticket(random.name())) { _ in
                 (Data(random.bytes(32)), Data(random.bytes(200)))
             },
             Self.order(&random, header: &header),

@@ -9,18 +9,21 @@ extension AgentLoop {
     func handle(_ event: ConnectionEvent, now: TimeSpan) {
         switch event {
         case .connected:
-            logger.info("connected to \(identity.broker), session \(sessions.current)")
+            logger.info("connected to the broker (\(passport.way)), session \(sessions.current)")
             subscribe()
         case .disconnected(let reason):
-            logger.notice("not connected to \(identity.broker): \(reason)")
+            logger.notice("not connected to the broker: \(reason)")
             subscribeAgainAt = nil
             registration.disconnected()
+            certification = Registration(done: true)
+            isRenewing = false
             reporter.disconnected()
             if case .receiving(let store, let receiver, _) = installation?.stage {
                 installation?.stage = .receiving(store, receiver, subscribed: false)
             }
         case .message(let message):
             switch identity.topics.parse(message.topic) {
+            case .answer: handleAnswer(message.payload, now: now)
             case .order(identity.group, identity.machine): handleOrder(message.payload, now: now)
             case .part(identity.group, let digest, let index),
                 .machinePart(identity.group, identity.machine, let digest, let index):
@@ -33,14 +36,17 @@ extension AgentLoop {
     /// The order's topic first: what answers the registration must be heard.
     func subscribe() {
         subscribeAgainAt = nil
-        let topic = identity.topics.order(group: identity.group, machine: identity.machine)
+        var topics = passport.way == .plain ? [] : [answerTopic]
+        if passport.way != .boot {
+            topics.insert(identity.topics.order(group: identity.group, machine: identity.machine), at: 0)
+        }
         let session = sessions.current
-        work.append { [connection, post, logger] in
+        work.append { [connection, post, logger, topics] in
             do {
-                try await connection.subscribe([topic], qos: .atLeastOnce)
+                try await connection.subscribe(topics, qos: .atLeastOnce)
                 post(.subscribed(session: session, well: true))
             } catch {
-                logger.warning("cannot subscribe to \(topic): \(error)")
+                logger.warning("cannot subscribe to \(topics[0]): \(error)")
                 post(.subscribed(session: session, well: false))
             }
         }
@@ -52,15 +58,20 @@ extension AgentLoop {
             subscribeAgainAt = now + .seconds(5)
             return
         }
+        guard passport.way != .boot else {
+            certification = Registration(done: false)
+            return certification.subscribed(now: now)
+        }
         reporter.connected(session: session)
         registration.subscribed(now: now)
         subscribeToParts()
     }
 
-    func publishRegistration() {
+    func publishRegistration() { publish(registration: identity.registration) }
+
+    func publish(registration payload: Data) {
         let message = Message(
-            topic: identity.topics.register(group: identity.group, machine: identity.machine),
-            payload: identity.registration)
+            topic: identity.topics.register(group: identity.group, machine: identity.machine), payload: payload)
         logger.info("registering as \(identity.machine) of group \(identity.group)")
         work.append { [connection, logger] in
             do { try await connection.publish(message) } catch { logger.warning("cannot register: \(error)") }
@@ -105,11 +116,12 @@ extension AgentLoop {
             group: identity.group, machine: identity.machine, session: session, sequence: sequence, at: SystemClock.now)
         let message = identity.message(status)
         logger.debug("status \(session).\(sequence): \(report.state.rawValue)\(report.reason.map { ", " + $0 } ?? "")")
-        work.append { [connection, post] in
-            do {
+        work.append { [connection, post, logger] in
+            do throws(MessagingError) {
                 try await connection.publish(message)
                 post(.published(session: session, well: true))
             } catch {
+                if error.code == .refused { logger.warning("cannot report: \(error)") }
                 post(.published(session: session, well: false))
             }
         }

@@ -48,7 +48,7 @@ extension AgentLoop {
             return logger.error("cannot keep the order: \(error)")
         }
         order = accepted
-        registration.orderOpened()
+        registration.answered()
         reporter.heartbeat = max(content.heartbeat, .milliseconds(100))
         reporter.owe()
         act(on: accepted, now: now)
@@ -235,7 +235,7 @@ extension Identity {
         guard message.group == group, message.machine == machine else {
             throw AgentError(.state, "it is for \(message.machine) of group \(message.group)")
         }
-        let plaintext = try OrderSeal.open(
+        let plaintext = try AuthenticSeal.order.open(
             Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: key, from: groupKey,
             authenticating: message.header)
         let content = try OrderContent.decode(plaintext)

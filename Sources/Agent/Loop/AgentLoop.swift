@@ -9,6 +9,7 @@ final class AgentLoop {
     let identity: Identity
     let state: StateDirectory
     let sessions: SessionCounter
+    let passport: Passport
     let connection: Connection
     let logger: Logger
     let bundles: BundleCache
@@ -19,6 +20,9 @@ final class AgentLoop {
     var work: [@Sendable () async -> Void] = []
 
     var registration: Registration
+    /// Asking for a certificate.
+    var certification = Registration(done: true)
+    var isRenewing = false
     var reporter = Reporter()
     var supervisor: Supervisor
     var kept: KeptPlan
@@ -49,12 +53,13 @@ final class AgentLoop {
     static let outputEvery = TimeSpan.milliseconds(500)
 
     init(
-        identity: Identity, state: StateDirectory, sessions: SessionCounter, connection: Connection, logger: Logger,
-        post: @escaping @Sendable (AgentEvent) -> Void
+        identity: Identity, state: StateDirectory, sessions: SessionCounter, passport: Passport,
+        connection: Connection, logger: Logger, post: @escaping @Sendable (AgentEvent) -> Void
     ) throws(AgentError) {
         self.identity = identity
         self.state = state
         self.sessions = sessions
+        self.passport = passport
         self.connection = connection
         self.logger = logger
         self.post = post
@@ -96,7 +101,7 @@ final class AgentLoop {
     /// When the next `alarm` is to come.
     var deadline: TimeSpan? {
         [
-            registration.deadline, registration.isDone ? reporter.deadline : nil, supervisor.deadline,
+            registration.deadline, certification.deadline, renewalDeadline, registration.isDone ? reporter.deadline : nil, supervisor.deadline,
             installation?.deadline, glanceAt, outputAt, subscribeAgainAt, tidyAt,
         ].compactMap { $0 }.min()
     }
@@ -104,6 +109,7 @@ final class AgentLoop {
     private func due(now: TimeSpan) {
         if let at = subscribeAgainAt, at <= now { subscribe() }
         if registration.due(now: now, jitter: .random(in: 0...1)) { publishRegistration() }
+        renewalDue(now: now)
         if let at = supervisor.deadline, at <= now { supervise(.due, now: now) }
         installationDue(now: now)
         if let at = tidyAt, at <= now {

@@ -1,6 +1,6 @@
 import Fleet
 
-/// Repeats the registration until the manager's first order opens. Pure.
+/// Repeats a registration until the manager has answered it. Pure.
 struct Registration: Sendable {
     private enum State {
         case offline(attempts: Int)
@@ -31,7 +31,7 @@ struct Registration: Sendable {
         if case .online(let attempts, _) = state { state = .offline(attempts: attempts) }
     }
 
-    mutating func orderOpened() { state = .done }
+    mutating func answered() { state = .done }
 
     /// Whether to publish the registration now.
     ///

@@ -1,3 +1,4 @@
+import Certificates
 import Fleet
 import FoundationEssentials
 import Messaging
@@ -13,7 +14,19 @@ struct Identity: Sendable {
     /// The sealed registration, the very bytes that are repeated until the manager answers.
     let registration: Data
     let broker: BrokerAddress
+    /// Nil with a plain broker.
+    let boot: Boot?
     let topics: Topics
+
+    /// How a machine without a certificate gets one.
+    struct Boot: Sendable {
+        var broker: BrokerAddress
+        /// Whom the ticket said to trust.
+        var trust: String
+        /// Nobody else can know it, so nobody else waits for the answer.
+        var client: String
+        var key: TransportKey
+    }
 
     private struct Names: Codable {
         var group: String
@@ -21,7 +34,10 @@ struct Identity: Sendable {
     }
 
     /// - Parameter ticketFile: a machine that has registered does not need it any more.
-    init(ticketFile: String?, state: StateDirectory, now: Timestamp) throws(AgentError) {
+    /// - Parameter allowsPlain: whether a broker without TLS will do.
+    init(
+        ticketFile: String?, state: StateDirectory, now: Timestamp, allowsPlain: Bool = false
+    ) throws(AgentError) {
         let names: Names? = try state.value(from: .machine)
         let registered = DirectoryTree.exists(state.file(.order))
         let kept = try state.read(.ticket)
@@ -38,6 +54,12 @@ struct Identity: Sendable {
             throw AgentError(
                 .ticket, "ticket \(ticketFile) expired at \(ticket.expires), and this machine never registered")
         }
+        guard ticket.boot != nil || allowsPlain else {
+            throw AgentError(
+                .ticket,
+                "ticket \(ticketFile) leads to \(ticket.broker), where anybody can read and say everything; if that is what you want, add --insecure"
+            )
+        }
         group = ticket.group
         machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(53))-x\(Self.randomName())"
         groupKey = ticket.groupKey
@@ -45,6 +67,16 @@ struct Identity: Sendable {
         topics = Topics(root: ticket.root)
         if names == nil { try state.save(Names(group: group, machine: machine), to: .machine) }
         key = try Self.securityKey(in: state)
+        let isNewTicket = kept != nil && kept != content
+        if let boot = ticket.boot {
+            let client = BundleDigest.hex(of: Data("boot".utf8) + key.rawRepresentation).prefix(16)
+            self.boot = Boot(
+                broker: boot.broker, trust: boot.trust, client: "boot-\(client)", key: try Self.transportKey(in: state))
+            // A newer ticket is newer word on whom to trust.
+            if isNewTicket { state.remove(.trust) }
+        } else {
+            boot = nil
+        }
 
         if let registration = try state.read(.registration), let raw = try state.read(.statusKey),
             registered || kept == content
@@ -54,7 +86,7 @@ struct Identity: Sendable {
                 throw AgentError(.state, "\(state.file(.statusKey)) is damaged")
             }
         } else {
-            let (message, statusKey) = try Self.register(machine, key, ticket)
+            let (message, statusKey) = try Self.register(machine, key, ticket, boot)
             // The key first: a registration on disk without its status key would be of no use.
             try state.write(statusKey.rawRepresentation, to: .statusKey)
             try state.write(message, to: .registration)
@@ -90,16 +122,30 @@ struct Identity: Sendable {
         }
     }
 
+    private static func transportKey(in state: StateDirectory) throws(AgentError) -> TransportKey {
+        guard let kept = try state.read(.transportKey) else {
+            let key = TransportKey()
+            try state.write(Data(key.pem.utf8), to: .transportKey)
+            return key
+        }
+        do { return try TransportKey(pem: String(decoding: kept, as: UTF8.self)) } catch {
+            throw AgentError(.state, "\(state.file(.transportKey)) is damaged")
+        }
+    }
+
     private static func register(
-        _ machine: String, _ key: SecurityKey, _ ticket: Ticket
+        _ machine: String, _ key: SecurityKey, _ ticket: Ticket, _ boot: Boot?
     ) throws(AgentError) -> (Data, StatusKey) {
-        let content = RegistrationContent(
-            machine: machine, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
-            facts: .ofThisMachine())
         var statusKey: StatusKey?
         do {
+            var content = RegistrationContent(
+                machine: machine, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
+                facts: .ofThisMachine())
+            if let boot {
+                content.certificate = .init(request: try boot.key.request(named: machine), reply: boot.client)
+            }
             let plaintext = try JSONEncoder().encode(content)
-            let message = try RegistrationMessage.encode(group: ticket.group, machine: machine, ticket: ticket.id) {
+            let message = try RegistrationMessage.encode(group: ticket.group, machine: machine, credential: .ticket(ticket.id)) {
                 header in
                 let (sealed, status) = try RegistrationSeal.seal(
                     plaintext, to: ticket.groupKey, ticket: ticket.id, secret: ticket.secret, authenticating: header)

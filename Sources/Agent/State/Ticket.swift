@@ -9,6 +9,8 @@ struct Ticket: Sendable {
     /// Nil: the machine names itself.
     var machine: String?
     var broker: BrokerAddress
+    /// Where to get a certificate, and whom to trust (PEM); nil with a plain broker.
+    var boot: (broker: BrokerAddress, trust: String)?
     var root: String
     var groupKey: SecurityKey.PublicKey
     var id: String
@@ -34,7 +36,16 @@ struct Ticket: Sendable {
         guard Name.isValid(ticket.group) else { throw refused("\"group\" is not a name") }
         if let machine = ticket.machine, !Name.isValid(machine) { throw refused("\"machine\" is not a name") }
         guard let broker = BrokerAddress(ticket.broker) else {
-            throw refused("\"broker\" is not an address such as mqtt://broker.example.net:1883")
+            throw refused("\"broker\" is not an address such as mqtts://broker.example.net:8883")
+        }
+        if broker.isSecure {
+            guard let text = ticket.boot, let address = BrokerAddress(text), address.isSecure else {
+                throw refused("\"boot\" is not an address such as mqtts://broker.example.net:8884")
+            }
+            guard let trust = ticket.trust, trust.contains("-----BEGIN CERTIFICATE-----") else {
+                throw refused("\"trust\" has no certificate in PEM")
+            }
+            boot = (address, trust)
         }
         guard Topics.isValidRoot(ticket.root) else { throw refused("\"root\" is not a topic") }
         guard let bytes = Data(base64Encoded: ticket.groupKey),

@@ -4,8 +4,12 @@ package struct BootTicket: Codable, Hashable, Sendable {
     package var group: String
     /// Given where a platform launched the machine; an invited machine names itself `<group>-<random>`.
     package var machine: String?
-    /// `mqtt://HOST:PORT`
+    /// `mqtts://HOST:PORT`, where machines with a certificate connect; `mqtt://…` where the manager runs with `--insecure`.
     package var broker: String
+    /// Where a machine without a certificate gets one; nil with a plain broker.
+    package var boot: String?
+    /// The authorities whose word about the broker is to be believed, PEM; nil with a plain broker.
+    package var trust: String?
     /// The first level of every topic.
     package var root: String
     /// The group's X25519 public key, base64.
@@ -16,19 +20,21 @@ package struct BootTicket: Codable, Hashable, Sendable {
     package var expires: Timestamp
 
     package enum CodingKeys: String, CodingKey {
-        case v, group, machine, broker, root
+        case v, group, machine, broker, boot, trust, root
         case groupKey = "group_key"
         case ticket, secret, expires
     }
 
     package init(
-        group: String, machine: String?, broker: String, root: String, groupKey: String, ticket: String, secret: String,
-        expires: Timestamp
+        group: String, machine: String?, broker: String, boot: String? = nil, trust: String? = nil, root: String,
+        groupKey: String, ticket: String, secret: String, expires: Timestamp
     ) {
         v = 1
         self.group = group
         self.machine = machine
         self.broker = broker
+        self.boot = boot
+        self.trust = trust
         self.root = root
         self.groupKey = groupKey
         self.ticket = ticket

@@ -1,3 +1,4 @@
+import Certificates
 import Fleet
 import Logging
 import Foundation
@@ -16,6 +17,8 @@ extension Control {
             receiveStatus(message.payload, group: group, machine: machine, in: &burst)
         case .registration(let group, let machine):
             receiveRegistration(message.payload, group: group, machine: machine, in: &burst)
+        case .bootRegistration(let group, let machine):
+            receiveRegistration(message.payload, group: group, machine: machine, boots: true, in: &burst)
         default: break
         }
     }
@@ -49,27 +52,59 @@ extension Control {
         }
     }
 
-    private func receiveRegistration(_ payload: Data, group: String, machine: String, in burst: inout Burst) {
+    private func receiveRegistration(
+        _ payload: Data, group: String, machine: String, boots: Bool = false, in burst: inout Burst
+    ) {
         counters.registrationReceived()
         do {
             let registration = try openRegistration(payload, group: group, machine: machine, now: burst.now)
             if let accepted = registration.accepted {
                 burst.changes.append(contentsOf: accepted)
-                statusKeys[machine] = registration.statusKey
+                statusKeys[machine] = registration.statusKey ?? statusKeys[machine]
             }
-            advance(
-                .registered(
-                    .init(
-                        machine: machine, group: group, fingerprint: registration.fingerprint,
-                        facts: registration.content.facts)), in: &burst)
+            let answer = try certify(registration, group: group, machine: machine, boots: boots, in: &burst)
+            if registration.statusKey != nil {
+                advance(
+                    .registered(
+                        .init(
+                            machine: machine, group: group, fingerprint: registration.key.fingerprint,
+                            facts: registration.content.facts)), in: &burst)
+            }
+            // The certificate before the order: without it the machine hears no order.
+            if let answer { burst.work.insert(.answer(machine: machine, answer), at: 0) }
             // What a burst has accepted must be seen by the next registration in it: tickets and keys are looked up in SQLite.
-            if registration.accepted != nil { try commitEarly(&burst) }
+            if registration.accepted != nil || answer != nil { try commitEarly(&burst) }
         } catch let refusal as RegistrationRefusal {
             refuse(.registrationRefused, group: group, machine: machine, refusal.reason, in: &burst)
         } catch {
             logger.error(
                 "a registration could not be handled", metadata: ["machine": "\(machine)", "error": "\(error)"])
         }
+    }
+
+    /// The answer with the machine's certificate; nil where it asks for none.
+    private func certify(
+        _ registration: OpenedRegistration, group: String, machine: String, boots: Bool, in burst: inout Burst
+    ) throws -> Message? {
+        guard let office, let asked = registration.content.certificate else { return nil }
+        guard boots ? asked.reply.hasPrefix("boot-") : asked.reply == machine else {
+            // A machine with a certificate that says its first registration again has its answer.
+            if !boots, asked.reply.hasPrefix("boot-") { return nil }
+            throw RegistrationRefusal("its answer would go to somebody else")
+        }
+        let issued: (pem: String, row: CertificateRow?)
+        do { issued = try office.certificate(for: machine, request: asked.request, at: burst.now) } catch let error as CertificateError {
+            throw RegistrationRefusal("its certificate request is wrong: \(error)")
+        }
+        if let row = issued.row { burst.changes.append(.certificate(row)) }
+        let content = try CertificateContent(certificate: issued.pem, trust: office.trust).encoded()
+        let payload = try CertificateMessage.encode(group: group, machine: machine) { header in
+            let sealed = try AuthenticSeal.certificate.seal(
+                content, to: registration.key, from: registration.groupKey, authenticating: header)
+            return (sealed.encapsulated, sealed.ciphertext)
+        }
+        let topic = topics.answer(to: asked.reply)
+        return Message(topic: boots ? Topics.boot + topic : topic, payload: payload, qos: .atLeastOnce)
     }
 
     private func commitEarly(_ burst: inout Burst) throws {
@@ -85,8 +120,10 @@ extension Control {
 
     private struct OpenedRegistration {
         var content: RegistrationContent
-        var fingerprint: String
-        var statusKey: StatusKey
+        var key: SecurityKey.PublicKey
+        var groupKey: SecurityKey
+        /// Nil where the machine has one already and comes back by its key.
+        var statusKey: StatusKey?
         /// What to commit; nil where it repeats one that was accepted before.
         var accepted: [Records.Change]?
     }
@@ -105,15 +142,45 @@ extension Control {
         guard monitor.group(group) != nil, let row = try records.group(group) else {
             throw RegistrationRefusal("there is no group \(group)")
         }
-        guard let ticket = try records.ticket(message.ticket), ticket.group == group else {
+        let groupKey = try vault.groupKey(row.keySealed, of: group)
+        switch message.credential {
+        case .key: return try openReturn(message, groupKey: groupKey)
+        case .ticket(let ticket):
+            return try openFirst(message, ticket: ticket, groupKey: groupKey, payload: payload, now: now)
+        }
+    }
+
+    /// A machine that registered before asks for a certificate, proved by its key.
+    private func openReturn(_ message: RegistrationMessage, groupKey: SecurityKey) throws -> OpenedRegistration {
+        guard let known = try records.machineKey(message.machine), let record = monitor.machine(message.machine),
+            record.group == message.group, message.credential == .key(known.fingerprint)
+        else { throw RegistrationRefusal("no machine of this name and key is registered") }
+        guard !known.revoked, record.phase != .revoked else { throw RegistrationRefusal("its key was revoked") }
+        let key = try SecurityKey.PublicKey(rawRepresentation: known.publicKey)
+        guard
+            let plaintext = try? AuthenticSeal.renewal.open(
+                Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: groupKey, from: key,
+                authenticating: message.header)
+        else { throw RegistrationRefusal("its seal does not open: another key, or it was changed on its way") }
+        guard let content = try? RegistrationContent.decode(plaintext), content.machine == message.machine,
+            content.key == known.publicKey
+        else { throw RegistrationRefusal("its content is not a registration of this machine") }
+        return OpenedRegistration(content: content, key: key, groupKey: groupKey)
+    }
+
+    private func openFirst(
+        _ message: RegistrationMessage, ticket id: String, groupKey: SecurityKey, payload: Data, now: Timestamp
+    ) throws -> OpenedRegistration {
+        let (group, machine) = (message.group, message.machine)
+        guard let ticket = try records.ticket(id), ticket.group == group else {
             throw RegistrationRefusal("its boot ticket is not known here")
         }
         let opened: (plaintext: Data, statusKey: StatusKey)
         do {
             opened = try RegistrationSeal.open(
-                Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext),
-                with: try vault.groupKey(row.keySealed, of: group), ticket: message.ticket,
-                secret: try vault.ticketSecret(ticket.secretSealed, of: ticket.id), authenticating: message.header)
+                Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: groupKey,
+                ticket: id, secret: try vault.ticketSecret(ticket.secretSealed, of: id),
+                authenticating: message.header)
         } catch {
             throw RegistrationRefusal(
                 "its seal does not open: a wrong secret, another group's key, or it was changed on its way")
@@ -130,8 +197,9 @@ extension Control {
             guard known.registrationDigest == digest else {
                 throw RegistrationRefusal("the machine is registered already, by another message")
             }
+            guard !known.revoked else { throw RegistrationRefusal("its key was revoked") }
             return OpenedRegistration(
-                content: content, fingerprint: key.fingerprint, statusKey: opened.statusKey, accepted: nil)
+                content: content, key: key, groupKey: groupKey, statusKey: opened.statusKey, accepted: nil)
         }
         if try records.isRevoked(fingerprint: key.fingerprint) { throw RegistrationRefusal("its key was revoked") }
         guard now < ticket.expires else { throw RegistrationRefusal("its boot ticket expired at \(ticket.expires)") }
@@ -148,7 +216,7 @@ extension Control {
             guard monitor.canJoin(group: group) else { throw RegistrationRefusal("the group has all its machines") }
         }
         return OpenedRegistration(
-            content: content, fingerprint: key.fingerprint, statusKey: opened.statusKey,
+            content: content, key: key, groupKey: groupKey, statusKey: opened.statusKey,
             accepted: [
                 .machineKey(
                     machine: machine, publicKey: content.key, fingerprint: key.fingerprint,

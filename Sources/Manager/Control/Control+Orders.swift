@@ -33,7 +33,7 @@ extension Control {
             group: machine.group, machine: id, generation: order.generation, action: order.action,
             software: order.software, digest: order.digest
         ) { header in
-            let sealed = try OrderSeal.seal(
+            let sealed = try AuthenticSeal.order.seal(
                 plaintext, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey,
                 authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
@@ -105,7 +105,7 @@ extension Control {
                 uses: uses, expires: expires))
         return BootTicket(
             group: group, machine: machine, broker: configuration.brokerForMachines ?? configuration.broker,
-            root: configuration.root, groupKey: row.keyPublic.base64EncodedString(), ticket: id,
+            boot: configuration.bootForMachines, trust: office?.trust, root: configuration.root, groupKey: row.keyPublic.base64EncodedString(), ticket: id,
             secret: secret.base64EncodedString(), expires: expires)
     }
 }

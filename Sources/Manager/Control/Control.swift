@@ -18,6 +18,8 @@ actor Control {
     let records: Records
     let vault: Vault
     let configuration: ManagerConfiguration
+    /// Nil with a plain broker.
+    let office: CertificateOffice?
     let topics: Topics
     let logger: Logger
     let feed = EventFeed()
@@ -49,14 +51,20 @@ actor Control {
         case clearTopics(group: String, machine: String, after: Message? = nil)
         case receiving(Status)
         case absent(machine: String)
+        /// A certificate for who asked for it.
+        case answer(machine: String, Message)
+        /// Its certificates were revoked: its connection is to end, too.
+        case exclude(machine: String)
     }
 
     init(
-        configuration: ManagerConfiguration, records: Records, vault: Vault, connection: Connection, logger: Logger
+        configuration: ManagerConfiguration, records: Records, vault: Vault, office: CertificateOffice? = nil,
+        connection: Connection, logger: Logger
     ) throws {
         self.configuration = configuration
         self.records = records
         self.vault = vault
+        self.office = office
         self.logger = logger
         topics = Topics(root: configuration.root)
         logDesk = LogDesk(topics: topics, connection: connection)
@@ -135,6 +143,7 @@ actor Control {
             burst.changes.append(.removeMachine(id))
             statusKeys[id] = nil
             burst.work.append(.clearTopics(group: group, machine: id, after: burst.lastOrders[id]))
+            exclude(id, of: group, in: &burst)
         case .record(let entry): burst.changes.append(.event(entry))
         case .sendOrder(let machine, _): burst.work.append(.order(machine: machine))
         case .launch(let machine, let group, let index, let platform):
@@ -146,8 +155,18 @@ actor Control {
             }
             statusKeys[machine] = nil
             burst.work.append(.clearTopics(group: group, machine: machine))
+            exclude(machine, of: group, in: &burst)
         case .scale, .rollback: burst.revisions.append(effect)
         }
+    }
+
+    /// A machine that is gone or revoked gets no connection with the broker any more.
+    private func exclude(_ machine: String, of group: String, in burst: inout Burst) {
+        guard office != nil else { return }
+        burst.changes.append(.revokeCertificates(name: machine, at: burst.now))
+        burst.work.append(.exclude(machine: machine))
+        // The end of its connection makes the broker say its last will.
+        burst.work.append(.clearTopics(group: group, machine: machine))
     }
 
     private func launch(_ machine: String, group: String, index: Int, platform: Platform, in burst: inout Burst) {

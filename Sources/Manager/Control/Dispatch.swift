@@ -12,16 +12,20 @@ struct Dispatch: Sendable {
     let connection: Connection
     let delivery: DeliveryDesk
     let platforms: Platforms
+    /// Nil with a plain broker.
+    let exclusion: Exclusion?
     let logger: Logger
     private let lines = Lines()
 
     init(
-        control: Control, connection: Connection, delivery: DeliveryDesk, platforms: Platforms, logger: Logger
+        control: Control, connection: Connection, delivery: DeliveryDesk, platforms: Platforms,
+        exclusion: Exclusion? = nil, logger: Logger
     ) {
         self.control = control
         self.connection = connection
         self.delivery = delivery
         self.platforms = platforms
+        self.exclusion = exclusion
         self.logger = logger
     }
 
@@ -77,6 +81,12 @@ struct Dispatch: Sendable {
             }
         case .launch(let request, let platform): await launch(request, platform)
         case .release(let machine, let platform): await release(machine, platform)
+        case .answer(let machine, let message):
+            do { try await connection.publish(message) } catch {
+                // Whoever has no answer asks again.
+                logger.notice("a certificate was not sent", metadata: ["machine": "\(machine)", "error": "\(error)"])
+            }
+        case .exclude(let machine): await exclusion?.exclude(machine)
         case .receiving, .absent: break
         }
     }
@@ -115,7 +125,8 @@ struct Dispatch: Sendable {
 extension Control.Work {
     fileprivate var machine: String? {
         switch self {
-        case .order(let machine), .release(let machine, _), .clearTopics(_, let machine, _), .absent(let machine):
+        case .order(let machine), .release(let machine, _), .clearTopics(_, let machine, _), .absent(let machine),
+            .answer(let machine, _), .exclude(let machine):
             machine
         case .launch(let request, _): request.machine
         case .receiving(let status): status.machine

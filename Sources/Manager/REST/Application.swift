@@ -1,7 +1,9 @@
 import Fleet
 import Hummingbird
+import HummingbirdTLS
 import Logging
 import NIOCore
+import NIOSSL
 
 /// Where the REST API listens and what it takes.
 struct RESTConfiguration: Sendable {
@@ -12,16 +14,19 @@ struct RESTConfiguration: Sendable {
     var uploadDirectory: String
     /// Bytes.
     var largestBundle: Int
+    /// Nil: plain HTTP.
+    var tls: TLSConfiguration?
 }
 
 /// The REST API of `operations` as a service of its own.
 func buildApplication(
     operations: some Operations, configuration: RESTConfiguration, logger: Logger,
     onListening: @escaping @Sendable (Int) async -> Void
-) -> some ApplicationProtocol {
+) throws -> some ApplicationProtocol {
     let api = API(operations: operations, configuration: configuration, logger: logger)
     return Application(
         router: api.router(),
+        server: try configuration.tls.map { try .tls(.http1(), tlsConfiguration: $0) } ?? .http1(),
         configuration: ApplicationConfiguration(
             address: .hostname(configuration.host, port: configuration.port), serverName: "trunkline/\(Version.text)"),
         onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },

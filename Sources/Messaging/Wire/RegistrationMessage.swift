@@ -1,15 +1,23 @@
 package import Fleet
 package import FoundationEssentials
 
-/// A machine's registration: who wants to join with which ticket, and the rest sealed to the group's key.
+/// A machine's registration: who wants to join, or to come back, and the rest sealed to the group's key.
 package struct RegistrationMessage: Hashable, Sendable {
     package let group: String
     package let machine: String
-    package let ticket: String
+    package let credential: Credential
     /// The bytes before `,"enc":`, which the seal authenticates.
     package let header: Data
     package let encapsulated: Data
     package let ciphertext: Data
+
+    /// What proves that the machine may register.
+    package enum Credential: Hashable, Sendable {
+        /// A boot ticket by its id: sealed in PSK mode with the ticket's secret.
+        case ticket(String)
+        /// The key that it registered before, by its fingerprint: sealed in Auth mode with it.
+        case key(String)
+    }
 
     package static let largest = 8 << 10
 
@@ -17,14 +25,17 @@ package struct RegistrationMessage: Hashable, Sendable {
 
     /// `seal` is given the header's bytes to authenticate.
     package static func encode<Failure: Error>(
-        group: String, machine: String, ticket: String,
+        group: String, machine: String, credential: Credential,
         seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
     ) throws(Failure) -> Data {
         var json = JSONWriter()
         json.write("v", 1)
         json.write("group", group)
         json.write("machine", machine)
-        json.write("ticket", ticket)
+        switch credential {
+        case .ticket(let ticket): json.write("ticket", ticket)
+        case .key(let fingerprint): json.write("key", fingerprint)
+        }
         let header = json.open
         let sealed = try seal(header)
         return SealedTail.close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)])
@@ -37,9 +48,21 @@ package struct RegistrationMessage: Hashable, Sendable {
         try WireChecks.version(json.v)
         try WireChecks.name(json.group, "group")
         try WireChecks.name(json.machine, "machine")
-        try WireChecks.ticket(json.ticket)
+        let credential: Credential
+        switch (json.ticket, json.key) {
+        case (let ticket?, nil):
+            try WireChecks.ticket(ticket)
+            credential = .ticket(ticket)
+        case (nil, let fingerprint?):
+            try WireChecks.require(
+                fingerprint.utf8.count == 16
+                    && fingerprint.utf8.allSatisfy { ($0 >= 48 && $0 <= 57) || ($0 >= 97 && $0 <= 102) },
+                "the key is not a fingerprint")
+            credential = .key(fingerprint)
+        default: throw WireError(.malformed, "there is not one of ticket and key")
+        }
         return RegistrationMessage(
-            group: json.group, machine: json.machine, ticket: json.ticket, header: tail.header,
+            group: json.group, machine: json.machine, credential: credential, header: tail.header,
             encapsulated: tail.values[0], ciphertext: tail.values[1])
     }
 }
@@ -48,9 +71,10 @@ private struct RegistrationJSON: Decodable {
     var v: Int
     var group: String
     var machine: String
-    var ticket: String
+    var ticket: String?
+    var key: String?
 
-    enum CodingKeys: CodingKey { case v, group, machine, ticket }
+    enum CodingKeys: CodingKey { case v, group, machine, ticket, key }
 
     init(from decoder: any Decoder) throws {
         try AnyKey.refuse(["enc", "sealed"], in: decoder)
@@ -58,7 +82,8 @@ private struct RegistrationJSON: Decodable {
         v = try container.decode(Int.self, forKey: .v)
         group = try container.decode(String.self, forKey: .group)
         machine = try container.decode(String.self, forKey: .machine)
-        ticket = try container.decode(String.self, forKey: .ticket)
+        ticket = try container.decodeIfPresent(String.self, forKey: .ticket)
+        key = try container.decodeIfPresent(String.self, forKey: .key)
     }
 }
 
@@ -70,12 +95,25 @@ package struct RegistrationContent: Codable, Hashable, Sendable {
     /// 16 bytes, made at boot.
     package var nonce: Data
     package var facts: MachineFacts
+    /// A certificate request (PKCS #10, DER) and the client id to which the answer goes; nil with a plain broker.
+    package var certificate: Request?
 
-    package init(machine: String, key: Data, nonce: Data, facts: MachineFacts) {
+    package struct Request: Codable, Hashable, Sendable {
+        package var request: Data
+        package var reply: String
+
+        package init(request: Data, reply: String) {
+            self.request = request
+            self.reply = reply
+        }
+    }
+
+    package init(machine: String, key: Data, nonce: Data, facts: MachineFacts, certificate: Request? = nil) {
         self.machine = machine
         self.key = key
         self.nonce = nonce
         self.facts = facts
+        self.certificate = certificate
     }
 
     package func encoded() throws(WireError) -> Data { try SealedContent.encode(self) }
@@ -89,6 +127,10 @@ package struct RegistrationContent: Codable, Hashable, Sendable {
         for fact in [content.facts.host, content.facts.os, content.facts.arch] {
             try WireChecks.require(
                 fact.utf8.count <= 255 && fact.utf8.allSatisfy { $0 > 0x1f && $0 != 0x7f }, "a fact is out of range")
+        }
+        if let certificate = content.certificate {
+            try WireChecks.name(certificate.reply, "the client id for the answer")
+            try WireChecks.require(certificate.request.count <= 2048, "the certificate request is too large")
         }
         try WireChecks.count(content.facts.cores, "cores")
         try WireChecks.count(content.facts.memory, "memory")

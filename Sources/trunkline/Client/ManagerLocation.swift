@@ -13,34 +13,47 @@ struct ManagerLocation: ParsableArguments {
     @Option(help: ArgumentHelp("An API token; TRUNKLINE_TOKEN keeps it out of the process list.", valueName: "token"))
     var token: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Whom to believe about an https server: a file of certificates (trust.pem of the manager).",
+            valueName: "file"))
+    var trust: String?
+
     @Option(help: ArgumentHelp("The manager's data directory, on the same machine.", valueName: "dir"))
     var data = Self.defaultData
 
     /// Runs `body` with a client and turns its errors into one sentence on standard error.
     func with<Answer>(_ body: (TrunklineClient) async throws -> Answer) async throws -> Answer {
-        let (server, token) = try find()
+        let (server, token, trust) = try find()
         do {
-            return try await withClient(server: server, token: token, body)
+            return try await withClient(server: server, token: token, trust: trust, body)
         } catch let error as ClientError {
             throw Failure(error.description)
         }
     }
 
-    private func find() throws -> (server: String, token: String) {
+    private func find() throws -> (server: String, token: String, trust: String?) {
         let environment = ProcessInfo.processInfo.environment
         let given = (server ?? environment["TRUNKLINE_SERVER"], token ?? environment["TRUNKLINE_TOKEN"])
-        if let server = given.0, let token = given.1 { return (server, token) }
+        let trusted = try (trust ?? environment["TRUNKLINE_TRUST"]).map { path in
+            guard let bytes = FileManager.default.contents(atPath: path) else {
+                throw Failure("\(path) can't be read; it is to hold the certificates of the authorities to trust")
+            }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        if let server = given.0, let token = given.1, trusted != nil || server.hasPrefix("http://") {
+            return (server, token, trusted)
+        }
         let path = "\(data)/server.json"
-        guard let bytes = FileManager.default.contents(atPath: path),
-            let file = try? JSONDecoder().decode([String: String].self, from: bytes),
-            let server = given.0 ?? file["server"], let token = given.1 ?? file["token"]
-        else {
+        let file = FileManager.default.contents(atPath: path)
+            .flatMap { try? JSONDecoder().decode([String: String].self, from: $0) }
+        guard let server = given.0 ?? file?["server"], let token = given.1 ?? file?["token"] else {
             throw Failure(
                 """
                 no manager found: \(path) is not there or can't be read. Start one with `trunkline serve --data DIR`, or name it \
                 with --server and --token, TRUNKLINE_SERVER and TRUNKLINE_TOKEN, or --data DIR.
                 """)
         }
-        return (server, token)
+        return (server, token, trusted ?? file?["trust"])
     }
 }

@@ -50,8 +50,11 @@ struct Dev: AsyncParsableCommand {
         let plan = try SamplePlan(home: home, basePort: basePort ?? FreePorts.block(of: 30))
         let interrupt = Interrupt()
         try await interrupt.withHandlers {
-            try await DevFleet(home: home, directory: directory, port: port, brokerPort: brokerPort ?? FreePorts.one())
-                .run { client, broker in
+            try await DevFleet(
+                home: home, directory: directory, port: port, brokerPort: brokerPort ?? FreePorts.one(),
+                bootPort: FreePorts.one()
+            )
+            .run { client, broker in
                     try await interrupt.race { try await show(client, broker, plan, directory) }
                 }
         }
@@ -61,7 +64,11 @@ struct Dev: AsyncParsableCommand {
     private func show(_ client: TrunklineClient, _ broker: Int, _ plan: SamplePlan, _ directory: DevDirectory)
         async throws
     {
-        Note.line("broker    mosquitto_sub -h 127.0.0.1 -p \(broker) -v -t 'trunkline/#'")
+        let debug = directory.shown + "/debug.pem"
+        try await client.debugCertificate(ttl: .hours(24)).write(to: URL(fileURLWithPath: directory.file("debug.pem")))
+        Note.line(
+            "broker    mosquitto_sub -h 127.0.0.1 -p \(broker) --cafile \(directory.shown)/trust.pem --cert \(debug) --key \(debug) -i boot-me -v -t 'trunkline/#' -t 'boot/#'"
+        )
         Note.line("manager   bin/trunkline --help; client verbs with --data \(directory.shown)")
         Note.line("")
         if demo {

@@ -10,23 +10,26 @@ struct DevFleet {
     let directory: DevDirectory
     let port: Int
     let brokerPort: Int
+    let bootPort: Int
 
     func run(_ body: @escaping @Sendable (TrunklineClient, Int) async throws -> Void) async throws {
         defer { Leftovers.end(below: directory.path) }
         let own = try Programs.absolute(FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
         let broker = ChildProcess(
             name: "the broker", program: "\(home)/mosquitto/start.sh",
-            arguments: [directory.file("broker"), "\(brokerPort)"], log: directory.file("broker.log"))
+            arguments: [
+                directory.file("mosquitto"), "\(brokerPort)", "\(bootPort)", directory.file("broker"),
+            ], log: directory.file("broker.log"))
         let manager = ChildProcess(
             name: "the manager", program: own,
             arguments: [
                 "serve", "--data", directory.path, "--listen", "127.0.0.1:\(port)", "--broker",
-                "mqtt://127.0.0.1:\(brokerPort)",
+                "mqtts://127.0.0.1:\(brokerPort)", "--boot", "mqtts://127.0.0.1:\(bootPort)",
             ], log: directory.file("manager.log"))
         try await broker.run {
             try await manager.run {
-                let (server, token) = try await serverFile()
-                try await withClient(server: server, token: token) { client in
+                let (server, token, trust) = try await serverFile()
+                try await withClient(server: server, token: token, trust: trust) { client in
                     try await ready(client)
                     do {
                         try await body(client, brokerPort)
@@ -40,14 +43,14 @@ struct DevFleet {
         }
     }
 
-    private func serverFile() async throws -> (String, String) {
+    private func serverFile() async throws -> (server: String, token: String, trust: String?) {
         let path = directory.file("server.json")
         for _ in 0..<300 {
             if let bytes = FileManager.default.contents(atPath: path),
                 let file = try? JSONDecoder().decode([String: String].self, from: bytes), let server = file["server"],
                 let token = file["token"]
             {
-                return (server, token)
+                return (server, token, file["trust"])
             }
             try await Task.sleep(for: .milliseconds(50))
         }
@@ -174,7 +177,7 @@ enum Leftovers {
         let marks: [(file: String, text: String)] = [
             ("environ", "TRUNKLINE_RELEASE=\(directory)/machines/"),
             ("cmdline", "\0--state\0\(directory)/machines/"),
-            ("cmdline", "mosquitto\0-c\0\(directory)/broker/"),
+            ("cmdline", "mosquitto\0-c\0\(directory)/mosquitto/"),
             ("cmdline", "\0serve\0--data\0\(directory)\0"),
         ]
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {

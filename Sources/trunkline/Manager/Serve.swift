@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Fleet
 import Foundation
 public import Logging
 import Manager
@@ -19,10 +20,39 @@ struct Serve: AsyncParsableCommand {
     var listen = "127.0.0.1:7070"
 
     @Option(help: ArgumentHelp("The MQTT broker.", valueName: "url"))
-    var broker = "mqtt://127.0.0.1:1883"
+    var broker = "mqtts://127.0.0.1:8883"
 
     @Option(help: ArgumentHelp("The broker's address as machines see it, if it is another.", valueName: "url"))
     var brokerForMachines: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where machines without a certificate get one; the broker's host and next port unless given.",
+            valueName: "url"))
+    var boot: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Shell command that makes a broker elsewhere read its certificates again (the directory broker/ in the data directory).",
+            valueName: "command"))
+    var brokerReload: String?
+
+    @Option(help: ArgumentHelp("How long a machine's certificate is good.", valueName: "time"))
+    var certificateLife = "7d"
+
+    @Option(
+        help: ArgumentHelp(
+            "One more name or address under which the REST API is reached, for its certificate.", valueName: "host"))
+    var serverName: [String] = []
+
+    @Option(help: ArgumentHelp("A certificate of your own for the REST API, PEM.", valueName: "file"))
+    var tlsCertificate: String?
+
+    @Option(help: ArgumentHelp("Its key.", valueName: "file"))
+    var tlsKey: String?
+
+    @Flag(help: "Plain MQTT and plain HTTP, on loopback: for trying things out only.")
+    var insecure = false
 
     @Option(help: ArgumentHelp("First level of every topic.", valueName: "name"))
     var root = "trunkline"
@@ -39,7 +69,18 @@ struct Serve: AsyncParsableCommand {
     var logLevel = Logger.Level.notice
 
     func validate() throws {
-        _ = try ListenAddress(listen)
+        let address = try ListenAddress(listen)
+        if insecure, !address.isLoopback {
+            throw ValidationError(
+                "--insecure listens on loopback only (127.0.0.1, ::1 or localhost): on \(address.host) everybody would read the tokens"
+            )
+        }
+        guard let life = TimeSpan(certificateLife), life >= .seconds(10) else {
+            throw ValidationError("--certificate-life takes a time of at least 10s, such as 7d; got \(certificateLife)")
+        }
+        guard (tlsCertificate == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-certificate and --tls-key go together")
+        }
     }
 
     func run() async throws {
@@ -51,10 +92,18 @@ struct Serve: AsyncParsableCommand {
             return handler
         }
         let agent = try self.agent ?? Programs.beside("trunkline-agent")
-        let configuration = ManagerConfiguration(
+        var configuration = ManagerConfiguration(
             dataDirectory: Programs.absolute(data), host: address.host, port: address.port, broker: broker,
             brokerForMachines: brokerForMachines, root: root, agent: Programs.absolute(agent),
             driverDirectory: drivers.map(Programs.absolute))
+        configuration.boot = boot
+        configuration.isInsecure = insecure
+        configuration.brokerReload = brokerReload
+        configuration.certificateLife = TimeSpan(certificateLife) ?? configuration.certificateLife
+        configuration.serverNames = serverName
+        if let tlsCertificate, let tlsKey {
+            configuration.serverCertificate = (Programs.absolute(tlsCertificate), Programs.absolute(tlsKey))
+        }
         do {
             try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()
         } catch {
@@ -77,6 +126,8 @@ struct ListenAddress {
         host = String(text[..<colon]).trimmingCharacters(in: ["[", "]"])
         self.port = port
     }
+
+    var isLoopback: Bool { ["localhost", "::1"].contains(host) || host.hasPrefix("127.") }
 }
 
 /// Where programs and files of this installation are.

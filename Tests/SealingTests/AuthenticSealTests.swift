@@ -6,7 +6,7 @@ import Testing
 import TestSupport
 
 @Suite("A sealed order")
-struct OrderSealTests {
+struct AuthenticSealTests {
     let machine: SecurityKey
     let group: SecurityKey
     let header = Data(#"{"v":1,"group":"edge","machine":"edge-1","generation":4"#.utf8)
@@ -19,7 +19,7 @@ struct OrderSealTests {
     }
 
     private func seal() throws -> Sealed {
-        try OrderSeal.seal(plaintext, to: machine.publicKey, from: group, authenticating: header)
+        try AuthenticSeal.order.seal(plaintext, to: machine.publicKey, from: group, authenticating: header)
     }
 
     @Test("opens to what was sealed", arguments: 0..<50 as Range<UInt64>)
@@ -27,8 +27,8 @@ struct OrderSealTests {
         var random = SeededGenerator(seed: seed)
         let (machine, group, header) = (try random.key(), try random.key(), random.data(upTo: 300))
         let plaintext = random.data(upTo: 5000)
-        let sealed = try OrderSeal.seal(plaintext, to: machine.publicKey, from: group, authenticating: header)
-        let opened = try OrderSeal.open(sealed, with: machine, from: group.publicKey, authenticating: header)
+        let sealed = try AuthenticSeal.order.seal(plaintext, to: machine.publicKey, from: group, authenticating: header)
+        let opened = try AuthenticSeal.order.open(sealed, with: machine, from: group.publicKey, authenticating: header)
         #expect(opened == plaintext)
     }
 
@@ -57,7 +57,7 @@ struct OrderSealTests {
 
     @Test("cannot be forged by a machine that knows only the group's public key")
     func needsTheGroupsPrivateKey() throws {
-        let forged = try OrderSeal.seal(plaintext, to: machine.publicKey, from: SecurityKey(), authenticating: header)
+        let forged = try AuthenticSeal.order.seal(plaintext, to: machine.publicKey, from: SecurityKey(), authenticating: header)
         expectRefusal(forged)
     }
 
@@ -86,7 +86,7 @@ struct OrderSealTests {
     @Test("is HPKE's Auth mode: opens and exports the vectors of RFC 9180, A.2.3")
     func opensTheStandardsVectors() throws {
         let vector = Vector.authenticated
-        var recipient = try OrderSeal.recipient(
+        var recipient = try AuthenticSeal.recipient(
             of: vector.encapsulated, with: try SecurityKey(rawRepresentation: vector.recipientKey),
             from: try SecurityKey.PublicKey(
                 rawRepresentation: bytes("f0f4f9e96c54aeed3f323de8534fffd7e0577e4ce269896716bcb95643c8712b")),
@@ -104,7 +104,7 @@ struct OrderSealTests {
         group: SecurityKey.PublicKey? = nil, header: Data? = nil, sourceLocation: SourceLocation = #_sourceLocation
     ) {
         let error = #expect(throws: SealingError.self, sourceLocation: sourceLocation) {
-            try OrderSeal.open(
+            try AuthenticSeal.order.open(
                 sealed, with: machine ?? self.machine, from: group ?? self.group.publicKey,
                 authenticating: header ?? self.header)
         }

@@ -1,0 +1,100 @@
+import Certificates
+import Fleet
+import Foundation
+import Logging
+import Messaging
+
+/// The files of the authorities, and of the broker whose configuration names them.
+struct CertificateFiles: Sendable {
+    /// `ca`: private.
+    let directory: String
+    /// `broker`: what the broker gets; copied to its host where that is another.
+    let brokerDirectory: String
+    /// Whom clients of the REST API and people with `mosquitto_sub` are to trust.
+    let trustFile: String
+    /// The names and addresses by which the broker is reached.
+    let brokerNames: [String]
+    private let reload: String?
+    private let logger: Logger
+
+    init(_ configuration: ManagerConfiguration, logger: Logger) throws {
+        directory = configuration.path("ca")
+        brokerDirectory = configuration.brokerDirectory
+        trustFile = configuration.path("trust.pem")
+        let hosts = [configuration.broker, configuration.brokerForMachines, configuration.bootForMachines]
+            .compactMap { $0.flatMap(BrokerAddress.init)?.host }
+        brokerNames = Set(hosts + ["localhost", "127.0.0.1", "::1"]).sorted()
+        reload = configuration.brokerReload
+        self.logger = logger
+        for path in [directory, brokerDirectory] {
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            } catch { throw StartError("\(path) can't be made: \(error.localizedDescription)") }
+        }
+    }
+
+    func path(_ name: String) -> String { "\(directory)/\(name)" }
+
+    /// Nil where there is none.
+    func authority(_ name: String) throws -> CertificateAuthority? {
+        let (certificate, key) = (path("\(name).pem"), path("\(name).key"))
+        let there = [certificate, key].filter { FileManager.default.fileExists(atPath: $0) }
+        guard !there.isEmpty else { return nil }
+        guard there.count == 2 else {
+            throw StartError("\(directory) has only one of \(name).pem and \(name).key; put the other there, or remove it")
+        }
+        do {
+            return try CertificateAuthority(
+                certificatePEM: try String(contentsOfFile: certificate, encoding: .utf8),
+                keyPEM: try String(contentsOfFile: key, encoding: .utf8))
+        } catch {
+            throw StartError("the certificate authority in \(certificate) can't be used: \(error)")
+        }
+    }
+
+    /// The certificate last: with the key alone the manager would say what is missing.
+    func write(_ authority: CertificateAuthority, as name: String) throws {
+        try PrivateFile.write(Data(authority.keyPEM.utf8), to: path("\(name).key"))
+        try PrivateFile.write(Data(authority.pem.utf8), to: path("\(name).pem"))
+    }
+
+    func remove(_ name: String) throws {
+        for file in ["\(name).pem", "\(name).key"] { try FileManager.default.removeItem(atPath: path(file)) }
+    }
+
+    func writeForBroker(_ text: String, as name: String) throws {
+        try PrivateFile.write(Data(text.utf8), to: "\(brokerDirectory)/\(name)")
+    }
+
+    func writeTrust(_ text: String) throws { try PrivateFile.write(Data(text.utf8), to: trustFile) }
+
+    /// Mosquitto reads certificates and revocations again when it gets SIGHUP; connections that are up stay up.
+    func reloadBroker() {
+        if let reload {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            process.arguments = ["-c", reload]
+            do { try process.run() } catch {
+                return logger.error("the broker can't be told to reload", metadata: ["error": "\(error)"])
+            }
+            process.waitUntilExit()
+            guard process.terminationStatus == 0 else {
+                return logger.error(
+                    "the broker was not reloaded", metadata: ["command": "\(reload)", "status": "\(process.terminationStatus)"]
+                )
+            }
+            return
+        }
+        guard let text = try? String(contentsOfFile: "\(brokerDirectory)/mosquitto.pid", encoding: .utf8),
+            let pid = Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 1,
+            // The number may have become another process's.
+            let name = try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8), name == "mosquitto\n"
+        else {
+            return logger.info(
+                "no broker to tell of new certificates; one elsewhere needs --broker-reload",
+                metadata: ["directory": "\(brokerDirectory)"])
+        }
+        kill(pid, SIGHUP)
+    }
+}

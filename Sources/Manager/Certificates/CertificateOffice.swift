@@ -1,0 +1,198 @@
+import Certificates
+import Fleet
+import Foundation
+import Logging
+import Messaging
+import Records
+import Synchronization
+
+/// Who gets which certificate, and whom everybody is to trust: the authorities in `ca/`, and what the broker needs of them in `broker/`.
+///
+/// The user's own authority is taken where `ca/ca.pem` and `ca/ca.key` are there before the first start.
+final class CertificateOffice: Sendable {
+    /// `next` has signed nothing yet that anybody must verify who may not know it: it is trusted beside `current` first.
+    private struct State {
+        var current: CertificateAuthority
+        var previous: CertificateAuthority?
+    }
+
+    /// The manager's common name on the broker; no machine's id is without a hyphen.
+    static let managerName = "manager"
+    static let authorityLife = TimeSpan.hours(24 * 365 * 20)
+    static let serverLife = TimeSpan.hours(24 * 365 * 2)
+
+    private let state: Mutex<State>
+    private let files: CertificateFiles
+    private let records: Records
+    private let machineLife: TimeSpan
+
+    private init(
+        state: State, files: CertificateFiles, records: Records, machineLife: TimeSpan
+    ) {
+        self.state = Mutex(state)
+        self.files = files
+        self.records = records
+        self.machineLife = machineLife
+    }
+
+    /// Makes what is missing, and writes what the broker needs; a broker that runs already is told.
+    static func open(
+        _ configuration: ManagerConfiguration, records: Records, logger: Logger
+    ) throws -> CertificateOffice {
+        let now = Timestamp.now
+        let files = try CertificateFiles(configuration, logger: logger)
+        let current: CertificateAuthority
+        if let kept = try files.authority("ca") {
+            current = kept
+        } else {
+            current = try CertificateAuthority(life: authorityLife, at: now)
+            try files.write(current, as: "ca")
+            logger.notice("certificate authority made", metadata: ["file": "\(files.path("ca.pem"))"])
+        }
+        guard current.notAfter > now else {
+            throw StartError("the certificate authority in \(files.directory) expired at \(current.notAfter)")
+        }
+        let office = CertificateOffice(
+            state: State(current: current, previous: try files.authority("previous")), files: files,
+            records: records, machineLife: configuration.certificateLife)
+        _ = try records.commit([.removeCertificates(expiredBefore: now)])
+        try office.writeServer(at: now)
+        return office
+    }
+
+    /// Everybody who is to be believed, PEM.
+    var trust: String {
+        state.withLock { $0.current.pem + ($0.previous?.pem ?? "") }
+    }
+
+    /// What proves the manager to the broker: a certificate that is made anew for every connection.
+    func managerSecurity() throws -> TransportSecurity { try security(of: Self.managerName, life: .hours(24 * 30)) }
+
+    /// A connection under a machine's name, which ends the machine's own (MQTT 5.0 §3.1.4): only an authority can have that.
+    func security(of name: String, life: TimeSpan) throws -> TransportSecurity {
+        let key = TransportKey()
+        let current = state.withLock { $0.current }
+        let certificate = try current.issue(to: name, for: .client, key: key, life: life, at: .now)
+        return TransportSecurity(trust: trust, identity: .init(certificate: certificate.pem, key: key.pem))
+    }
+
+    /// The certificate that answers a request: the one that the machine has where it will do, so that a message that is said
+    /// again makes no new one.
+    ///
+    /// - Returns: nil as the row where there is nothing to commit.
+    func certificate(
+        for machine: String, request der: Data, at now: Timestamp
+    ) throws -> (pem: String, row: CertificateRow?) {
+        let request = try CertificateRequest(der: der)
+        let current = state.withLock { $0.current }
+        if let row = try records.certificate(of: machine, at: now), row.issuer == current.identifier,
+            let kept = try? TransportCertificate(pem: row.pem), request.isFor(kept), kept.renewAt > now
+        {
+            return (row.pem, nil)
+        }
+        let certificate = try current.issue(to: machine, for: .client, request: request, life: machineLife, at: now)
+        return (certificate.pem, Self.row(certificate, of: machine))
+    }
+
+    /// A certificate with its key for a person who wants to look at the broker's traffic.
+    func debugCertificate(life: TimeSpan, at now: Timestamp) throws -> (certificate: TransportCertificate, key: String) {
+        // Two with one name would take each other's connection.
+        var freest = (name: "debug0", until: Timestamp(milliseconds: .max))
+        for index in 0..<8 {
+            let name = "debug\(index)"
+            let until = try records.certificate(of: name, at: now)?.notAfter ?? Timestamp(milliseconds: 0)
+            if until < freest.until { freest = (name, until) }
+        }
+        let key = TransportKey()
+        let current = state.withLock { $0.current }
+        let certificate = try current.issue(to: freest.name, for: .client, key: key, life: life, at: now)
+        _ = try records.commit([.certificate(Self.row(certificate, of: freest.name))])
+        return (certificate, key.pem)
+    }
+
+    /// For the REST server: certificate and key in PEM.
+    func serverIdentity(names: [String]) throws -> (certificate: String, key: String) {
+        let key = TransportKey()
+        let current = state.withLock { $0.current }
+        let certificate = try current.issue(
+            to: "trunkline", for: .server(names: names), key: key, life: Self.serverLife, at: .now)
+        return (certificate.pem, key.pem)
+    }
+
+    private static func row(_ certificate: TransportCertificate, of name: String) -> CertificateRow {
+        CertificateRow(
+            serial: certificate.serial, name: name, issuer: certificate.issuer, pem: certificate.pem,
+            notAfter: certificate.notAfter)
+    }
+
+    // MARK: What the broker reads
+
+    /// The list of what was revoked, by every authority that is trusted: OpenSSL refuses certificates of one without a list.
+    func writeRevocations(number: Int, at thisUpdate: Timestamp) throws {
+        let revoked = try records.revokedCertificates(at: .now)
+        let authorities = state.withLock { [$0.current] + ($0.previous.map { [$0] } ?? []) }
+        let lists = try authorities.map { authority in
+            try authority.revocationList(
+                revoked.filter { $0.issuer == authority.identifier }.map {
+                    .init(serial: $0.serial, at: $0.revoked ?? thisUpdate)
+                }, number: number, at: thisUpdate)
+        }
+        try files.writeForBroker(lists.joined(), as: "crl.pem")
+        files.reloadBroker()
+    }
+
+    /// The broker's own certificate. The authority that machines know longest signs it.
+    private func writeServer(at now: Timestamp) throws {
+        let key = TransportKey()
+        let signer = state.withLock { $0.previous ?? $0.current }
+        let certificate = try signer.issue(
+            to: "broker", for: .server(names: files.brokerNames), key: key, life: Self.serverLife, at: now)
+        try files.writeForBroker(trust, as: "trust.pem")
+        try files.writeForBroker(key.pem, as: "broker.key")
+        try files.writeForBroker(certificate.pem, as: "broker.pem")
+        try files.writeTrust(trust)
+    }
+
+    // MARK: Changing the authority
+
+    /// Makes a second authority, which is trusted beside the first and signs from now on.
+    func beginRotation() throws {
+        let now = Timestamp.now
+        let old = try state.withLock { state in
+            guard state.previous == nil else {
+                throw Refusal(
+                    code: .conflict,
+                    message: "The authority is being changed already; end that with: trunkline key rotate ca --finish")
+            }
+            return state.current
+        }
+        let new = try CertificateAuthority(life: Self.authorityLife, at: now)
+        try files.write(old, as: "previous")
+        try files.write(new, as: "ca")
+        state.withLock { $0 = State(current: new, previous: old) }
+        try writeServer(at: now)
+    }
+
+    /// Trusts the second authority only. Refused while somebody has only a certificate of the first, unless forced.
+    func finishRotation(force: Bool) throws {
+        let now = Timestamp.now
+        guard let previous = state.withLock({ $0.previous }) else {
+            throw Refusal(
+                code: .conflict, message: "The authority is not being changed; begin with: trunkline key rotate ca")
+        }
+        let current = state.withLock { $0.current }
+        let waiting = try records.names(withCertificateFrom: previous.identifier, at: now)
+        let renewed = Set(try records.names(withCertificateFrom: current.identifier, at: now))
+        let left = waiting.filter { !renewed.contains($0) && !$0.hasPrefix("debug") }
+        guard left.isEmpty || force else {
+            throw Refusal(
+                code: .conflict,
+                message:
+                    "\(left.count) machines still have a certificate of the old authority (\(left.prefix(5).joined(separator: ", "))); they renew by themselves when they are there. Force it, and they need a new ticket."
+            )
+        }
+        try files.remove("previous")
+        state.withLock { $0.previous = nil }
+        try writeServer(at: now)
+    }
+}

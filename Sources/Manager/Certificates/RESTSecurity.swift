@@ -1,0 +1,37 @@
+import Fleet
+import Foundation
+import NIOSSL
+
+/// TLS of the REST API: a certificate of the manager's own authority, or the user's.
+enum RESTSecurity {
+    static func configuration(
+        _ configuration: ManagerConfiguration, office: CertificateOffice
+    ) throws -> TLSConfiguration {
+        let (certificate, key) = try identity(configuration, office: office)
+        do {
+            var tls = TLSConfiguration.makeServerConfiguration(
+                certificateChain: try NIOSSLCertificate.fromPEMBytes(Array(certificate.utf8)).map { .certificate($0) },
+                privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem)))
+            tls.minimumTLSVersion = .tlsv12
+            tls.applicationProtocols = ["http/1.1"]
+            return tls
+        } catch {
+            throw StartError("the certificate of the REST API can't be used: \(error)")
+        }
+    }
+
+    private static func identity(
+        _ configuration: ManagerConfiguration, office: CertificateOffice
+    ) throws -> (certificate: String, key: String) {
+        guard let given = configuration.serverCertificate else {
+            let names = Set([configuration.host, "localhost", "127.0.0.1", "::1"] + configuration.serverNames)
+            return try office.serverIdentity(names: names.filter { $0 != "0.0.0.0" && $0 != "::" }.sorted())
+        }
+        func read(_ path: String) throws -> String {
+            do { return try String(contentsOfFile: path, encoding: .utf8) } catch {
+                throw StartError("\(path) can't be read: \(error.localizedDescription)")
+            }
+        }
+        return (try read(given.certificate), try read(given.key))
+    }
+}
