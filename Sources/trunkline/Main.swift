@@ -21,7 +21,8 @@ struct Trunkline: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             Serve.self, Dev.self, SoftwareCommand.self, GroupCommand.self, MachineCommand.self, SecretCommand.self,
-            EventsCommand.self, WatchCommand.self, FormatCommand.self, CheckCommand.self,
+            TokenCommand.self, AuditCommand.self, KeyCommand.self, EventsCommand.self, WatchCommand.self,
+            FormatCommand.self, CheckCommand.self,
         ])
 }
 

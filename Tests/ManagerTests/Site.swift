@@ -29,11 +29,14 @@ struct Site: Sendable {
         }
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let records = try Records.open(at: configuration.path("trunkline.sqlite"))
+        let opened = try Records.open(at: configuration.path("trunkline.sqlite"))
+        let vault = try Vault.open(
+            file: configuration.path("master.key"), environment: [:], for: try opened.masterKeyID())
+        let records = try vault.audited(opened)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         let control = try Control(
             configuration: configuration, records: records,
-            vault: try Vault.open(file: configuration.path("master.key"), environment: [:]),
+            vault: vault,
             connection: try BrokerLink.connection(configuration, token: token, logger: logger), logger: logger)
         let rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)

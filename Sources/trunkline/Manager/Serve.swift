@@ -24,6 +24,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The broker's address as machines see it, if it is another.", valueName: "url"))
     var brokerForMachines: String?
 
+    @Option(help: ArgumentHelp("Requests a second that the REST API takes from one token.", valueName: "count"))
+    var requestRate = 100
+
     @Option(help: ArgumentHelp("First level of every topic.", valueName: "name"))
     var root = "trunkline"
 
@@ -40,6 +43,7 @@ struct Serve: AsyncParsableCommand {
 
     func validate() throws {
         _ = try ListenAddress(listen)
+        guard requestRate > 0 else { throw ValidationError("--request-rate must be 1 or more") }
     }
 
     func run() async throws {
@@ -51,10 +55,11 @@ struct Serve: AsyncParsableCommand {
             return handler
         }
         let agent = try self.agent ?? Programs.beside("trunkline-agent")
-        let configuration = ManagerConfiguration(
+        var configuration = ManagerConfiguration(
             dataDirectory: Programs.absolute(data), host: address.host, port: address.port, broker: broker,
             brokerForMachines: brokerForMachines, root: root, agent: Programs.absolute(agent),
             driverDirectory: drivers.map(Programs.absolute))
+        configuration.requestsPerSecond = requestRate
         do {
             try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()
         } catch {
