@@ -19,7 +19,9 @@ struct Site: Sendable {
     let api: API
     let token: String
 
-    static func with(largestBundle: Int = 1 << 20, _ body: (Site) async throws -> Void) async throws {
+    static func with(largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, _ body: (Site) async throws -> Void)
+        async throws
+    {
         let directory = FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
         var configuration = ManagerConfiguration(
             dataDirectory: directory, host: "127.0.0.1", port: 0, broker: "mqtt://127.0.0.1:1", agent: "none")
@@ -38,8 +40,9 @@ struct Site: Sendable {
             configuration: configuration, records: records,
             vault: vault,
             connection: try BrokerLink.connection(configuration, token: token, logger: logger), logger: logger)
-        let rest = RESTConfiguration(
+        var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)
+        rest.limits.requestsPerSecond = requestsPerSecond
         try await body(
             Site(
                 control: control, configuration: configuration,
@@ -53,6 +56,17 @@ struct Site: Sendable {
             logger: api.logger)
         try await application.test(setup) { try await body(Asker(client: $0, token: token)) }
     }
+
+    /// A token of its own.
+    func token(_ role: Role, of groups: String? = nil, named name: String? = nil, ttl: TimeSpan? = nil) async throws
+        -> String
+    {
+        let pattern = groups.flatMap { GroupPattern($0) }
+        let request = TokenRequest(name: name ?? "t-\(role.rawValue)", role: role, groups: pattern, ttl: ttl)
+        return try await control.createToken(request, by: Site.user).token
+    }
+
+    var database: String { configuration.path("trunkline.sqlite") }
 
     var uploads: [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: configuration.uploadDirectory)) ?? []
@@ -100,6 +114,9 @@ struct Site: Sendable {
 struct Asker: Sendable {
     let client: any TestClientProtocol
     let token: String
+
+    /// The same with another token.
+    func with(_ token: String) -> Asker { Asker(client: client, token: token) }
 
     struct Reply: Sendable {
         var status: Int

@@ -2,11 +2,12 @@ import Fleet
 
 /// How many requests a token may make: so many a second on average, twice as many at once. Takes the time as a value.
 struct RequestLimiter: Sendable {
-    let perSecond: Double
-    let burst: Double
+    let perSecond: Int64
+    /// Thousandths of a request, so that nothing is lost to rounding.
+    private var burst: Int64 { perSecond * 2000 }
 
     private struct Bucket: Sendable {
-        var level: Double
+        var level: Int64
         var at: Timestamp
     }
     private var buckets: [String: Bucket] = [:]
@@ -14,8 +15,7 @@ struct RequestLimiter: Sendable {
     static let most = 10_000
 
     init(perSecond: Int) {
-        self.perSecond = Double(max(1, perSecond))
-        burst = self.perSecond * 2
+        self.perSecond = Int64(min(max(1, perSecond), 1_000_000))
     }
 
     var count: Int { buckets.count }
@@ -30,15 +30,16 @@ struct RequestLimiter: Sendable {
         bucket.level = level(of: bucket, at: now)
         bucket.at = max(bucket.at, now)
         defer { buckets[token] = bucket }
-        guard bucket.level >= 1 else {
-            return TimeSpan(milliseconds: Int64(((1 - bucket.level) / perSecond * 1000).rounded(.up)))
+        guard bucket.level >= 1000 else {
+            return TimeSpan(milliseconds: (1000 - bucket.level + perSecond - 1) / perSecond)
         }
-        bucket.level -= 1
+        bucket.level -= 1000
         return nil
     }
 
     /// A clock that was set back fills nothing.
-    private func level(of bucket: Bucket, at now: Timestamp) -> Double {
-        min(burst, bucket.level + Double(max(0, (now - bucket.at).milliseconds)) / 1000 * perSecond)
+    private func level(of bucket: Bucket, at now: Timestamp) -> Int64 {
+        let elapsed = min(max(0, (now - bucket.at).milliseconds), 2000)
+        return min(burst, bucket.level + elapsed * perSecond)
     }
 }
