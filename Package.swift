@@ -110,7 +110,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "trunkline", "trunkline-agent", "Client", "Messaging", "Sealing", "Bundles", "GroupLanguage", "Fleet",
-                "PaperFleet", "TestSupport", logging,
+                "PaperFleet", "TestSupport", logging, grdb,
             ]),
     ]
 )

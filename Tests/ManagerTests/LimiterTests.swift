@@ -29,7 +29,7 @@ struct LimiterTests {
         var limiter = RequestLimiter(perSecond: 1)
         for _ in 0..<2 { #expect(limiter.take("a", at: start) == nil) }
         #expect(limiter.take("a", at: start - .hours(1)) != nil)
-        #expect(limiter.take("a", at: start + .seconds(1)) == nil)
+        #expect(limiter.take("a", at: start - .hours(1) + .seconds(1)) == nil, "and it fills again from there")
     }
 
     @Test("Tokens are remembered in bounded number")
@@ -83,11 +83,11 @@ struct LimiterTests {
         #expect(limiter.count <= 100)
     }
 
-    @Test("A clock that is set back makes nobody wait longer than the longest")
+    @Test("A clock that is set back keeps nobody out until it is where it was")
     func clockOfFailures() {
         var limiter = FailureLimiter()
         for _ in 0..<10 { limiter.failed("a", at: start) }
-        #expect(limiter.wait("a", at: start - .hours(24)) == FailureLimiter.longest)
+        #expect(limiter.wait("a", at: start - .hours(24)) == nil)
     }
 
     @Test("An IPv6 address stands for its network, an IPv4 address for itself, however it is written")

@@ -29,8 +29,8 @@ struct FailureLimiter: Sendable {
     /// How long the address has to wait; nil: not at all.
     func wait(_ address: String, at now: Timestamp) -> TimeSpan? {
         guard let until = entries[address]?.until, now < until else { return nil }
-        // A clock that was set back makes nobody wait longer than the longest.
-        return min(until - now, Self.longest)
+        // Longer than the longest only after the clock was set back: nobody is to wait for that.
+        return until - now <= Self.longest ? until - now : nil
     }
 
     /// Notes a wrong token.

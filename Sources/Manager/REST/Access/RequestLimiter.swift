@@ -28,7 +28,7 @@ struct RequestLimiter: Sendable {
         }
         var bucket = buckets[token] ?? Bucket(level: burst, at: now)
         bucket.level = level(of: bucket, at: now)
-        bucket.at = max(bucket.at, now)
+        bucket.at = now
         defer { buckets[token] = bucket }
         guard bucket.level >= 1000 else {
             return TimeSpan(milliseconds: (1000 - bucket.level + perSecond - 1) / perSecond)
