@@ -111,18 +111,19 @@ let package = Package(
                 "Agent", "trunkline-agent", "Messaging", "Sealing", "Bundles", "Fleet", "TestSupport", logging,
             ]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Fleet", "TestSupport"]),
-        .testTarget(name: "RecordsTests", dependencies: ["Records", "Fleet", grdb], exclude: ["Fixtures"]),
+        .testTarget(name: "RecordsTests", dependencies: ["Records", "Sealing", "Fleet", grdb], exclude: ["Fixtures"]),
         .testTarget(
             name: "ManagerTests",
             dependencies: [
-                "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Fleet", "TestSupport",
+                "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Fleet", "PaperFleet",
+                "TestSupport", grdb,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
                 "trunkline", "trunkline-agent", "Client", "Messaging", "Sealing", "Bundles", "GroupLanguage", "Fleet",
-                "PaperFleet", "TestSupport", logging,
+                "PaperFleet", "TestSupport", logging, grdb,
             ]),
     ]
 )

@@ -16,23 +16,33 @@ enum AdminToken {
             guard token.count >= 32 else {
                 throw StartError("\(file) holds no token; remove it, and the manager makes a new one")
             }
-            if try records.token(hash: hash(token)) == nil {
-                _ = try records.commit([
-                    .token(TokenRow(name: "admin", hash: hash(token), role: "admin", created: .now))
-                ])
-            }
+            if try records.token(hash: hash(token)) == nil { try register(token, file: file, in: records) }
             return token
         }
-        let token =
-            "trunkline-"
-            + RandomBytes.data(count: 32).base64EncodedString().replacingOccurrences(of: "+", with: "-")
-            .replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "=", with: "")
-        _ = try records.commit([
-            .token(TokenRow(name: "admin", hash: hash(token), role: "admin", created: .now))
-        ])
+        let token = make()
+        try register(token, file: file, in: records)
         try PrivateFile.write(Data((token + "\n").utf8), to: file)
         logger.notice("admin token written", metadata: ["file": "\(file)"])
         return token
+    }
+
+    /// A token that nobody can guess: 32 random bytes in base64url.
+    static func make() -> String {
+        let text = RandomBytes.data(count: 32).base64EncodedString()
+        return "trunkline-"
+            + text.replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+            .replacingOccurrences(of: "=", with: "")
+    }
+
+    private static func register(_ token: String, file: String, in records: Records) throws {
+        let now = Timestamp.now
+        _ = try records.commit([
+            .token(TokenRow(name: "admin", hash: hash(token), role: .admin, created: now)),
+            .audit(
+                AuditEntry(
+                    at: now, who: "manager", from: "manager", what: EventEntry.Kind.tokenCreated.rawValue,
+                    subject: "token admin", after: AuditDetail.text(["role": Role.admin.rawValue, "file": file]))),
+        ])
     }
 }
 

@@ -34,6 +34,8 @@ package struct ManagerConfiguration: Sendable {
     package var launchTicketLife: TimeSpan = .minutes(10)
     /// Bytes; larger bundles are refused.
     package var largestBundle = 1 << 30
+    /// Of the REST API, for one token, on average; twice as many at once.
+    package var requestsPerSecond = 100
 
     package init(
         dataDirectory: String, host: String, port: Int, broker: String, brokerForMachines: String? = nil,

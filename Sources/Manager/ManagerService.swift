@@ -26,9 +26,11 @@ package struct ManagerService: Sendable {
     /// Throws a description of what to do when something that it needs is missing or taken.
     package func run() async throws {
         try prepareDirectories()
-        let records = try Records.open(at: configuration.path("trunkline.sqlite"))
+        let opened = try Records.open(at: configuration.path("trunkline.sqlite"))
         let vault = try Vault.open(
-            file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment)
+            file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment,
+            for: try opened.masterKeyID())
+        let records = try vault.audited(opened)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         let broker = try BrokerLink.address(configuration)
         let office = configuration.isInsecure
@@ -59,7 +61,8 @@ package struct ManagerService: Sendable {
             operations: control,
             configuration: RESTConfiguration(
                 host: configuration.host, port: configuration.port, uploadDirectory: configuration.uploadDirectory,
-                largestBundle: configuration.largestBundle, tls: tls),
+                largestBundle: configuration.largestBundle,
+                tls: tls, limits: AccessLimits(requestsPerSecond: configuration.requestsPerSecond)),
             logger: logger,
             onListening: { port in
                 do { try serverFile.write(port: port) } catch {

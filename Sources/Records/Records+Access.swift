@@ -18,6 +18,10 @@ extension Records {
         try row("SELECT * FROM tokens WHERE hash = ?", [hash], TokenRow.init(row:))
     }
 
+    package func token(named name: String) throws(RecordsError) -> TokenRow? {
+        try row("SELECT * FROM tokens WHERE name = ?", [name], TokenRow.init(row:))
+    }
+
     package func tokens() throws(RecordsError) -> [TokenRow] {
         try rows("SELECT * FROM tokens ORDER BY name", [], TokenRow.init(row:))
     }
@@ -41,10 +45,17 @@ extension Transaction {
     func save(_ token: TokenRow) throws {
         try run(
             """
-            INSERT INTO tokens (name, hash, role, created, last_used) VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, role = excluded.role, created = excluded.created,
-                last_used = excluded.last_used
-            """, [token.name, token.hash, token.role, token.created.milliseconds, token.lastUsed?.milliseconds])
+            INSERT INTO tokens (name, hash, role, groups, created, created_by, expires, revoked, last_used)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, role = excluded.role, groups = excluded.groups,
+                created = excluded.created, created_by = excluded.created_by, expires = excluded.expires,
+                revoked = excluded.revoked, last_used = excluded.last_used
+            """,
+            [
+                token.name, token.hash, token.role.rawValue, token.groups?.description, token.created.milliseconds,
+                token.createdBy, token.expires?.milliseconds, token.revoked?.milliseconds,
+                token.lastUsed?.milliseconds,
+            ])
     }
 
     func save(_ answer: IdempotentAnswerRow) throws {
@@ -63,8 +74,12 @@ extension Transaction {
 extension TokenRow {
     init(row: Row) throws {
         self.init(
-            name: try row.value("name"), hash: try row.value("hash"), role: try row.value("role"),
-            created: try row.instant("created"), lastUsed: try row.optionalInstant("last_used"))
+            name: try row.value("name"), hash: try row.value("hash"), role: try row.word(raw: "role"),
+            // What can't be read is an error: nil would be every group.
+            groups: try row.optional("groups") as String? == nil ? nil : try row.word("groups"),
+            created: try row.instant("created"), createdBy: try row.value("created_by"),
+            expires: try row.optionalInstant("expires"), revoked: try row.optionalInstant("revoked"),
+            lastUsed: try row.optionalInstant("last_used"))
     }
 }
 

@@ -38,7 +38,13 @@ extension Records {
         case removeSecret(String)
         case token(TokenRow)
         case tokenUsed(name: String, at: Timestamp)
+        case revokeToken(name: String, at: Timestamp)
         case removeToken(String)
+        /// A line of the audit log; its number and hash are given here, behind everything else of the burst.
+        case audit(AuditEntry)
+        case auditKey(id: Int64, sealed: Data)
+        /// Which master key everything sealed is under.
+        case masterKey(id: String)
         /// The first answer under a key and caller stays.
         case idempotentAnswer(IdempotentAnswerRow)
         case removeIdempotentAnswers(before: Timestamp)
@@ -51,14 +57,7 @@ extension Records {
     package func commit(_ changes: [Change]) throws(RecordsError) -> [EventEntry] {
         guard !changes.isEmpty else { return [] }
         do {
-            return try writer.write { database in
-                let work = Transaction(database: database)
-                var events: [EventEntry] = []
-                for change in changes {
-                    if let event = try work.apply(change) { events.append(event) }
-                }
-                return events
-            }
+            return try writer.write { try Transaction(database: $0).apply(changes) { try auditSeal() } }
         } catch {
             throw RecordsError(error, path: path)
         }
@@ -72,6 +71,18 @@ struct Transaction {
 
     func run(_ sql: String, _ arguments: StatementArguments) throws {
         try database.cachedStatement(sql: sql).execute(arguments: arguments)
+    }
+
+    /// Returns the events among them.
+    func apply(_ changes: [Records.Change], seal: () throws -> AuditSeal) throws -> [EventEntry] {
+        var events: [EventEntry] = []
+        var lines: [AuditEntry] = []
+        for change in changes {
+            if case .audit(let line) = change { lines.append(line) }
+            if let event = try apply(change) { events.append(event) }
+        }
+        if !lines.isEmpty { try append(lines, under: try seal()) }
+        return events
     }
 
     /// Returns the event where the change was one.
@@ -112,6 +123,14 @@ struct Transaction {
         case .token(let token): try save(token)
         case .tokenUsed(let name, let at):
             try run("UPDATE tokens SET last_used = ? WHERE name = ?", [at.milliseconds, name])
+        case .revokeToken(let name, let at):
+            try run("UPDATE tokens SET revoked = ? WHERE name = ?", [at.milliseconds, name])
+        case .audit: break
+        case .auditKey(let id, let sealed):
+            try run("INSERT INTO audit_keys (id, sealed) VALUES (?, ?)", [id, sealed])
+        case .masterKey(let id):
+            try run(
+                "INSERT INTO master_key (one, id) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET id = excluded.id", [id])
         case .removeToken(let name): try run("DELETE FROM tokens WHERE name = ?", [name])
         case .idempotentAnswer(let answer): try save(answer)
         case .removeIdempotentAnswers(let instant):

@@ -3,15 +3,19 @@ import GRDB
 
 /// History.
 extension Records {
-    /// Events in order of id, from behind `after`; only of this group and this machine where given.
-    package func events(group: String? = nil, machine: String? = nil, after: Int64, limit: Int) throws(RecordsError)
-        -> [EventEntry]
-    {
+    /// Events in order of id, from behind `after`; only of this group, of groups that match, and of this machine where given.
+    package func events(
+        group: String? = nil, machine: String? = nil, matching pattern: GroupPattern? = nil, after: Int64, limit: Int
+    ) throws(RecordsError) -> [EventEntry] {
         var conditions = ["id > ?"]
         var arguments: StatementArguments = [after]
         if let group {
             conditions.append("\"group\" = ?")
             arguments += [group]
+        }
+        if let pattern {
+            conditions.append("\"group\" GLOB ?")
+            arguments += [pattern.description]
         }
         if let machine {
             conditions.append("machine = ?")

@@ -1,4 +1,4 @@
-import Fleet
+package import Fleet
 import GRDB
 
 /// Groups and their revisions.
@@ -8,10 +8,13 @@ extension Records {
         try rows("SELECT * FROM groups ORDER BY name", [], GroupRow.init(row:))
     }
 
-    /// A page in the order of names, from behind `after`.
-    package func groups(after: String?, limit: Int) throws(RecordsError) -> [GroupRow] {
+    /// A page in the order of names, from behind `after`; of those that the pattern matches.
+    package func groups(after: String?, limit: Int, matching pattern: GroupPattern? = nil) throws(RecordsError)
+        -> [GroupRow]
+    {
         try rows(
-            "SELECT * FROM groups WHERE name > ? ORDER BY name LIMIT ?", [after ?? "", limit], GroupRow.init(row:))
+            "SELECT * FROM groups WHERE name > ? AND name GLOB ? ORDER BY name LIMIT ?",
+            [after ?? "", pattern.glob, limit], GroupRow.init(row:))
     }
 
     package func group(_ name: String) throws(RecordsError) -> GroupRow? {
@@ -70,6 +73,11 @@ extension Transaction {
                 revision.at.milliseconds,
             ])
     }
+}
+
+extension GroupPattern? {
+    /// SQLite's GLOB has the same stars and question marks, and its brackets are in no pattern.
+    var glob: String { self?.description ?? "*" }
 }
 
 extension GroupRow {

@@ -10,8 +10,10 @@ extension Records {
         return try rows("SELECT * FROM machines ORDER BY id", []) { try MachineRecord(row: $0, json: json) }
     }
 
-    /// A page in the order of ids, from behind `after`; of one group, or of all.
-    package func machines(group: String?, after: String?, limit: Int) throws(RecordsError) -> [MachineRecord] {
+    /// A page in the order of ids, from behind `after`; of one group, or of all that the pattern matches.
+    package func machines(
+        group: String?, after: String?, limit: Int, matching pattern: GroupPattern? = nil
+    ) throws(RecordsError) -> [MachineRecord] {
         let json = RowCoding()
         if let group {
             return try rows(
@@ -19,9 +21,10 @@ extension Records {
                 [group, after ?? "", limit]
             ) { try MachineRecord(row: $0, json: json) }
         }
-        return try rows("SELECT * FROM machines WHERE id > ? ORDER BY id LIMIT ?", [after ?? "", limit]) {
-            try MachineRecord(row: $0, json: json)
-        }
+        return try rows(
+            "SELECT * FROM machines WHERE id > ? AND \"group\" GLOB ? ORDER BY id LIMIT ?",
+            [after ?? "", pattern.glob, limit]
+        ) { try MachineRecord(row: $0, json: json) }
     }
 
     package func machine(_ id: String) throws(RecordsError) -> MachineRecord? {

@@ -9,6 +9,25 @@ package struct Records: Sendable {
     let writer: any DatabaseWriter
     /// Held for as long as any copy of this value lives; nil in memory.
     private let lock: DirectoryLock?
+    /// Asked for each transaction that has audit lines; nil: there is no audit log yet.
+    private var seal: (@Sendable () -> AuditSeal)?
+
+    init(writer: any DatabaseWriter, lock: DirectoryLock?) {
+        self.writer = writer
+        self.lock = lock
+    }
+
+    /// The same records, whose `audit` changes are written under what `seal` answers at that time.
+    package func audited(under seal: @escaping @Sendable () -> AuditSeal) -> Records {
+        var records = self
+        records.seal = seal
+        return records
+    }
+
+    func auditSeal() throws(RecordsError) -> AuditSeal {
+        guard let seal else { throw RecordsError(.conflict, "The audit log was not opened; nothing was changed.") }
+        return seal()
+    }
 
     /// Opens the database file, made and migrated if need be, and keeps every other manager from it.
     package static func open(at path: String) throws(RecordsError) -> Records {

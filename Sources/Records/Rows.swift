@@ -141,15 +141,28 @@ package struct TokenRow: Hashable, Sendable {
     package var name: String
     /// SHA-256 of the token, hex.
     package var hash: String
-    package var role: String
+    package var role: Role
+    /// Nil: all groups.
+    package var groups: GroupPattern?
     package var created: Timestamp
+    package var createdBy: String
+    /// Nil: never.
+    package var expires: Timestamp?
+    package var revoked: Timestamp?
     package var lastUsed: Timestamp?
 
-    package init(name: String, hash: String, role: String, created: Timestamp, lastUsed: Timestamp? = nil) {
+    package init(
+        name: String, hash: String, role: Role, groups: GroupPattern? = nil, created: Timestamp,
+        createdBy: String = "manager", expires: Timestamp? = nil, revoked: Timestamp? = nil, lastUsed: Timestamp? = nil
+    ) {
         self.name = name
         self.hash = hash
         self.role = role
+        self.groups = groups
         self.created = created
+        self.createdBy = createdBy
+        self.expires = expires
+        self.revoked = revoked
         self.lastUsed = lastUsed
     }
 }

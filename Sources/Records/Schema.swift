@@ -16,7 +16,8 @@ enum Schema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("v1") { try $0.execute(sql: v1) }
-        migrator.registerMigration("v3-certificates") { try $0.execute(sql: certificates) }
+        migrator.registerMigration("v2-access") { try $0.execute(sql: v2Access) }
+        migrator.registerMigration("v3-certificates") { try $0.execute(sql: v3Certificates) }
         return migrator
     }
 
@@ -107,8 +108,32 @@ enum Schema {
         CREATE INDEX events_rule_acted ON events (at) WHERE kind = 'rule.acted';
         """
 
+    /// What a token may do and until when; the audit log, its keys, and which master key the file is written under.
+    private static let v2Access = """
+        ALTER TABLE tokens ADD COLUMN groups TEXT;
+        ALTER TABLE tokens ADD COLUMN expires INTEGER;
+        ALTER TABLE tokens ADD COLUMN revoked INTEGER;
+        ALTER TABLE tokens ADD COLUMN created_by TEXT NOT NULL DEFAULT 'manager';
+
+        CREATE TABLE audit (
+            seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, "from" TEXT NOT NULL, what TEXT NOT NULL,
+            subject TEXT NOT NULL, before TEXT, after TEXT, key INTEGER NOT NULL, previous BLOB NOT NULL,
+            hash BLOB NOT NULL
+        ) STRICT;
+        CREATE INDEX audit_verified ON audit (subject, seq) WHERE what = 'machine.verified';
+
+        CREATE TABLE audit_head (
+            one INTEGER PRIMARY KEY CHECK (one = 1), "rows" INTEGER NOT NULL, hash BLOB NOT NULL, key INTEGER NOT NULL,
+            code BLOB NOT NULL
+        ) STRICT;
+
+        CREATE TABLE audit_keys (id INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+
+        CREATE TABLE master_key (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;
+        """
+
     /// They outlive the machine: what was issued has to stay on the list of revoked certificates until it expires.
-    private static let certificates = """
+    private static let v3Certificates = """
         CREATE TABLE certificates (
             serial TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, issuer TEXT NOT NULL, pem TEXT NOT NULL,
             not_after INTEGER NOT NULL, revoked INTEGER

@@ -16,12 +16,14 @@ struct Trunkline: AsyncParsableCommand {
 
             Client verbs find the manager by --server and --token, TRUNKLINE_SERVER and TRUNKLINE_TOKEN, or the data directory's
             own file on the same machine (--data or TRUNKLINE_DATA_DIR, otherwise ./trunkline-data).
+            Make a token for each person and program (`trunkline help token`); `trunkline audit list` says who changed what.
             Exit status: 0 done, 1 failed, 2 usage.
             """,
         version: Version.text,
         subcommands: [
             Serve.self, Dev.self, SoftwareCommand.self, GroupCommand.self, MachineCommand.self, SecretCommand.self,
-            EventsCommand.self, WatchCommand.self, FormatCommand.self, CheckCommand.self,
+            TokenCommand.self, AuditCommand.self, KeyCommand.self, EventsCommand.self, WatchCommand.self,
+            FormatCommand.self, CheckCommand.self,
         ])
 }
 

@@ -22,6 +22,15 @@ struct DescriptionTests {
                     let reply = try await ask(method, path)
                     #expect(reply.status != 405 && !reply.body.contains("There is nothing at"), "\(method) \(path)")
                 }
+                for route in site.api.routes {
+                    let said = document.operation(route.method.rawValue.lowercased(), route.path)
+                    let role = said?["x-trunkline-role"] as? String
+                    #expect(role == (route.isOpen ? nil : route.needs.rawValue), "\(route.method) \(route.path)")
+                    let answers = said?["responses"] as? [String: Any] ?? [:]
+                    for status in ["401", "403", "429"] {
+                        #expect((answers[status] != nil) == !route.isOpen, "\(route.method) \(route.path)")
+                    }
+                }
             }
         }
     }
@@ -74,6 +83,14 @@ struct DescriptionTests {
                 let secret = try await ask(.put, "/v1/secrets/a", "{\"value\": \"x\"}", type: "application/json")
                 #expect(secret.status == 204)
                 try check(try await ask(.get, "/v1/secrets"), "get", "/v1/secrets")
+                let token = "{\"name\": \"ci\", \"role\": \"editor\", \"groups\": \"edge-*\", \"ttl\": \"30d\"}"
+                let made = try await ask(.post, "/v1/tokens", token, type: "application/json")
+                try check(made, "post", "/v1/tokens")
+                #expect(try await ask(.delete, "/v1/tokens/ci").status == 204)
+                try check(try await ask(.get, "/v1/tokens"), "get", "/v1/tokens")
+                try check(try await ask(.post, "/v1/keys/master/rotate"), "post", "/v1/keys/master/rotate")
+                try check(try await ask(.get, "/v1/audit?limit=1000"), "get", "/v1/audit")
+                try check(try await ask(.get, "/v1/audit/verify"), "get", "/v1/audit/verify")
                 try check(try await ask(.get, "/v1/events?limit=1000"), "get", "/v1/events")
             }
         }
@@ -103,6 +120,8 @@ struct OpenAPIDocument {
             methods.map { Operation(method: $0, path: path, id: $1["operationId"] as? String ?? "") }
         }
     }
+
+    func operation(_ method: String, _ path: String) -> [String: Any]? { paths[path]?[method] }
 
     func schema(_ method: String, _ path: String, _ status: Int) -> [String: Any]? {
         let responses = paths[path]?[method]?["responses"] as? [String: [String: Any]]

@@ -19,7 +19,9 @@ struct Site: Sendable {
     let api: API
     let token: String
 
-    static func with(largestBundle: Int = 1 << 20, _ body: (Site) async throws -> Void) async throws {
+    static func with(largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, _ body: (Site) async throws -> Void)
+        async throws
+    {
         let directory = FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
         var configuration = ManagerConfiguration(
             dataDirectory: directory, host: "127.0.0.1", port: 0, broker: "mqtt://127.0.0.1:1", agent: "none")
@@ -29,14 +31,18 @@ struct Site: Sendable {
         }
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let records = try Records.open(at: configuration.path("trunkline.sqlite"))
+        let opened = try Records.open(at: configuration.path("trunkline.sqlite"))
+        let vault = try Vault.open(
+            file: configuration.path("master.key"), environment: [:], for: try opened.masterKeyID())
+        let records = try vault.audited(opened)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         let control = try Control(
             configuration: configuration, records: records,
-            vault: try Vault.open(file: configuration.path("master.key"), environment: [:]),
+            vault: vault,
             connection: try BrokerLink.connection(configuration, token: token, logger: logger), logger: logger)
-        let rest = RESTConfiguration(
+        var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)
+        rest.limits.requestsPerSecond = requestsPerSecond
         try await body(
             Site(
                 control: control, configuration: configuration,
@@ -50,6 +56,17 @@ struct Site: Sendable {
             logger: api.logger)
         try await application.test(setup) { try await body(Asker(client: $0, token: token)) }
     }
+
+    /// A token of its own.
+    func token(_ role: Role, of groups: String? = nil, named name: String? = nil, ttl: TimeSpan? = nil) async throws
+        -> String
+    {
+        let pattern = groups.flatMap { GroupPattern($0) }
+        let request = TokenRequest(name: name ?? "t-\(role.rawValue)", role: role, groups: pattern, ttl: ttl)
+        return try await control.createToken(request, by: Site.user).token
+    }
+
+    var database: String { configuration.path("trunkline.sqlite") }
 
     var uploads: [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: configuration.uploadDirectory)) ?? []
@@ -97,6 +114,9 @@ struct Site: Sendable {
 struct Asker: Sendable {
     let client: any TestClientProtocol
     let token: String
+
+    /// The same with another token.
+    func with(_ token: String) -> Asker { Asker(client: client, token: token) }
 
     struct Reply: Sendable {
         var status: Int

@@ -62,7 +62,7 @@ enum Samples {
     static let ticket = TicketRow(
         id: "t1", group: "edge", machine: nil, secretSealed: Data([4]), uses: 2, used: 1, expires: at + .hours(1))
 
-    static let token = TokenRow(name: "admin", hash: "feed", role: "admin", created: at, lastUsed: at + .seconds(1))
+    static let token = TokenRow(name: "admin", hash: "feed", role: .admin, created: at, lastUsed: at + .seconds(1))
 
     static let answer = IdempotentAnswerRow(
         key: "k", caller: "admin", request: "POST /v1/groups", status: 201, headers: ["ETag": "\"1\""], body: "{}",

@@ -47,6 +47,10 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case invitationMade = "invitation.made"
         case secretSet = "secret.set"
         case secretRemoved = "secret.removed"
+        case tokenCreated = "token.created"
+        case tokenRevoked = "token.revoked"
+        /// The manager's master key was replaced.
+        case keyRotated = "key.rotated"
     }
 
     package init(

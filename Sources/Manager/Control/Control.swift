@@ -32,6 +32,8 @@ actor Control {
 
     var monitor: Monitor
     var statusKeys: [String: StatusKey] = [:]
+    /// What the audit log last said that each machine was verified with.
+    var verified: [String: String] = [:]
     var refusals = RefusalLimit()
     private(set) var connected = false
     private var timer: DeadlineTimer?
@@ -71,6 +73,7 @@ actor Control {
         // Unbounded on purpose: each element stands for a committed decision, and their number is bounded by the fleet's size.
         (work, workContinuation) = AsyncStream.makeStream()
         monitor = try Self.loadMonitor(records)
+        verified = try records.lastVerified()
         for (machine, sealed) in try records.statusKeys() {
             statusKeys[machine] = try vault.statusKey(sealed, of: machine)
         }
@@ -120,6 +123,8 @@ actor Control {
     /// What one burst has gathered.
     struct Burst {
         var changes: [Records.Change] = []
+        /// What the audit log says beside the event at that place in `changes`.
+        var details: [Int: AuditDetail] = [:]
         var work: [Work] = []
         var now = Timestamp.now
         /// Orders of machines whose group goes, sealed while its key is still there.
@@ -186,7 +191,7 @@ actor Control {
     /// Commits the burst, then tells everybody and hands over the work.
     func finish(_ burst: Burst) throws {
         if !burst.changes.isEmpty {
-            let events = try records.commit(burst.changes)
+            let events = try records.commit(burst.changes + auditLines(of: burst))
             feed.publish(events)
             counters.committed(bursts: 1, changes: burst.changes.count)
         }
@@ -199,6 +204,7 @@ actor Control {
     func recover() {
         do {
             monitor = try Self.loadMonitor(records)
+            verified = try records.lastVerified()
             timer?.set(monitor.nextDeadline)
             mailbox.put(.event(.connected))
         } catch {

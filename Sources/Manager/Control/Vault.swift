@@ -3,31 +3,36 @@ import Sealing
 
 /// Everything secret that SQLite holds goes through here: encrypted under the master key, each for its one purpose.
 struct Vault: Sendable {
-    private let master: MasterKey
+    /// Shared by every copy, so that a new master key is everybody's at once.
+    let keyring: Keyring
+    /// Where the master key is kept; nil: it came from the environment.
+    let file: MasterKeyFile?
+    private var master: MasterKey { keyring.master }
 
-    init(master: MasterKey) { self.master = master }
+    init(master: MasterKey, file: MasterKeyFile? = nil) {
+        keyring = Keyring(master: master)
+        self.file = file
+    }
 
     /// The master key from the environment (`TRUNKLINE_MASTER_KEY`, base64 of 32 bytes) or from the 0600 file, which is made at first start.
-    static func open(file path: String, environment: [String: String]) throws -> Vault {
+    ///
+    /// `keyID` names the key that the database was written under, if it says so: any other key is refused.
+    static func open(file path: String, environment: [String: String], for keyID: String? = nil) throws -> Vault {
         if let text = environment["TRUNKLINE_MASTER_KEY"] {
             guard let bytes = Data(base64Encoded: text), bytes.count == 32 else {
                 throw StartError(
                     "TRUNKLINE_MASTER_KEY must be 32 bytes in base64, as printed by: openssl rand -base64 32")
             }
-            return Vault(master: try MasterKey(rawRepresentation: bytes))
-        }
-        if FileManager.default.fileExists(atPath: path) {
-            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
-            guard bytes.count == 32 else {
+            let master = try MasterKey(rawRepresentation: bytes)
+            guard keyID == nil || keyID == master.id else {
                 throw StartError(
-                    "\(path) is not a master key (32 bytes); restore it from your backup: nothing can be read without it"
+                    "TRUNKLINE_MASTER_KEY is not the key that this database was written under; give that one: nothing can be read without it"
                 )
             }
-            return Vault(master: try MasterKey(rawRepresentation: bytes))
+            return Vault(master: master)
         }
-        let bytes = RandomBytes.data(count: 32)
-        try PrivateFile.write(bytes, to: path)
-        return Vault(master: try MasterKey(rawRepresentation: bytes))
+        let file = MasterKeyFile(path: path)
+        return Vault(master: try file.open(for: keyID), file: file)
     }
 
     func seal(_ key: SecurityKey, of group: String) throws -> Data {

@@ -10,6 +10,8 @@ extension Control {
         try transact { control, burst in
             let checked = try control.check(source)
             let name = checked.definition.name
+            try caller.require(group: name)
+            try caller.requireSecrets(of: checked.definition, beside: nil)
             guard try control.records.group(name) == nil else {
                 throw Refusal(
                     code: .conflict,
@@ -37,14 +39,16 @@ extension Control {
                     RevisionRow(
                         group: name, revision: 1, text: checked.text, digest: record.digest, by: caller.name,
                         at: burst.now)))
-            burst.note(.groupCreated, by: caller, group: name, "Group \(name) created")
+            burst.note(
+                .groupCreated, by: caller, group: name, "Group \(name) created",
+                after: Self.summary(checked.definition, text: checked.text, revision: 1))
             control.advance(.group(record, .created), in: &burst)
             return name
         }.view(in: self)
     }
 
-    func groups(after: String?, limit: Int) async throws -> Page<GroupView> {
-        let rows = try records.groups(after: after, limit: limit + 1)
+    func groups(after: String?, limit: Int, within pattern: GroupPattern?) async throws -> Page<GroupView> {
+        let rows = try records.groups(after: after, limit: limit + 1, matching: pattern)
         return page(rows, limit: limit, cursor: \.name, view: view)
     }
 
@@ -73,6 +77,7 @@ extension Control {
                     code: .conflict,
                     message: "The record is of group \(checked.definition.name), not \(name); a group keeps its name.")
             }
+            try caller.requireSecrets(of: checked.definition, beside: control.monitor.group(name)?.definition)
             let plan = control.monitor.plan(
                 checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
             guard checked.text != row.text || checked.software.digest != row.digest else { return plan }
@@ -83,9 +88,10 @@ extension Control {
         return (try view(row(name)), plan)
     }
 
-    func plan(_ source: RecordSource) async throws -> PlanView {
+    func plan(_ source: RecordSource, by caller: Caller) async throws -> PlanView {
         drain()
         let checked = try check(source)
+        try caller.require(group: checked.definition.name)
         return monitor.plan(checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
     }
 
@@ -94,7 +100,7 @@ extension Control {
     {
         if instruction == .rollback {
             _ = try transact { control, _ in try control.row(name, ifRevision: ifRevision) }
-            try rollBack(name, by: caller.name)
+            try rollBack(name, by: caller.name, address: caller.address)
             return try view(row(name))
         }
         try transact { control, burst in
@@ -102,14 +108,19 @@ extension Control {
             guard var record = control.monitor.group(name) else {
                 throw Refusal(code: .notFound, message: "There is no group \(name).")
             }
+            let before = Self.state(record)
             switch instruction {
             case .start:
                 try control.requireSecrets(of: record.definition)
                 record.run = .running
-                burst.note(.groupStarted, by: caller, group: name, "Group \(name) started")
+                burst.note(
+                    .groupStarted, by: caller, group: name, "Group \(name) started", before: before,
+                    after: Self.state(record))
             case .stop:
                 record.run = .stopped
-                burst.note(.groupStopped, by: caller, group: name, "Group \(name) stopped")
+                burst.note(
+                    .groupStopped, by: caller, group: name, "Group \(name) stopped", before: before,
+                    after: Self.state(record))
             case .restart:
                 guard record.run == .running else {
                     throw Refusal(
@@ -121,10 +132,14 @@ extension Control {
                 return
             case .pause:
                 record.paused = true
-                burst.note(.groupPaused, by: caller, group: name, "Group \(name) paused: no rule acts")
+                burst.note(
+                    .groupPaused, by: caller, group: name, "Group \(name) paused: no rule acts", before: before,
+                    after: Self.state(record))
             case .resume:
                 record.paused = false
-                burst.note(.groupResumed, by: caller, group: name, "Group \(name) resumed")
+                burst.note(
+                    .groupResumed, by: caller, group: name, "Group \(name) resumed", before: before,
+                    after: Self.state(record))
             case .rollback: return
             }
             _ = row
@@ -143,7 +158,7 @@ extension Control {
 
     func removeGroup(_ name: String, force: Bool, ifRevision: Int?, by caller: Caller) async throws {
         try transact { control, burst in
-            _ = try control.row(name, ifRevision: ifRevision)
+            let row = try control.row(name, ifRevision: ifRevision)
             let running = control.monitor.group(name)?.run == .running
             guard force || (!running && control.monitor.machines(of: name).allSatisfy { $0.platform == .none }) else {
                 throw Refusal(
@@ -152,10 +167,15 @@ extension Control {
                         ? "Group \(name) runs; stop it first, or remove it all the same with force=true."
                         : "Group \(name) is still stopping; wait until its machines are released, or use force=true.")
             }
+            let before = control.monitor.group(name).map {
+                Self.summary($0.definition, text: row.text, revision: row.revision)
+            }
             try control.stopInvited(name, in: &burst)
             control.advance(.groupDeleted(name), in: &burst)
             burst.changes.append(.removeGroup(name))
-            burst.note(.groupDeleted, by: caller, group: name, "Group \(name) deleted")
+            burst.note(
+                .groupDeleted, by: caller, group: name, "Group \(name) deleted",
+                before: before)
         }
     }
 
@@ -192,7 +212,10 @@ extension Control {
             burst.note(
                 .invitationMade, by: caller, group: group,
                 "Invitation for \(request.uses) machines until \(ticket.expires)",
-                facts: ["ticket": ticket.ticket])
+                facts: ["ticket": ticket.ticket],
+                after: [
+                    "ticket": ticket.ticket, "uses": "\(request.uses)", "expires": ticket.expires.description,
+                ])
             return ticket
         }
     }

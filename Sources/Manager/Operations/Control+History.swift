@@ -5,7 +5,8 @@ import Records
 
 extension Control {
     func events(_ filter: EventFilter, after: Int64, limit: Int) async throws -> Page<EventEntry> {
-        let entries = try records.events(group: filter.group, machine: filter.machine, after: after, limit: limit + 1)
+        let entries = try records.events(
+            group: filter.group, machine: filter.machine, matching: filter.within, after: after, limit: limit + 1)
         return page(entries, limit: limit, cursor: { "\($0.id)" }, view: { $0 })
     }
 
@@ -19,7 +20,8 @@ extension Control {
                     var last = after
                     while true {
                         let past = try records.events(
-                            group: filter.group, machine: filter.machine, after: last, limit: 1000)
+                            group: filter.group, machine: filter.machine, matching: filter.within, after: last,
+                            limit: 1000)
                         for entry in past {
                             // A reader that lags too far is cut off, and comes back with its last id: never a gap.
                             if case .dropped = continuation.yield(entry) { return continuation.finish() }
@@ -50,10 +52,12 @@ extension Control {
                 code: .malformed, message: "A secret can't contain a NUL byte: it travels in the environment.")
         }
         try transact { control, burst in
+            let isKnown = try control.records.secret(name) != nil
             burst.changes.append(
                 .secret(name: name, sealed: try control.vault.seal(secret: value, named: name), at: burst.now))
             burst.note(
-                .secretSet, by: caller, "Secret \(name) set; running software gets it at its next start by an order")
+                .secretSet, by: caller, "Secret \(name) set; running software gets it at its next start by an order",
+                subject: "secret \(name)", before: ["set": "\(isKnown)"], after: ["set": "true"])
         }
     }
 
@@ -70,7 +74,9 @@ extension Control {
                     code: .conflict, message: "The secret \(name) is named by \(users.joined(separator: ", ")).")
             }
             burst.changes.append(.removeSecret(name))
-            burst.note(.secretRemoved, by: caller, "Secret \(name) removed")
+            burst.note(
+                .secretRemoved, by: caller, "Secret \(name) removed", subject: "secret \(name)",
+                before: ["set": "true"], after: ["set": "false"])
         }
     }
 
@@ -83,8 +89,8 @@ extension Control {
         connected ? nil : "There is no connection with the broker \(configuration.broker)."
     }
 
-    func metricsText() async -> String {
-        let groups = (try? records.allGroups()) ?? []
+    func metricsText(within pattern: GroupPattern?) async -> String {
+        let groups = ((try? records.allGroups()) ?? []).filter { pattern?.matches($0.name) ?? true }
         var text = counters.text()
         text +=
             "# HELP trunkline_group_machines Machines of a group by what they are.\n# TYPE trunkline_group_machines gauge\n"
@@ -101,11 +107,6 @@ extension Control {
         text +=
             "# HELP trunkline_broker_connected 1 while the broker answers.\n# TYPE trunkline_broker_connected gauge\n"
         return text + "trunkline_broker_connected \(connected ? 1 : 0)\n"
-    }
-
-    func caller(token: String, address: String) async -> Caller? {
-        guard let row = try? records.token(hash: AdminToken.hash(token)) else { return nil }
-        return Caller(name: row.name, address: address)
     }
 
     func answer(forKey key: String, by caller: Caller) async throws -> IdempotentAnswer? {
@@ -130,5 +131,6 @@ extension Control {
 extension EventFilter {
     fileprivate func matches(_ entry: EventEntry) -> Bool {
         (group == nil || entry.group == group) && (machine == nil || entry.machine == machine)
+            && (within == nil || entry.group.map { within?.matches($0) == true } == true)
     }
 }

@@ -5,11 +5,13 @@ import Monitor
 import Records
 
 extension Control {
-    func machines(group: String?, after: String?, limit: Int) async throws -> Page<MachineView> {
+    func machines(group: String?, after: String?, limit: Int, within pattern: GroupPattern?) async throws
+        -> Page<MachineView>
+    {
         if let group { _ = try row(group) }
         drain()
         // The monitor's state is newer than SQLite's where only heartbeats came, so ids come from there and values from here.
-        let ids = try records.machines(group: group, after: after, limit: limit + 1).map(\.id)
+        let ids = try records.machines(group: group, after: after, limit: limit + 1, matching: pattern).map(\.id)
         return page(ids, limit: limit, cursor: { $0 }, view: { $0 }).compactMap { id in
             monitor.machine(id).map(MachineView.init)
         }
@@ -41,11 +43,13 @@ extension Control {
                 burst.note(
                     .machineInstructed, by: caller, group: machine.group, machine: id,
                     "\(instruction.rawValue) of \(id) asked for",
-                    facts: ["instruction": instruction.rawValue])
+                    facts: ["instruction": instruction.rawValue], after: ["instruction": instruction.rawValue])
                 control.advance(instruction == .restart ? .restartMachine(id) : .replaceMachine(id), in: &burst)
             case .revoke:
                 burst.note(
-                    .machineRevoked, by: caller, group: machine.group, machine: id, "The key of \(id) is revoked")
+                    .machineRevoked, by: caller, group: machine.group, machine: id, "The key of \(id) is revoked",
+                    before: ["phase": machine.phase.rawValue, "key": machine.fingerprint ?? "none yet"],
+                    after: ["phase": "revoked"])
                 control.advance(.revokeMachine(id), in: &burst)
             }
             return MachineView(control.monitor.machine(id) ?? machine)

@@ -116,6 +116,9 @@ extension Control {
             "count": "\(before.machines.count) → \(checked.definition.machines.count)",
         ]
         facts["address"] = address
+        burst.details[burst.changes.count] = AuditDetail(
+            before: Self.summary(before, text: row.text, revision: row.revision),
+            after: Self.summary(checked.definition, text: checked.text, revision: record.revision))
         burst.changes.append(
             .event(
                 EventEntry(
@@ -140,7 +143,7 @@ extension Control {
     }
 
     /// A new revision with what the revision before the current one said.
-    func rollBack(_ name: String, by: String) throws {
+    func rollBack(_ name: String, by: String, address: String? = nil) throws {
         try transact { control, burst in
             let row = try control.row(name)
             // The newest first.
@@ -150,14 +153,15 @@ extension Control {
             }
             try control.revise(
                 row, to: control.check(.text(previous.text)), by: by,
-                note: "Group \(name) rolled back to what revision \(previous.revision) said", in: &burst)
+                note: "Group \(name) rolled back to what revision \(previous.revision) said", address: address,
+                in: &burst)
         }
     }
 }
 
 extension Fleet.Expression {
     /// The names of the secrets in it.
-    fileprivate var secrets: [String] {
+    var secrets: [String] {
         switch self {
         case .secret(let name): [name]
         case .unary(_, let operand), .aggregate(_, let operand): operand.secrets

@@ -33,7 +33,9 @@ extension Control {
                 name: manifest.name, version: manifest.version, service: manifest.service, digest: digest, size: size,
                 manifest: manifest, pushed: burst.now)
             burst.changes.append(.software(row))
-            burst.note(.softwarePushed, by: caller, "\(reference) pushed, \(size) bytes", facts: ["digest": digest])
+            burst.note(
+                .softwarePushed, by: caller, "\(reference) pushed, \(size) bytes", facts: ["digest": digest],
+                subject: "software \(reference)", after: ["digest": digest, "size": "\(size)"])
             return (SoftwareView(row), true)
         }
     }
@@ -87,7 +89,9 @@ extension Control {
                     message: "\(reference) is named by \(users.joined(separator: ", ")); change or remove that first.")
             }
             burst.changes.append(.removeSoftware(reference))
-            burst.note(.softwareRemoved, by: caller, "\(reference) removed", facts: ["digest": row.digest])
+            burst.note(
+                .softwareRemoved, by: caller, "\(reference) removed", facts: ["digest": row.digest],
+                subject: "software \(reference)", before: ["digest": row.digest, "size": "\(row.size)"])
             if try control.records.software(digest: row.digest).count == 1 {
                 try? FileManager.default.removeItem(atPath: control.configuration.bundle(row.digest))
             }
@@ -115,10 +119,12 @@ extension Control.Burst {
     /// A user's act, for the history.
     mutating func note(
         _ kind: EventEntry.Kind, by caller: Caller, group: String? = nil, machine: String? = nil, _ message: String,
-        facts: [String: String] = [:]
+        facts: [String: String] = [:], subject: String? = nil, before: [String: String]? = nil,
+        after: [String: String]? = nil
     ) {
         var facts = facts
         facts["address"] = caller.address
+        details[changes.count] = AuditDetail(subject: subject, before: before, after: after)
         changes.append(
             .event(
                 EventEntry(

@@ -15,7 +15,8 @@ protocol Operations: Sendable {
 
     // Groups
     func createGroup(_ record: RecordSource, by: Caller) async throws -> GroupView
-    func groups(after: String?, limit: Int) async throws -> Page<GroupView>
+    /// Those that the pattern matches; nil: all.
+    func groups(after: String?, limit: Int, within: GroupPattern?) async throws -> Page<GroupView>
     func group(_ name: String) async throws -> GroupView
     /// The record's JSON form (same content as the text), as a JSON document.
     func recordJSON(_ name: String) async throws -> String
@@ -23,14 +24,14 @@ protocol Operations: Sendable {
     /// `ifRevision`: from `If-Match`; refused with `.stale` if the record is at another. Returns the group and what will change.
     func changeGroup(_ name: String, to record: RecordSource, ifRevision: Int?, by: Caller) async throws
         -> (group: GroupView, plan: PlanView)
-    func plan(_ record: RecordSource) async throws -> PlanView
+    func plan(_ record: RecordSource, by: Caller) async throws -> PlanView
     func instruct(_ name: String, _ instruction: GroupInstruction, ifRevision: Int?, by: Caller) async throws
         -> GroupView
     func removeGroup(_ name: String, force: Bool, ifRevision: Int?, by: Caller) async throws
     func invite(to group: String, _ request: InvitationRequest, by: Caller) async throws -> BootTicket
 
     // Machines
-    func machines(group: String?, after: String?, limit: Int) async throws -> Page<MachineView>
+    func machines(group: String?, after: String?, limit: Int, within: GroupPattern?) async throws -> Page<MachineView>
     func machine(_ id: String) async throws -> MachineView
     func instruct(machine id: String, _ instruction: MachineInstruction, by: Caller) async throws -> MachineView
     func explain(_ machine: String) async throws -> ExplanationView
@@ -42,6 +43,16 @@ protocol Operations: Sendable {
     func secrets() async throws -> [String]
     func removeSecret(_ name: String, by: Caller) async throws
 
+    // Access
+    func tokens() async throws -> [TokenView]
+    /// The only call that ever answers with a token's value.
+    func createToken(_ request: TokenRequest, by: Caller) async throws -> MadeToken
+    func revokeToken(_ name: String, by: Caller) async throws
+    /// Seals everything that is kept anew under a new master key.
+    func rotateMasterKey(by: Caller) async throws -> KeyRotationView
+    func audit(after: Int64, limit: Int) async throws -> Page<AuditEntry>
+    func verifyAudit() async throws -> AuditVerdict
+
     // History
     func events(_ filter: EventFilter, after: Int64, limit: Int) async throws -> Page<EventEntry>
     /// Every event after `after`, those of the past first, then live ones as they are committed, without a gap or a repetition, in order of id.
@@ -50,19 +61,30 @@ protocol Operations: Sendable {
     // Operation
     /// Nil: ready. Else what is missing, for people.
     func notReady() async -> String?
-    /// Prometheus text format.
-    func metricsText() async -> String
-    /// Who a bearer token belongs to; nil: nobody.
-    func caller(token: String, address: String) async -> Caller?
+    /// Prometheus text format; of groups only those that the pattern matches.
+    func metricsText(within: GroupPattern?) async -> String
+    /// Who a bearer token belongs to, and that it is used.
+    func authenticate(token: String, address: String) async throws -> Authentication
     /// Where a first answer under this key and caller is kept: see `IdempotentAnswer`.
     func answer(forKey key: String, by: Caller) async throws -> IdempotentAnswer?
     func keep(_ answer: IdempotentAnswer, forKey key: String, by: Caller) async throws
 }
 
-/// Who calls: a token's name and where from.
+/// Who calls: a token's name, where from, and what it may do.
 struct Caller: Hashable, Sendable {
     var name: String
     var address: String
+    var role = Role.viewer
+    /// Nil: all groups.
+    var groups: GroupPattern?
+}
+
+/// What became of a bearer token.
+enum Authentication: Hashable, Sendable {
+    case caller(Caller)
+    case unknown
+    case expired(Timestamp)
+    case revoked(Timestamp)
 }
 
 enum RecordSource: Hashable, Sendable {
@@ -82,6 +104,8 @@ enum MachineInstruction: String, Sendable, CaseIterable {
 struct EventFilter: Hashable, Sendable {
     var group: String?
     var machine: String?
+    /// Events of groups that match, and no others; nil: all.
+    var within: GroupPattern?
 }
 
 /// What a request under an `Idempotency-Key` was answered with; `request` is a digest of method, path and body, so that a key used for another request is refused.
@@ -97,6 +121,8 @@ struct Refusal: Error, Hashable, Sendable {
     enum Code: Hashable, Sendable {
         /// 400
         case malformed
+        /// 403
+        case forbidden
         /// 404
         case notFound
         /// 409

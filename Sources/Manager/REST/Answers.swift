@@ -38,6 +38,7 @@ extension Problem {
         let status: HTTPResponse.Status =
             switch refusal.code {
             case .malformed: .badRequest
+            case .forbidden: .forbidden
             case .notFound: .notFound
             case .conflict: .conflict
             case .stale: .preconditionFailed
@@ -70,6 +71,8 @@ struct ProblemMiddleware: RouterMiddleware {
             return try await next(request, context)
         } catch let refusal as Refusal {
             return Problem(refusal).response
+        } catch let turned as Turned {
+            return turned.response
         } catch let unsupported as UnsupportedType {
             return Problem(
                 .unsupportedMediaType, "Content-Type must be \(unsupported.wanted.joined(separator: " or "))."

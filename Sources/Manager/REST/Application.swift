@@ -16,6 +16,7 @@ struct RESTConfiguration: Sendable {
     var largestBundle: Int
     /// Nil: plain HTTP.
     var tls: TLSConfiguration?
+    var limits = AccessLimits()
 }
 
 /// The REST API of `operations` as a service of its own.
@@ -47,20 +48,22 @@ struct RESTContext: RequestContext {
 
 /// The routes over the manager's operations.
 struct API: Sendable {
-    let operations: any Operations
+    var operations: any Operations
     let configuration: RESTConfiguration
     let logger: Logger
     let inFlight = RequestsInFlight()
+    let gate: Gate
 
     init(operations: any Operations, configuration: RESTConfiguration, logger: Logger) {
         self.operations = operations
         self.configuration = configuration
         self.logger = logger
+        gate = Gate(limits: configuration.limits)
     }
 
     /// Every route, in the order of the documentation.
     var routes: [Route] {
-        softwareRoutes + groupRoutes + machineRoutes + secretRoutes + historyRoutes + operationRoutes
+        softwareRoutes + groupRoutes + machineRoutes + secretRoutes + accessRoutes + historyRoutes + operationRoutes
     }
 
     func router() -> Router<RESTContext> {
@@ -92,25 +95,31 @@ struct API: Sendable {
         var incoming = Incoming(
             request: request, parameters: context.parameters,
             caller: Caller(name: "anonymous", address: context.address))
+        var api = self
         if !route.isOpen {
-            guard let token = request.bearerToken,
-                let caller = await operations.caller(token: token, address: context.address)
-            else {
-                var answer = Problem(
-                    .unauthorized,
-                    "This needs a bearer token; the first one is in admin.token in the manager's data directory."
-                ).response
-                answer.headers[.wwwAuthenticate] = "Bearer realm=\"trunkline\""
-                return answer
+            let caller = try await gate.admit(request, from: context.address, by: operations)
+            guard caller.role >= route.needs else {
+                throw Refusal(
+                    code: .forbidden,
+                    message:
+                        "This needs the role \(route.needs.rawValue); the token \(caller.name) has the role \(caller.role.rawValue)."
+                )
             }
             incoming.caller = caller
+            incoming.isStillAllowed = { [operations, token = request.bearerToken ?? ""] in
+                guard let now = try? await operations.authenticate(token: token, address: caller.address) else {
+                    return true
+                }
+                return now == .caller(caller)
+            }
+            if let pattern = caller.groups { api.operations = GroupScope(base: operations, pattern: pattern) }
         }
         if let body = route.body, case .whole(let types, let largest, let isNeeded) = body {
             incoming.body = try await request.wholeBody(types: types, largest: largest, isNeeded: isNeeded)
         }
-        guard route.method == .post, let key = request.headers[.idempotencyKey] else {
-            return try await route.answer(self, incoming)
+        guard route.method == .post, route.keepsAnswer, let key = request.headers[.idempotencyKey] else {
+            return try await route.answer(api, incoming)
         }
-        return try await once(key, incoming) { try await route.answer(self, incoming) }
+        return try await once(key, incoming) { try await route.answer(api, incoming) }
     }
 }

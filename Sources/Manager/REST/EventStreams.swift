@@ -7,9 +7,11 @@ import ServiceLifecycle
 
 /// Server-sent events (WHATWG HTML, section 9.2).
 extension Response {
-    /// One event for each item; a comment every 15 s shows both sides that the other is there. It ends with the items or with the manager.
+    /// One event for each item; a comment every 15 s shows both sides that the other is there. It ends with the items, with the
+    /// manager, or when `isAllowed` no longer says so.
     static func events<Items: AsyncSequence & Sendable>(
-        _ items: Items, _ frame: @escaping @Sendable (Items.Element) throws -> EventFrame
+        _ items: Items, while isAllowed: @escaping @Sendable () async -> Bool,
+        _ frame: @escaping @Sendable (Items.Element) throws -> EventFrame
     ) -> Response where Items.Element: Sendable {
         let body = ResponseBody { writer in
             let (frames, continuation) = AsyncStream<ByteBuffer>.makeStream(
@@ -28,6 +30,7 @@ extension Response {
             }
             let beating = Task {
                 while (try? await Task.sleep(for: .seconds(15))) != nil {
+                    guard await isAllowed() else { return continuation.finish() }
                     continuation.yield(ByteBuffer(string: ": beat\n\n"))
                 }
             }

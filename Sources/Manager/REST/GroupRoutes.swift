@@ -10,7 +10,7 @@ extension API {
         [
             Route(
                 method: .post, path: "/v1/groups", summary: "Create a group from a record; nothing starts yet.",
-                tag: "groups",
+                tag: "groups", needs: .editor,
                 body: Route.record,
                 answers: [.init(status: 201, says: "The group, `defined`.", schema: "Group", hasTag: true)],
                 problems: [400, 409, 413, 415, 422]
@@ -21,15 +21,18 @@ extension API {
             },
             Route(
                 method: .get, path: "/v1/groups", summary: "List groups, each with its live status.", tag: "groups",
+                needs: .viewer,
                 query: Route.paging, answers: [.init(status: 200, says: "A page.", schema: "GroupPage")],
                 problems: [400]
             ) { api, incoming in
-                try .json(try await api.operations.groups(after: incoming.query("after"), limit: try incoming.limit()))
+                try .json(
+                    try await api.operations.groups(
+                        after: incoming.query("after"), limit: try incoming.limit(), within: nil))
             },
             Route(
                 method: .get, path: "/v1/groups/{group}",
                 summary: "A group; as `text/plain` its record in the language.",
-                tag: "groups",
+                tag: "groups", needs: .viewer,
                 answers: [
                     .init(status: 200, says: "The group.", schema: "Group", hasTag: true),
                     .init(status: 200, says: "Its record.", type: "text/plain", schema: "RecordText", hasTag: true),
@@ -46,7 +49,8 @@ extension API {
             Route(
                 method: .get, path: "/v1/groups/{group}/record",
                 summary: "The record in its JSON form, which can be sent like the text.",
-                tag: "groups", answers: [.init(status: 200, says: "The record.", schema: "Record", hasTag: true)],
+                tag: "groups", needs: .viewer,
+                answers: [.init(status: 200, says: "The record.", schema: "Record", hasTag: true)],
                 problems: [404]
             ) { api, incoming in
                 let group = try await api.operations.group(try incoming.parameter("group"))
@@ -59,7 +63,7 @@ extension API {
             Route(
                 method: .get, path: "/v1/groups/{group}/revisions",
                 summary: "Every revision of the record, with who and when.",
-                tag: "groups",
+                tag: "groups", needs: .viewer,
                 answers: [.init(status: 200, says: "All of them, the newest first.", schema: "RevisionPage")],
                 problems: [404]
             ) { api, incoming in
@@ -67,7 +71,7 @@ extension API {
             },
             Route(
                 method: .put, path: "/v1/groups/{group}", summary: "Change a group's record: a new revision.",
-                tag: "groups",
+                tag: "groups", needs: .editor,
                 takesRevision: true, body: Route.record,
                 answers: [
                     .init(status: 200, says: "The group, and what will change.", schema: "GroupChange", hasTag: true)
@@ -83,7 +87,8 @@ extension API {
             Route(
                 method: .delete, path: "/v1/groups/{group}",
                 summary: "Remove a group that is stopped, or any with `force`.",
-                tag: "groups", query: [.init(name: "force", says: "Also while it runs.", schema: "Flag")],
+                tag: "groups", needs: .editor,
+                query: [.init(name: "force", says: "Also while it runs.", schema: "Flag")],
                 takesRevision: true,
                 answers: [.init(status: 204, says: "It is gone; its machines are being released.", type: nil)],
                 problems: [400, 404, 409, 412]
@@ -96,11 +101,11 @@ extension API {
             },
             Route(
                 method: .post, path: "/v1/plan", summary: "What a record would change, per machine, with no effect.",
-                tag: "groups",
+                tag: "groups", needs: .viewer,
                 body: Route.record, answers: [.init(status: 200, says: "Step by step.", schema: "Plan")],
                 problems: [400, 409, 413, 415, 422]
             ) { api, incoming in
-                try .json(try await api.operations.plan(try incoming.record()))
+                try .json(try await api.operations.plan(try incoming.record(), by: incoming.caller))
             },
         ]
     }
@@ -108,7 +113,7 @@ extension API {
     private func route(_ instruction: GroupInstruction) -> Route {
         Route(
             method: .post, path: "/v1/groups/{group}/\(instruction.rawValue)", summary: instruction.summary,
-            tag: "groups",
+            tag: "groups", needs: .operator,
             takesRevision: true, body: Route.nothing,
             answers: [
                 .init(
@@ -127,6 +132,7 @@ extension API {
         Route(
             method: .post, path: "/v1/groups/{group}/invitations",
             summary: "A boot ticket for machines of one's own (platform = none); it is a secret.", tag: "groups",
+            needs: .editor,
             body: Route.json("Invitation"), answers: [.init(status: 201, says: "The ticket.", schema: "BootTicket")],
             problems: [400, 404, 409, 413, 415]
         ) { api, incoming in

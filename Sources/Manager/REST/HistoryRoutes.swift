@@ -7,7 +7,7 @@ extension API {
             Route(
                 method: .get, path: "/v1/events",
                 summary: "History; with `Accept: text/event-stream` a live stream that resumes by `Last-Event-ID`.",
-                tag: "history",
+                tag: "history", needs: .viewer,
                 query: [
                     .init(name: "group", says: "Of this group only.", schema: "Name"),
                     .init(name: "machine", says: "Of this machine only.", schema: "Name"),
@@ -30,7 +30,10 @@ extension API {
                 guard isStream else {
                     return try .json(try await api.operations.events(filter, after: after, limit: limit))
                 }
-                return .events(api.operations.eventStream(filter, after: after)) { event in
+                // A stream that is refused is to say why.
+                _ = try await api.operations.events(filter, after: .max, limit: 1)
+                let events = api.operations.eventStream(filter, after: after)
+                return .events(events, while: incoming.isStillAllowed) { event in
                     try EventFrame(id: "\(event.id)", name: event.kind.rawValue, event)
                 }
             }

@@ -5,17 +5,18 @@ extension API {
     var machineRoutes: [Route] {
         [
             Route(
-                method: .get, path: "/v1/machines", summary: "List machines.", tag: "machines",
+                method: .get, path: "/v1/machines", summary: "List machines.", tag: "machines", needs: .viewer,
                 query: [.init(name: "group", says: "Of this group only.", schema: "Name")] + Route.paging,
                 answers: [.init(status: 200, says: "A page.", schema: "MachinePage")], problems: [400, 404]
             ) { api, incoming in
                 try .json(
                     try await api.operations.machines(
-                        group: incoming.query("group"), after: incoming.query("after"), limit: try incoming.limit()))
+                        group: incoming.query("group"), after: incoming.query("after"), limit: try incoming.limit(),
+                        within: nil))
             },
             Route(
                 method: .get, path: "/v1/machines/{machine}", summary: "A machine as it last reported.",
-                tag: "machines",
+                tag: "machines", needs: .viewer,
                 answers: [.init(status: 200, says: "The machine.", schema: "Machine")], problems: [404]
             ) { api, incoming in
                 try .json(try await api.operations.machine(try incoming.parameter("machine")))
@@ -23,13 +24,14 @@ extension API {
             Route(
                 method: .get, path: "/v1/machines/{machine}/explain",
                 summary: "Why it is as it is: which rule, which facts, what it waits for.", tag: "machines",
+                needs: .viewer,
                 answers: [.init(status: 200, says: "The explanation.", schema: "Explanation")], problems: [404]
             ) { api, incoming in
                 try .json(try await api.operations.explain(try incoming.parameter("machine")))
             },
             Route(
                 method: .get, path: "/v1/machines/{machine}/logs", summary: "What its software prints from now on.",
-                tag: "machines",
+                tag: "machines", needs: .viewer,
                 answers: [
                     .init(
                         status: 200, says: "A live stream of `Log`.", type: "text/event-stream", schema: "EventStream")
@@ -37,7 +39,7 @@ extension API {
                 problems: [404, 503]
             ) { api, incoming in
                 let lines = try await api.operations.logs(ofMachine: try incoming.parameter("machine"))
-                return .events(lines) { try EventFrame(name: "log", $0) }
+                return .events(lines, while: incoming.isStillAllowed) { try EventFrame(name: "log", $0) }
             },
         ] + MachineInstruction.allCases.map(route)
     }
@@ -45,7 +47,7 @@ extension API {
     private func route(_ instruction: MachineInstruction) -> Route {
         Route(
             method: .post, path: "/v1/machines/{machine}/\(instruction.rawValue)", summary: instruction.summary,
-            tag: "machines",
+            tag: "machines", needs: instruction == .revoke ? .admin : .operator,
             body: Route.nothing, answers: [.init(status: 202, says: "Accepted.", schema: "Machine")],
             problems: [404, 409, 413]
         ) { api, incoming in

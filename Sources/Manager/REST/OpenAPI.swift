@@ -18,7 +18,13 @@ enum OpenAPI {
             "security": [["token": [String]()]],
             "paths": paths,
             "components": [
-                "securitySchemes": ["token": ["type": "http", "scheme": "bearer"]],
+                "securitySchemes": [
+                    "token": [
+                        "type": "http", "scheme": "bearer",
+                        "description":
+                            "A token with a role (viewer, operator, editor, admin), in `x-trunkline-role` the smallest that an operation takes, and possibly with a pattern of group names: groups outside it are 403, machines of theirs 404, lists leave them out.",
+                    ]
+                ],
                 "schemas": Schemas.all,
                 "responses": ["Problem": problem("What went wrong (RFC 9457).")],
             ],
@@ -33,7 +39,11 @@ enum OpenAPI {
         ]
         let parameters = pathParameters(route) + queryParameters(route) + headerParameters(route)
         if !parameters.isEmpty { operation["parameters"] = parameters }
-        if route.isOpen { operation["security"] = [[String: Any]]() }
+        if route.isOpen {
+            operation["security"] = [[String: Any]]()
+        } else {
+            operation["x-trunkline-role"] = route.needs.rawValue
+        }
         switch route.body {
         case .whole(let types, _, true):
             let content = types.map { ($0.name, ["schema": reference($0.schema)]) }
@@ -76,7 +86,7 @@ enum OpenAPI {
             parameters.append(["name": name, "in": "header", "description": says, "schema": reference(schema)])
         }
         if route.takesRevision { add("If-Match", "Only if the record is at this revision (its ETag).", "Tag") }
-        if route.method == .post {
+        if route.method == .post, route.keepsAnswer {
             add("Idempotency-Key", "A request that comes twice under one key acts once.", "Key")
         }
         if route.path == "/v1/events" { add("Last-Event-ID", "Where a stream goes on.", "EventID") }
@@ -102,7 +112,7 @@ enum OpenAPI {
             responses["\(status)"] = response
         }
         var problems = Set(route.problems)
-        if !route.isOpen { problems.insert(401) }
+        if !route.isOpen { problems.formUnion([401, 403, 429]) }
         // An Idempotency-Key may be malformed, or used for another request before.
         if route.method == .post { problems.formUnion([400, 409]) }
         for status in problems { responses["\(status)"] = ["$ref": "#/components/responses/Problem"] }

@@ -19,11 +19,11 @@ extension API {
             },
             Route(
                 method: .get, path: "/metrics", summary: "Counters and gauges in the Prometheus text format.",
-                tag: "operation",
+                tag: "operation", needs: .viewer,
                 answers: [.init(status: 200, says: "All of them.", type: "text/plain", schema: "Words")]
             ) { api, _ in
                 .text(
-                    ByteBuffer(string: await api.operations.metricsText()),
+                    ByteBuffer(string: await api.operations.metricsText(within: nil)),
                     type: "text/plain; version=0.0.4; charset=utf-8")
             },
             Route(

@@ -13,6 +13,10 @@ struct Route: Sendable {
     var tag: String
     /// Needs no token.
     var isOpen = false
+    /// The smallest role that it takes.
+    var needs = Role.admin
+    /// Whether the answer under an `Idempotency-Key` is kept for a repetition; not where it holds what is shown once.
+    var keepsAnswer = true
     var query: [QueryParameter] = []
     /// Takes `If-Match` with a record's revision.
     var takesRevision = false
@@ -74,6 +78,8 @@ struct Incoming: Sendable {
     var request: Request
     var parameters: Parameters
     var caller: Caller
+    /// Whether its token is still in force, for answers that take long.
+    var isStillAllowed: @Sendable () async -> Bool = { true }
     var body = ByteBuffer()
 
     func parameter(_ name: String) throws -> String {

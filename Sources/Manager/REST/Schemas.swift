@@ -50,6 +50,8 @@ enum Schemas {
                 "type": "object", "description": "A record in its JSON form; expressions are in the language.",
                 "required": ["group"],
             ],
+            "Role": text(one: Role.allCases.map(\.rawValue)),
+            "GroupPattern": text("Group names, with * and ?.", pattern: "^[a-z0-9*?-]{1,63}$"),
             "MachineState": text(one: MachineState.allCases.map(\.rawValue)),
         ]
     }
@@ -133,6 +135,30 @@ enum Schemas {
                     "group_key": text("X25519, base64."),
                     "ticket": text(), "secret": text("Base64."), "expires": time,
                 ], optional: ["machine": text()]),
+            "Token": object(
+                ["name": text(), "role": OpenAPI.reference("Role"), "created": time, "by": text()],
+                optional: [
+                    "groups": OpenAPI.reference("GroupPattern"), "expires": time, "revoked": time, "last_used": time,
+                ]),
+            "TokenRequest": object(
+                ["name": OpenAPI.reference("Name"), "role": OpenAPI.reference("Role")],
+                optional: [
+                    "groups": OpenAPI.reference("GroupPattern"), "ttl": OpenAPI.reference("Span"),
+                ]),
+            "MadeToken": object(
+                ["token": text("Shown here and nowhere else."), "name": text(), "role": OpenAPI.reference("Role")],
+                optional: ["groups": OpenAPI.reference("GroupPattern"), "expires": time]),
+            "KeyRotation": object([
+                "key": text("Names the new key."), "sealed": number("Values that were encrypted anew."),
+            ]),
+            "AuditEntry": object(
+                [
+                    "seq": number(from: 1), "at": time, "who": text(), "from": text(), "what": text(),
+                    "subject": text(), "hash": text("Of this line and all before it."),
+                ], optional: ["before": text("JSON."), "after": text("JSON.")]),
+            "AuditVerdict": object(
+                ["rows": number(), "ok": truth], optional: ["fault": OpenAPI.reference("AuditFault")]),
+            "AuditFault": object(["seq": ["type": "integer"], "what": text()]),
             "SecretValue": object(["value": text()]),
             "Problem": object(
                 ["type": text(), "title": text(), "status": number(from: 400, to: 599), "detail": text()],
@@ -156,6 +182,7 @@ enum Schemas {
         return [
             "SoftwarePage": page(OpenAPI.reference("Software")), "GroupPage": page(OpenAPI.reference("Group")),
             "RevisionPage": page(OpenAPI.reference("Revision")), "MachinePage": page(OpenAPI.reference("Machine")),
+            "TokenPage": page(OpenAPI.reference("Token")), "AuditPage": page(OpenAPI.reference("AuditEntry")),
             "EventPage": page(OpenAPI.reference("Event")), "NamePage": page(text()),
         ]
     }

@@ -7,6 +7,7 @@ extension API {
         [
             Route(
                 method: .get, path: "/v1/secrets", summary: "Names of secrets; values never come out.", tag: "secrets",
+                needs: .editor,
                 answers: [.init(status: 200, says: "All of them.", schema: "NamePage")]
             ) { api, _ in
                 try .json(Page(items: try await api.operations.secrets()))
@@ -14,7 +15,7 @@ extension API {
             Route(
                 method: .put, path: "/v1/secrets/{secret}",
                 summary: "Set a secret that records name with secret(\"…\").",
-                tag: "secrets", body: Route.json("SecretValue"),
+                tag: "secrets", needs: .admin, body: Route.json("SecretValue"),
                 answers: [.init(status: 204, says: "It is set.", type: nil)],
                 problems: [400, 413, 415]
             ) { api, incoming in
@@ -29,7 +30,7 @@ extension API {
             },
             Route(
                 method: .delete, path: "/v1/secrets/{secret}", summary: "Remove a secret that no record names.",
-                tag: "secrets",
+                tag: "secrets", needs: .admin,
                 answers: [.init(status: 204, says: "It is gone.", type: nil)], problems: [404, 409]
             ) { api, incoming in
                 try await api.operations.removeSecret(try incoming.parameter("secret"), by: incoming.caller)

@@ -7,7 +7,7 @@ extension API {
             Route(
                 method: .put, path: "/v1/software/{name}/{version}",
                 summary: "Upload a bundle; the same bytes again change nothing.",
-                tag: "software", body: .bundle,
+                tag: "software", needs: .editor, body: .bundle,
                 answers: [
                     .init(status: 201, says: "It is there now.", schema: "Software"),
                     .init(status: 200, says: "It was there before.", schema: "Software"),
@@ -28,6 +28,7 @@ extension API {
             },
             Route(
                 method: .get, path: "/v1/software", summary: "List the software that is there.", tag: "software",
+                needs: .viewer,
                 query: Route.paging, answers: [.init(status: 200, says: "A page.", schema: "SoftwarePage")],
                 problems: [400]
             ) { api, incoming in
@@ -39,13 +40,14 @@ extension API {
             },
             Route(
                 method: .get, path: "/v1/software/{name}/{version}", summary: "Show one.", tag: "software",
+                needs: .viewer,
                 answers: [.init(status: 200, says: "What it is.", schema: "Software")], problems: [400, 404]
             ) { api, incoming in
                 try .json(try await api.operations.software(try incoming.reference()))
             },
             Route(
                 method: .delete, path: "/v1/software/{name}/{version}", summary: "Remove software that no group names.",
-                tag: "software", answers: [.init(status: 204, says: "It is gone.", type: nil)],
+                tag: "software", needs: .editor, answers: [.init(status: 204, says: "It is gone.", type: nil)],
                 problems: [400, 404, 409]
             ) { api, incoming in
                 try await api.operations.removeSoftware(try incoming.reference(), by: incoming.caller)

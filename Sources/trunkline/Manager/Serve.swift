@@ -54,6 +54,9 @@ struct Serve: AsyncParsableCommand {
     @Flag(help: "Plain MQTT and plain HTTP, on loopback: for trying things out only.")
     var insecure = false
 
+    @Option(help: ArgumentHelp("Requests a second that the REST API takes from one token.", valueName: "count"))
+    var requestRate = 100
+
     @Option(help: ArgumentHelp("First level of every topic.", valueName: "name"))
     var root = "trunkline"
 
@@ -81,6 +84,7 @@ struct Serve: AsyncParsableCommand {
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key go together")
         }
+        guard requestRate > 0 else { throw ValidationError("--request-rate must be 1 or more") }
     }
 
     func run() async throws {
@@ -104,6 +108,7 @@ struct Serve: AsyncParsableCommand {
         if let tlsCertificate, let tlsKey {
             configuration.serverCertificate = (Programs.absolute(tlsCertificate), Programs.absolute(tlsKey))
         }
+        configuration.requestsPerSecond = requestRate
         do {
             try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()
         } catch {

@@ -1,0 +1,154 @@
+/// What a token may do; each role may also do what those before it may.
+package enum Role: String, Hashable, Sendable, Codable, CaseIterable, Comparable {
+    /// Reads.
+    case viewer
+    /// Starts, stops, restarts, pauses, resumes, replaces, rolls back.
+    case `operator`
+    /// Writes records, pushes software, invites machines.
+    case editor
+    /// Everything: tokens, secrets, keys, revocation, the audit log.
+    case admin
+
+    package static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
+
+    private var rank: Int {
+        switch self {
+        case .viewer: 0
+        case .operator: 1
+        case .editor: 2
+        case .admin: 3
+        }
+    }
+}
+
+/// The groups that a token is for: a name in which `*` stands for any characters and `?` for one.
+package struct GroupPattern: Hashable, Sendable, LosslessStringConvertible {
+    package let description: String
+
+    /// Nil for what could match no name, or too long to be one.
+    package init?(_ text: String) {
+        let isPossible = text.utf8.allSatisfy { byte in
+            (byte >= 97 && byte <= 122) || (byte >= 48 && byte <= 57) || byte == 45 || byte == 42 || byte == 63
+        }
+        guard !text.isEmpty, text.utf8.count <= Name.longest, isPossible else { return nil }
+        description = text
+    }
+
+    package func matches(_ name: String) -> Bool {
+        let (pattern, text) = (Array(description.utf8), Array(name.utf8))
+        var (place, position) = (0, 0)
+        // Where the last star stood, and how much of the text it has taken so far.
+        var star: (place: Int, position: Int)?
+        while position < text.count {
+            if place < pattern.count, pattern[place] == UInt8(ascii: "*") {
+                star = (place, position)
+                place += 1
+            } else if place < pattern.count, pattern[place] == text[position] || pattern[place] == UInt8(ascii: "?") {
+                place += 1
+                position += 1
+            } else if let last = star {
+                star = (last.place, last.position + 1)
+                place = last.place + 1
+                position = last.position + 1
+            } else {
+                return false
+            }
+        }
+        return pattern[place...].allSatisfy { $0 == UInt8(ascii: "*") }
+    }
+}
+
+extension GroupPattern: Codable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let value = Self(try container.decode(String.self)) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "not a pattern of group names such as edge-*")
+        }
+        self = value
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// A token as it is listed; the token itself is shown once, when it is made.
+package struct TokenView: Codable, Hashable, Sendable {
+    package var name: String
+    package var role: Role
+    /// Nil: all groups.
+    package var groups: GroupPattern?
+    package var created: Timestamp
+    package var by: String
+    /// Nil: never.
+    package var expires: Timestamp?
+    package var revoked: Timestamp?
+    /// To the minute.
+    package var lastUsed: Timestamp?
+
+    package enum CodingKeys: String, CodingKey {
+        case name, role, groups, created, by, expires, revoked
+        case lastUsed = "last_used"
+    }
+
+    package init(
+        name: String, role: Role, groups: GroupPattern?, created: Timestamp, by: String, expires: Timestamp?,
+        revoked: Timestamp?, lastUsed: Timestamp?
+    ) {
+        self.name = name
+        self.role = role
+        self.groups = groups
+        self.created = created
+        self.by = by
+        self.expires = expires
+        self.revoked = revoked
+        self.lastUsed = lastUsed
+    }
+}
+
+package struct TokenRequest: Codable, Hashable, Sendable {
+    package var name: String
+    package var role: Role
+    package var groups: GroupPattern?
+    /// Nil: it never expires.
+    package var ttl: TimeSpan?
+
+    package init(name: String, role: Role, groups: GroupPattern? = nil, ttl: TimeSpan? = nil) {
+        self.name = name
+        self.role = role
+        self.groups = groups
+        self.ttl = ttl
+    }
+}
+
+/// A new token: the only answer that ever holds its value.
+package struct MadeToken: Codable, Hashable, Sendable {
+    package var token: String
+    package var name: String
+    package var role: Role
+    package var groups: GroupPattern?
+    package var expires: Timestamp?
+
+    package init(token: String, name: String, role: Role, groups: GroupPattern?, expires: Timestamp?) {
+        self.token = token
+        self.name = name
+        self.role = role
+        self.groups = groups
+        self.expires = expires
+    }
+}
+
+/// What a rotation of the master key came to.
+package struct KeyRotationView: Codable, Hashable, Sendable {
+    /// Names the new key without giving it away.
+    package var key: String
+    /// How many values were encrypted anew.
+    package var sealed: Int
+
+    package init(key: String, sealed: Int) {
+        self.key = key
+        self.sealed = sealed
+    }
+}

@@ -1,0 +1,84 @@
+import Fleet
+import Foundation
+import Hummingbird
+
+extension API {
+    /// Who may do what, and who did.
+    var accessRoutes: [Route] { tokenRoutes + auditRoutes + [keyRoute] }
+
+    private var tokenRoutes: [Route] {
+        [
+            Route(
+                method: .get, path: "/v1/tokens", summary: "Tokens of the API; their values never come out.",
+                tag: "access", needs: .admin,
+                answers: [.init(status: 200, says: "All of them, also those revoked.", schema: "TokenPage")]
+            ) { api, _ in
+                try .json(Page(items: try await api.operations.tokens()))
+            },
+            Route(
+                method: .post, path: "/v1/tokens", summary: "Make a token; the answer is the only one that shows it.",
+                tag: "access", needs: .admin, keepsAnswer: false, body: Route.json("TokenRequest"),
+                answers: [.init(status: 201, says: "The token.", schema: "MadeToken")], problems: [400, 409, 413, 415]
+            ) { api, incoming in
+                let request: TokenRequest
+                do {
+                    request = try JSONDecoder().decode(TokenRequest.self, from: Data(incoming.body.readableBytesView))
+                } catch {
+                    throw Refusal(
+                        code: .malformed,
+                        message:
+                            "The body must be like {\"name\": \"ci\", \"role\": \"editor\", \"groups\": \"edge-*\", \"ttl\": \"30d\"}; roles are \(Role.allCases.map(\.rawValue).joined(separator: ", "))."
+                    )
+                }
+                return try .json(
+                    try await api.operations.createToken(request, by: incoming.caller), status: .created,
+                    location: "/v1/tokens/\(request.name)")
+            },
+            Route(
+                method: .delete, path: "/v1/tokens/{token}", summary: "Revoke a token, from the next request on.",
+                tag: "access", needs: .admin,
+                answers: [.init(status: 204, says: "It is worth nothing any more.", type: nil)], problems: [404, 409]
+            ) { api, incoming in
+                try await api.operations.revokeToken(try incoming.parameter("token"), by: incoming.caller)
+                return Response(status: .noContent)
+            },
+        ]
+    }
+
+    private var auditRoutes: [Route] {
+        [
+            Route(
+                method: .get, path: "/v1/audit", summary: "The audit log: every change, who made it and from where.",
+                tag: "access", needs: .admin,
+                query: [
+                    .init(name: "after", says: "Behind the line with this number.", schema: "EventID"), Route.paging[1],
+                ], answers: [.init(status: 200, says: "A page, the oldest first.", schema: "AuditPage")],
+                problems: [400]
+            ) { api, incoming in
+                let text = incoming.query("after") ?? "0"
+                guard let after = Int64(text), after >= 0 else {
+                    throw Refusal(code: .malformed, message: "after takes the number of a line; got \(text).")
+                }
+                return try .json(try await api.operations.audit(after: after, limit: try incoming.limit()))
+            },
+            Route(
+                method: .get, path: "/v1/audit/verify",
+                summary: "Whether every line is as it was written and none is missing.", tag: "access", needs: .admin,
+                answers: [.init(status: 200, says: "What was found.", schema: "AuditVerdict")]
+            ) { api, _ in
+                try .json(try await api.operations.verifyAudit())
+            },
+        ]
+    }
+
+    private var keyRoute: Route {
+        Route(
+            method: .post, path: "/v1/keys/master/rotate",
+            summary: "A new master key: everything that is kept is encrypted anew.", tag: "access", needs: .admin,
+            body: Route.nothing, answers: [.init(status: 200, says: "It is done.", schema: "KeyRotation")],
+            problems: [409, 413, 503]
+        ) { api, incoming in
+            try .json(try await api.operations.rotateMasterKey(by: incoming.caller))
+        }
+    }
+}

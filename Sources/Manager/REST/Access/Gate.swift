@@ -1,0 +1,84 @@
+import Fleet
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Synchronization
+
+/// How much the API takes from one token.
+struct AccessLimits: Sendable {
+    var requestsPerSecond = 100
+}
+
+/// Decides who comes in: a bearer token that is in force, not too often, from an address that did not guess.
+final class Gate: Sendable {
+    private struct State: Sendable {
+        var requests: RequestLimiter
+        var failures = FailureLimiter()
+    }
+    private let state: Mutex<State>
+
+    init(limits: AccessLimits) { state = Mutex(State(requests: RequestLimiter(perSecond: limits.requestsPerSecond))) }
+
+    /// The caller, or why there is none.
+    ///
+    /// An address that has to wait is refused with a right token as well: otherwise guessing would not be slowed.
+    func admit(_ request: Request, from address: String, by operations: any Operations) async throws -> Caller {
+        let network = Self.network(of: address)
+        if let wait = state.withLock({ $0.failures.wait(network, at: .now) }) {
+            throw Turned.away(
+                .tooManyRequests, "Too many wrong tokens came from \(address); try again in \(wait.seconds) s.", wait)
+        }
+        guard let token = request.bearerToken else {
+            throw Turned.away(
+                .unauthorized,
+                "This needs a bearer token; the first one is in admin.token in the manager's data directory.")
+        }
+        switch try await operations.authenticate(token: token, address: address) {
+        case .caller(let caller):
+            if let wait = state.withLock({ $0.requests.take(caller.name, at: .now) }) {
+                throw Turned.away(
+                    .tooManyRequests,
+                    "The token \(caller.name) makes more requests than the manager takes; slow down, or start the manager with a higher --request-rate.",
+                    wait)
+            }
+            return caller
+        case .unknown:
+            state.withLock { $0.failures.failed(network, at: .now) }
+            throw Turned.away(.unauthorized, "There is no such token; trunkline token list shows those that there are.")
+        // Who has it was once let in, so this is no guess.
+        case .expired(let at): throw Turned.away(.unauthorized, "This token expired at \(at); ask for a new one.")
+        case .revoked(let at): throw Turned.away(.unauthorized, "This token was revoked at \(at); ask for a new one.")
+        }
+    }
+
+    /// An IPv6 address stands for its /64, which is what one holder gets; an IPv4 address for itself.
+    static func network(of address: String) -> String {
+        var bytes = in6_addr()
+        guard inet_pton(AF_INET6, address, &bytes) == 1 else { return address }
+        let all = withUnsafeBytes(of: &bytes) { Array($0) }
+        let isMapped = all.prefix(10).allSatisfy { $0 == 0 } && all[10] == 255 && all[11] == 255
+        return isMapped ? all.suffix(4).map(String.init).joined(separator: ".") : "\(all.prefix(8))"
+    }
+}
+
+/// Who was not let in, and what he is told.
+struct Turned: Error {
+    var problem: Problem
+    var wait: TimeSpan?
+
+    static func away(_ status: HTTPResponse.Status, _ detail: String, _ wait: TimeSpan? = nil) -> Turned {
+        Turned(problem: Problem(status, detail), wait: wait)
+    }
+
+    var response: Response {
+        var response = problem.response
+        if problem.status == 401 { response.headers[.wwwAuthenticate] = "Bearer realm=\"trunkline\"" }
+        if let wait { response.headers[.retryAfter] = "\(wait.seconds)" }
+        return response
+    }
+}
+
+extension TimeSpan {
+    /// Whole seconds, at least one: what `Retry-After` takes.
+    fileprivate var seconds: Int64 { max(1, (milliseconds + 999) / 1000) }
+}

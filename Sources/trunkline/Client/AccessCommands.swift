@@ -1,0 +1,163 @@
+import ArgumentParser
+import Client
+import Fleet
+import Foundation
+
+/// `trunkline token …`
+struct TokenCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "token", abstract: "Make, list and revoke tokens of the API.",
+        discussion: """
+            A token has a role: viewer (reads), operator (also starts, stops, restarts, pauses, resumes, replaces, rolls back), editor
+            (also writes records, pushes software, invites machines) or admin (everything: tokens, secrets, keys, revocation, the
+            audit log). With --groups it is for groups of these names only.
+            """,
+        subcommands: [Create.self, List.self, Revoke.self])
+
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a token and print it; it is shown this once, and only its SHA-256 is kept.")
+        @Argument(help: "What it is called in the history.") var name: String
+        @Option(help: "viewer, operator, editor or admin.") var role: Role
+        @Option(help: ArgumentHelp("Only groups with such names; * stands for anything.", valueName: "pattern"))
+        var groups: GroupPattern?
+        @Option(
+            help: ArgumentHelp("How long it is good for, such as 12h or 30d; for ever unless given.", valueName: "time")
+        )
+        var ttl: TimeSpan?
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let request = TokenRequest(name: name, role: role, groups: groups, ttl: ttl)
+            let made = try await location.with { try await $0.createToken(request) }
+            // Quiet is for scripts: what they want of a new token is the token.
+            try output.show(
+                made, name: made.token,
+                lines: [
+                    ("token", made.token), ("name", made.name), ("role", made.role.rawValue),
+                    ("groups", made.groups?.description ?? "all"), ("expires", made.expires?.description ?? "never"),
+                ])
+            Note.line("keep it now: it is not shown again")
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List tokens, also those revoked; values are not kept.")
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let tokens = try await location.with { try await $0.tokens() }
+            try output.list(
+                tokens,
+                columns: [
+                    Column("token", \.name), Column("role", \.role.rawValue),
+                    Column("groups") { $0.groups?.description ?? "all" }, Column("made by", \.by),
+                    Column("last used") { $0.lastUsed?.description ?? "never" },
+                    Column("in force") { token in
+                        token.revoked.map { "revoked \($0)" } ?? token.expires.map { "until \($0)" } ?? "yes"
+                    },
+                ], name: \.name)
+        }
+    }
+
+    struct Revoke: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Revoke a token: its next request is refused.")
+        @Argument var name: String
+        @OptionGroup var location: ManagerLocation
+
+        func run() async throws {
+            try await location.with { try await $0.revokeToken(name) }
+            Note.line("\(name) revoked")
+        }
+    }
+}
+
+/// `trunkline audit …`
+struct AuditCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "audit", abstract: "Show and verify the log of every change: who, from where, before and after.",
+        subcommands: [List.self, Verify.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the lines, the oldest first.",
+            discussion: "With --format json one object a line.")
+        @Option(help: "Only lines after this number.") var after: Int64 = 0
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            try await location.with { client in
+                var cursor = after
+                while true {
+                    let page = try await client.audit(after: cursor, limit: 1000)
+                    for entry in page.items { try show(entry) }
+                    guard let next = page.next.flatMap(Int64.init) else { break }
+                    cursor = next
+                }
+            }
+        }
+
+        private func show(_ entry: AuditEntry) throws {
+            if output.quiet {
+                print(entry.seq)
+            } else if output.format == .json {
+                let encoder = JSONEncoder()
+                encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+                print(String(decoding: try encoder.encode(entry), as: UTF8.self))
+            } else {
+                let change = [entry.before, entry.after].compactMap(\.self).joined(separator: " → ")
+                let what = entry.what.padding(toLength: 20, withPad: " ", startingAt: 0)
+                print("\(entry.seq)  \(entry.at)  \(what)  \(entry.subject)  [\(entry.who), \(entry.from)]  \(change)")
+            }
+        }
+    }
+
+    struct Verify: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Check that every line is as it was written and none is missing; exit with 1 and name it if not.")
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let verdict = try await location.with { try await $0.verifyAudit() }
+            if output.format == .json { try output.json(verdict) }
+            if let fault = verdict.fault { throw Failure("the audit log is not as it was written: \(fault.what)") }
+            if output.format == .table { Note.line("\(verdict.rows) lines, all as they were written") }
+        }
+    }
+}
+
+/// `trunkline key …`
+struct KeyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "key", abstract: "Replace the manager's keys.", subcommands: [Rotate.self])
+
+    struct Rotate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Replace a key: `master`, under which the manager keeps everything secret.",
+            discussion:
+                "Everything kept is encrypted anew at once; running software is not touched. Back up the new master.key."
+        )
+        enum Key: String, ExpressibleByArgument, CaseIterable { case master }
+        @Argument(help: "Which key.") var key: Key
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let rotation = try await location.with { try await $0.rotateMasterKey() }
+            try output.show(
+                rotation, name: rotation.key, lines: [("key", rotation.key), ("sealed", "\(rotation.sealed) values")])
+            Note.line("back up the new master.key of the data directory: nothing can be read without it")
+        }
+    }
+}
+
+extension Role: ExpressibleByArgument {}
+extension GroupPattern: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
