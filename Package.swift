@@ -122,8 +122,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "trunkline", "trunkline-agent", "Client", "Messaging", "Sealing", "Bundles", "GroupLanguage", "Fleet",
-                "PaperFleet", "TestSupport", logging, grdb,
+                "trunkline", "trunkline-agent", "Client", "Messaging", "Sealing", "Certificates", "Bundles",
+                "GroupLanguage", "Fleet", "PaperFleet", "TestSupport", logging, grdb,
             ]),
     ]
 )

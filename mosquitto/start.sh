@@ -55,6 +55,9 @@ if [ -n "$certificates" ]; then
     echo $$ >"$certificates/mosquitto.pid"
     # Nobody has a password; with an empty file whoever names himself a user is refused, which without one he is not.
     : >"$data/passwords"
+    # Rights for parties of your own, by common name: write them into DIR/acl.local.
+    cat -- "$here/acl" >"$data/acl"
+    if [ -f "$data/acl.local" ]; then cat -- "$data/acl.local" >>"$data/acl"; fi
 fi
 
 # A root broker would change to the user `mosquitto`, who may not write in DIR.
@@ -65,7 +68,7 @@ fi
     echo "persistence $persistence"
     if [ "$persistence" = true ]; then echo "persistence_location $data/"; fi
     if [ -n "$certificates" ]; then
-        sed -e "s|@PORT@|$port|; s|@BOOT_PORT@|$boot|; s|@CERTIFICATES@|$certificates|; s|@DATA@|$data|; s|@HERE@|$here|" \
+        sed -e "s|@PORT@|$port|; s|@BOOT_PORT@|$boot|; s|@CERTIFICATES@|$certificates|; s|@DATA@|$data|" \
             -- "$here/tls.conf"
     else
         echo "start.sh: --insecure: whoever reaches port $port may read and say everything" >&2

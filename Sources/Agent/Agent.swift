@@ -39,7 +39,8 @@ package enum Agent {
 
     private static func run(_ arguments: AgentArguments, logger: Logger) async throws(AgentError) {
         let state = try StateDirectory(at: arguments.state)
-        let identity = try Identity(ticketFile: arguments.ticket, state: state, now: SystemClock.now, allowsPlain: arguments.insecure)
+        let identity = try Identity(
+            ticketFile: arguments.ticket, state: state, now: SystemClock.now, allowsPlain: arguments.insecure)
         let sessions = try SessionCounter(in: state)
         var logger = logger
         logger[metadataKey: "machine"] = "\(identity.machine)"
@@ -53,7 +54,8 @@ package enum Agent {
         let (events, continuation) = AsyncStream.makeStream(of: AgentEvent.self, bufferingPolicy: .unbounded)
         let post: @Sendable (AgentEvent) -> Void = { continuation.yield($0) }
         let loop = try AgentLoop(
-            identity: identity, state: state, sessions: sessions, passport: passport, connection: connection, logger: logger, post: post)
+            identity: identity, state: state, sessions: sessions, passport: passport, connection: connection,
+            logger: logger, post: post)
         // The next one is taken from the connection when the last one was handled: the connection's own bound holds.
         let (handled, acknowledgement) = AsyncStream.makeStream(of: Void.self)
         let signals = StopSignals { post(.terminate) }
@@ -87,7 +89,8 @@ package enum Agent {
             acknowledgement.finish()
             // A clean goodbye suppresses the will, so the same words are said as the last ones.
             await connection.close(
-                farewell: loop.registration.isDone && passport.way != .boot ? [identity.farewell(session: sessions.current)] : [])
+                farewell: loop.registration.isDone && passport.way != .boot
+                    ? [identity.farewell(session: sessions.current)] : [])
             group.cancelAll()
         }
     }

@@ -27,4 +27,16 @@ extension TrunklineClient {
     package func rotateMasterKey() async throws -> KeyRotationView {
         try await send(Call("POST", "/v1/keys/master/rotate", once: true, timeout: .hours(1)))
     }
+
+    /// A new certificate authority beside the old one; with `finish` the new one alone.
+    package func rotateAuthority(finish: Bool, force: Bool = false) async throws -> AuthorityRotationView {
+        try await send(
+            Call(
+                "POST", "/v1/keys/ca/rotate", query: [("finish", "\(finish)"), ("force", "\(force)")], once: true))
+    }
+
+    /// For `mosquitto_sub`: certificate and key, which are shown this once.
+    package func debugCertificate(ttl: TimeSpan) async throws -> DebugCertificateView {
+        try await send(try Call("POST", "/v1/debug-certificates").with(json: DebugCertificateRequest(ttl: ttl)))
+    }
 }

@@ -22,7 +22,7 @@ struct BrokerLink: Sendable {
         return Connection(
             Connection.Configuration(keepAlive: .seconds(20)) { _ in
                 // Without a certificate the broker says why it refuses; making one cannot fail for long.
-                Route(broker: broker, clientID: clientID, security: try? office?.managerSecurity()) {
+                BrokerRoute(broker: broker, clientID: clientID, security: try? office?.managerSecurity()) {
                     Message(
                         topic: topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce,
                         retained: true)

@@ -33,7 +33,8 @@ package struct ManagerService: Sendable {
         let records = try vault.audited(opened)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         let broker = try BrokerLink.address(configuration)
-        let office = configuration.isInsecure
+        let office =
+            configuration.isInsecure
             ? nil : try CertificateOffice.open(configuration, records: records, logger: logger)
         let exclusion = try office.map { try Exclusion(office: $0, broker: broker, logger: logger) }
         let connection = try BrokerLink.connection(configuration, office: office, token: token, logger: logger)

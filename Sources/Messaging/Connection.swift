@@ -14,11 +14,11 @@ package final class Connection: Sendable {
         /// False keeps the broker's session over reconnects, which is done by MQTT 3.1.1.
         package var cleanStart: Bool
         /// Asked before every round of attempts, on the connection's thread; told how the round before ended.
-        package var route: @Sendable (Route.Outcome) -> Route
+        package var route: @Sendable (BrokerRoute.Outcome) -> BrokerRoute
 
         package init(
             keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true,
-            route: @escaping @Sendable (Route.Outcome) -> Route
+            route: @escaping @Sendable (BrokerRoute.Outcome) -> BrokerRoute
         ) {
             self.keepAlive = keepAlive
             self.cleanStart = cleanStart
@@ -31,7 +31,7 @@ package final class Connection: Sendable {
             keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true,
             will: @escaping @Sendable () -> Message? = { nil }
         ) {
-            let route = Route(broker: broker, clientID: clientID, security: security, will: will)
+            let route = BrokerRoute(broker: broker, clientID: clientID, security: security, will: will)
             self.init(keepAlive: keepAlive, cleanStart: cleanStart) { _ in route }
         }
     }

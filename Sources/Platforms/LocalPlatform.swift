@@ -34,7 +34,8 @@ package final class LocalPlatform: MachinePlatform {
 
     /// Takes over the machines below `directory`: those that run are watched, those that died meanwhile are reported as gone.
     package init(
-        agent: String, arguments: [String] = [], directory: String, environment: [String: String] = [:], stopTimeout: TimeSpan = .seconds(20),
+        agent: String, arguments: [String] = [], directory: String, environment: [String: String] = [:],
+        stopTimeout: TimeSpan = .seconds(20),
         logger: Logger
     ) throws(PlatformError) {
         self.agent = agent

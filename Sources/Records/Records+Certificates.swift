@@ -1,5 +1,5 @@
 package import Fleet
-package import Foundation
+import Foundation
 import GRDB
 
 /// Certificates of machines and of people who look at the broker's traffic.

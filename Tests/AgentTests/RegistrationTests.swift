@@ -45,7 +45,7 @@ struct RegistrationTests {
             let first = try await manager.running(bundle, generation: 1)
             #expect(try await agent.end(SIGTERM) == 0)
             try FileManager.default.removeItem(atPath: agent.ticket)
-            try agent.start(["--state", agent.state])
+            try agent.start(["--state", agent.state, "--insecure"])
             let second = try await manager.status("a later session") {
                 $0.session > first.session && $0.state == .running
             }
@@ -80,7 +80,7 @@ struct RegistrationTests {
             let bundle = try SampleBundle()
             try await manager.order(bundle)
             try await manager.running(bundle, generation: 1)
-            let second = try Run.agent(["--ticket", agent.ticket, "--state", agent.state])
+            let second = try Run.agent(["--ticket", agent.ticket, "--state", agent.state, "--insecure"])
             #expect(second.status == 1)
             #expect(second.error.contains("another agent owns"))
             #expect(try await agent.end(SIGTERM) == 0)
@@ -115,7 +115,7 @@ struct RegistrationTests {
         defer { try? FileManager.default.removeItem(at: directory) }
         let file = directory.appending(path: "ticket.json")
         try Data(content.utf8).write(to: file)
-        let run = try Run.agent(["--ticket", file.path, "--state", directory.path + "/state"])
+        let run = try Run.agent(["--ticket", file.path, "--state", directory.path + "/state", "--insecure"])
         #expect(run.status == 1)
         #expect(run.error.contains(reason), "\(run.error)")
     }
@@ -131,7 +131,7 @@ struct RegistrationTests {
             group: "edge", machine: nil, broker: "mqtt://127.0.0.1:1", root: "trunkline", groupKey: key, ticket: "t",
             secret: Data(count: 32).base64EncodedString(), expires: Timestamp(milliseconds: 0))
         try JSONEncoder().encode(ticket).write(to: file)
-        let expired = try Run.agent(["--ticket", file.path, "--state", directory.path + "/state"])
+        let expired = try Run.agent(["--ticket", file.path, "--state", directory.path + "/state", "--insecure"])
         #expect(expired.status == 1)
         #expect(expired.error.contains("expired"), "\(expired.error)")
         let missing = try Run.agent(["--ticket", directory.path + "/none", "--state", directory.path + "/state"])

@@ -78,10 +78,9 @@ struct AccessTests {
             #expect(rotated.status == 0 && rotated.error.contains("back up"), "\(rotated.error)")
 
             for round in 0..<6 {
-                let (server, token) = (installation.server, installation.token)
                 let asked = Task.detached {
                     // It is killed under its hands; whether it got an answer does not matter.
-                    _ = try? await withClient(server: server, token: token) { try await $0.rotateMasterKey() }
+                    _ = try? await installation.withClient { try await $0.rotateMasterKey() }
                 }
                 try await Task.sleep(for: .milliseconds(round * 4))
                 installation.killManager()

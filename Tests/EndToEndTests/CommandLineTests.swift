@@ -106,7 +106,7 @@ struct CommandLineTests {
                     "nonsense",
                 ])
             #expect(address.status != 0)
-            #expect(address.error.contains("mqtt://"), "\(address.error)")
+            #expect(address.error.contains("mqtts://"), "\(address.error)")
         }
     }
 

@@ -22,7 +22,7 @@ struct DeliveryTests {
     @Test("One stream serves all machines, and neither software nor secrets can be read on the broker")
     func sharedAndSealed() async throws {
         try await Installation.with { installation, client in
-            try await Wiretap.with(installation.broker) { tap in
+            try await Wiretap.with(installation) { tap in
                 let marker = "the-words-in-the-bundle"
                 var files = Installation.script("soft")
                 files["marker.txt"] = String(repeating: marker + "\n", count: 100)
@@ -61,7 +61,7 @@ struct DeliveryTests {
     @Test("With delivery = individual every machine has a stream and a key of its own")
     func individual() async throws {
         try await Installation.with { installation, client in
-            try await Wiretap.with(installation.broker) { tap in
+            try await Wiretap.with(installation) { tap in
                 try await installation.push(files: Installation.script("soft"), padding: 600_000, client)
                 _ = try await client.createGroup(
                     Installation.record(software: "soft@1", count: 2, rollout: " delivery = individual"))
@@ -86,7 +86,7 @@ struct DeliveryTests {
     @Test("An agent killed in the middle goes on with the parts that it has")
     func resumes() async throws {
         try await Installation.with { installation, client in
-            try await Wiretap.with(installation.broker) { tap in
+            try await Wiretap.with(installation) { tap in
                 try await installation.push(files: Installation.script("soft"), padding: 24 * Self.part, client)
                 let machine = try #require(
                     try await installation.invite(
@@ -110,7 +110,7 @@ struct DeliveryTests {
     @Test("Parts that somebody else made up are noticed and fetched again, and only the true software runs")
     func forgedParts() async throws {
         try await Installation.with { installation, client in
-            try await Wiretap.with(installation.broker) { tap in
+            try await Wiretap.with(installation) { tap in
                 let software = try await installation.push(
                     files: Installation.script("soft"), padding: 12 * Self.part, client)
                 let machines = try await installation.invite(

@@ -1,6 +1,8 @@
+import Certificates
 import Client
 import Fleet
 import Foundation
+import Messaging
 import Synchronization
 import TestSupport
 
@@ -29,7 +31,13 @@ final class Installation: Sendable {
         let installation = try Installation(broker: broker, in: directory)
         do {
             try await installation.startManager(arguments)
-            try await installation.withClient { try await body(installation, $0) }
+            try await installation.withClient { client in
+                // What is said on the broker before the manager listens there is said in vain.
+                guard try await eventually({ try await client.isReady() }) else {
+                    throw Unexpected("the manager does not reach the broker")
+                }
+                try await body(installation, client)
+            }
         } catch {
             let log =
                 (try? String(contentsOf: installation.directory.appending(path: "manager.log"), encoding: .utf8)) ?? ""
@@ -52,6 +60,18 @@ final class Installation: Sendable {
     /// The checkout.
     static let home = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
+
+    /// A certificate of the manager's own authority, as only its owner can make one.
+    func security(of name: String, life: TimeSpan = .hours(1)) throws -> TransportSecurity {
+        func read(_ name: String) throws -> String {
+            try String(contentsOfFile: "\(data)/ca/\(name)", encoding: .utf8)
+        }
+        let authority = try CertificateAuthority(certificatePEM: try read("ca.pem"), keyPEM: try read("ca.key"))
+        let key = TransportKey()
+        let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+        let certificate = try authority.issue(to: name, for: .client, key: key, life: life, at: now)
+        return TransportSecurity(trust: authority.pem, identity: .init(certificate: certificate.pem, key: key.pem))
+    }
 
     func startManager(_ arguments: [String] = []) async throws {
         try? FileManager.default.removeItem(atPath: data + "/server.json")

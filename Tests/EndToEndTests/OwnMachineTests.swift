@@ -102,7 +102,7 @@ struct OwnMachineTests {
             let views = try await client.allMachines(group: "test")
             let revoked = try #require(views.first)
             let other = try #require(views.last)
-            try await Wiretap.with(installation.broker) { tap in
+            try await Wiretap.with(installation) { tap in
                 _ = try await client.instruct(machine: revoked.id, .revoke)
                 _ = try await client.changeGroup(
                     "test", to: Installation.record(software: "soft@2", count: 2, platform: "none"))

@@ -42,7 +42,8 @@ extension Installation {
     func trunkline(_ arguments: String..., input: String = "") throws -> Ended {
         try Ended.run(
             Self.programs.appending(path: "trunkline"), arguments,
-            environment: ["TRUNKLINE_SERVER": server, "TRUNKLINE_TOKEN": token, "TRUNKLINE_TRUST": trustFile], input: input, directory: directory)
+            environment: ["TRUNKLINE_SERVER": server, "TRUNKLINE_TOKEN": token, "TRUNKLINE_TRUST": trustFile],
+            input: input, directory: directory)
     }
 
     /// What a request with curl was answered with.
@@ -71,7 +72,10 @@ extension Installation {
     ) throws -> Answer {
         let head = directory.appending(path: "head-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: head) }
-        var arguments = ["-sS", "--cacert", trustFile, "--max-time", "60", "-X", method, "-D", head, "-w", "\n%{http_code}", server + path]
+        var arguments = [
+            "-sS", "--cacert", trustFile, "--max-time", "60", "-X", method, "-D", head, "-w", "\n%{http_code}",
+            server + path,
+        ]
         arguments += ["-H", "Authorization: Bearer \(token ?? self.token)"]
         for header in headers { arguments += ["-H", header] }
         if body != nil { arguments += ["--data-binary", "@-"] }

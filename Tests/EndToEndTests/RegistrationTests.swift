@@ -20,7 +20,7 @@ struct RegistrationTests {
                 Installation.record(software: "soft@1", count: 2, platform: "none", heartbeat: "30s"))
             _ = try await client.instruct(group: "test", .start)
             let ticket = try await client.invite(to: "test", InvitationRequest(uses: uses, ttl: ttl))
-            try await Wiretap.with(installation.broker) { try await body(installation, client, $0, ticket) }
+            try await Wiretap.with(installation) { try await body(installation, client, $0, ticket) }
         }
     }
 

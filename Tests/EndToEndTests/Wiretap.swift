@@ -5,27 +5,37 @@ import Messaging
 import Synchronization
 import TestSupport
 
-/// Somebody else on the same broker: hears everything, and can say anything.
+/// The broker's operator: hears everything, and can say anything.
 final class Wiretap: Sendable {
     private let connection: Connection
     private let heard = Mutex<[Message]>([])
     private let isUp = Mutex(false)
 
-    private init(_ url: String) throws {
-        guard let broker = BrokerAddress(url) else { throw Unexpected("not a broker: \(url)") }
+    private static let taken = Mutex(0)
+
+    private init(_ installation: Installation) throws {
+        guard let broker = BrokerAddress(installation.broker.url) else {
+            throw Unexpected("not a broker: \(installation.broker.url)")
+        }
+        // Two with one name would take each other's connection.
+        let number = Self.taken.withLock { taken in
+            taken += 1
+            return taken % Broker.operators.count
+        }
         var logger = Logger(label: "wiretap")
         logger.logLevel = .critical
         connection = Connection(
             Connection.Configuration(
-                broker: broker, clientID: "wiretap-\(UInt32.random(in: 0 ... .max))", keepAlive: .seconds(30),
-                will: { nil }),
+                broker: broker, clientID: "boot-tap",
+                security: try installation.security(of: Broker.operators[number]), keepAlive: .seconds(30)),
             logger: logger)
     }
 
-    static func with<Answer: Sendable>(_ broker: Broker, _ body: (Wiretap) async throws -> Answer) async throws
+    static func with<Answer: Sendable>(_ installation: Installation, _ body: (Wiretap) async throws -> Answer)
+        async throws
         -> Answer
     {
-        let tap = try Wiretap(broker.url)
+        let tap = try Wiretap(installation)
         async let running: Void = tap.connection.run()
         async let listening: Void = tap.listen()
         do {
@@ -47,7 +57,7 @@ final class Wiretap: Sendable {
         for await event in connection.events {
             switch event {
             case .connected:
-                try? await connection.subscribe(["trunkline/#"], qos: .atLeastOnce)
+                try? await connection.subscribe(["trunkline/#", "boot/#"], qos: .atLeastOnce)
                 isUp.withLock { $0 = true }
             case .disconnected: continue
             case .message(let message): heard.withLock { $0.append(message) }

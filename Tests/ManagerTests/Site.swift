@@ -36,10 +36,12 @@ struct Site: Sendable {
             file: configuration.path("master.key"), environment: [:], for: try opened.masterKeyID())
         let records = try vault.audited(opened)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
+        configuration.isInsecure = true
         let control = try Control(
             configuration: configuration, records: records,
             vault: vault,
-            connection: try BrokerLink.connection(configuration, token: token, logger: logger), logger: logger)
+            connection: try BrokerLink.connection(configuration, office: nil, token: token, logger: logger),
+            logger: logger)
         var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)
         rest.limits.requestsPerSecond = requestsPerSecond

@@ -33,7 +33,7 @@ struct SealedMessageTests {
             return sealed
         }
         let read = try RegistrationMessage.decode(payload)
-        #expect((read.group, read.machine, read.ticket) == (group, machine, ticket))
+        #expect((read.group, read.machine, read.credential) == (group, machine, .ticket(ticket)))
         #expect(read.sealed == sealed)
         #expect(read.header == header)
         #expect(
@@ -134,7 +134,8 @@ struct SealedMessageTests {
         var header = Data()
         let good: [Data] = [
             StatusMessage.encode(StatusMessageTests.status(&random), code: StatusMessageTests.code),
-            RegistrationMessage.encode(group: random.name(), machine: random.name(), credential: .ticket(random.name())) { _ in
+            RegistrationMessage.encode(group: random.name(), machine: random.name(), credential: .ticket(random.name()))
+            { _ in
                 (Data(random.bytes(32)), Data(random.bytes(200)))
             },
             Self.order(&random, header: &header),

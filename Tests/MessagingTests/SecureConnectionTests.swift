@@ -109,9 +109,12 @@ struct SecureConnectionTests {
             try await site.with("edge-1") { machine in
                 // The port for known parties without a certificate; and the boot port under a known party's id.
                 for route in [
-                    Route(broker: site.broker, clientID: "boot-1", security: TransportSecurity(trust: site.authority.pem)),
-                    Route(broker: site.boot, clientID: "edge-1", security: TransportSecurity(trust: site.authority.pem)),
-                    Route(broker: site.boot, clientID: "manager", security: TransportSecurity(trust: site.authority.pem)),
+                    BrokerRoute(
+                        broker: site.broker, clientID: "boot-1", security: TransportSecurity(trust: site.authority.pem)),
+                    BrokerRoute(
+                        broker: site.boot, clientID: "edge-1", security: TransportSecurity(trust: site.authority.pem)),
+                    BrokerRoute(
+                        broker: site.boot, clientID: "manager", security: TransportSecurity(trust: site.authority.pem)),
                 ] {
                     #expect(try await site.refusal(of: route) != nil)
                 }
@@ -122,7 +125,9 @@ struct SecureConnectionTests {
         }
     }
 
-    @Test("a certificate of another authority, an expired one and a server's are refused; so is a broker of another authority")
+    @Test(
+        "a certificate of another authority, an expired one and a server's are refused; so is a broker of another authority"
+    )
     func wrongCertificates() async throws {
         try await withSecureBroker { site in
             let other = try CertificateAuthority(life: .hours(1), at: .test)
@@ -136,13 +141,13 @@ struct SecureConnectionTests {
                 let security = TransportSecurity(
                     trust: site.authority.pem, identity: .init(certificate: certificate.pem, key: key.pem))
                 let reason = try await site.refusal(
-                    of: Route(broker: site.broker, clientID: "boot-1", security: security))
+                    of: BrokerRoute(broker: site.broker, clientID: "boot-1", security: security))
                 #expect(reason?.contains("TLS with the broker") == true, "\(reason ?? "accepted")")
             }
-            let distrustful = Route(
+            let distrustful = BrokerRoute(
                 broker: site.boot, clientID: "boot-1", security: TransportSecurity(trust: other.pem))
             #expect(try await site.refusal(of: distrustful)?.contains("certificate verify failed") == true)
-            var misnamed = Route(
+            var misnamed = BrokerRoute(
                 broker: site.boot, clientID: "boot-1", security: TransportSecurity(trust: site.authority.pem))
             misnamed.broker.host = "127.0.0.2"
             #expect(try await site.refusal(of: misnamed) != nil)
@@ -157,8 +162,8 @@ struct SecureConnectionTests {
                 to: "edge-1", for: .client, key: key, life: .hours(1), at: .test)
             let second = try CertificateAuthority(life: .hours(1), at: .test)
             let newer = try second.issue(to: "edge-2", for: .client, key: key, life: .hours(1), at: .test)
-            func route(_ certificate: TransportCertificate) -> Route {
-                Route(
+            func route(_ certificate: TransportCertificate) -> BrokerRoute {
+                BrokerRoute(
                     broker: site.broker, clientID: "boot-1",
                     security: TransportSecurity(
                         trust: site.authority.pem, identity: .init(certificate: certificate.pem, key: key.pem)))
@@ -187,8 +192,8 @@ struct SecureConnectionTests {
             let party = Party(
                 Connection.Configuration { outcome in
                     outcome == .none
-                        ? Route(broker: boot, clientID: "boot-1", security: TransportSecurity(trust: trust))
-                        : Route(
+                        ? BrokerRoute(broker: boot, clientID: "boot-1", security: TransportSecurity(trust: trust))
+                        : BrokerRoute(
                             broker: broker, clientID: "boot-1",
                             security: TransportSecurity(
                                 trust: trust, identity: .init(certificate: certificate.pem, key: key.pem)))

@@ -37,7 +37,7 @@ struct SecureSite: Sendable {
     }
 
     /// Why a connection by this route is not made; nil: it is.
-    func refusal(of route: Route) async throws -> String? {
+    func refusal(of route: BrokerRoute) async throws -> String? {
         let party = Party(Connection.Configuration { _ in route }, waits: false)
         var reason: String?
         try await party.run {

@@ -31,7 +31,9 @@ package struct PaperMachine: Sendable {
         let group = try SecurityKey.PublicKey(rawRepresentation: groupKey)
         var made: StatusKey?
         let ticket = ticket
-        let payload = try RegistrationMessage.encode(group: ticket.group, machine: id, credential: .ticket(ticket.ticket)) {
+        let payload = try RegistrationMessage.encode(
+            group: ticket.group, machine: id, credential: .ticket(ticket.ticket)
+        ) {
             header in
             let (sealed, statusKey) = try RegistrationSeal.seal(
                 plaintext, to: group, ticket: ticket.ticket, secret: secret ?? own, authenticating: header)

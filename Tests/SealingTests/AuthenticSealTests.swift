@@ -57,7 +57,8 @@ struct AuthenticSealTests {
 
     @Test("cannot be forged by a machine that knows only the group's public key")
     func needsTheGroupsPrivateKey() throws {
-        let forged = try AuthenticSeal.order.seal(plaintext, to: machine.publicKey, from: SecurityKey(), authenticating: header)
+        let forged = try AuthenticSeal.order.seal(
+            plaintext, to: machine.publicKey, from: SecurityKey(), authenticating: header)
         expectRefusal(forged)
     }
 

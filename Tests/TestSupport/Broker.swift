@@ -105,7 +105,14 @@ package final class Broker: Sendable {
         try? FileManager.default.removeItem(at: directory)
     }
 
+    /// Who may read and say everything, as only the broker's operator can: common names for tests.
+    package static let operators = (0..<8).map { "tap\($0)" }
+
     private func launch() async throws {
+        if bootPort != nil {
+            let rights = Self.operators.map { "user \($0)\ntopic readwrite trunkline/#\ntopic readwrite boot/#\n" }
+            try rights.joined().write(to: directory.appending(path: "acl.local"), atomically: true, encoding: .utf8)
+        }
         let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "mosquitto/start.sh")
         let process = Process()

@@ -1,3 +1,4 @@
+import Certificates
 import Fleet
 import FoundationEssentials
 import Logging
@@ -33,6 +34,11 @@ extension AgentLoop {
         } catch {
             logger.error("cannot ask for a certificate: \(error)")
         }
+    }
+
+    /// The authority may have changed: the certificate of an old one is soon worth nothing.
+    func hear(_ trust: OrderContent.Trust) {
+        do { try passport.hear(trust) } catch { logger.error("cannot keep whom to trust: \(error)") }
     }
 
     func handleAnswer(_ payload: Data, now: TimeSpan) {

@@ -16,6 +16,7 @@ extension AgentLoop {
         } catch {
             return logger.error("an order was refused: \(error)")
         }
+        if let trust = content.trust, content.generation >= order?.generation ?? 0 { hear(trust) }
         switch OrderGate.verdict(generation: content.generation, accepted: order?.generation ?? 0) {
         case .outdated:
             logger.warning("an order of generation \(content.generation) is older than \(order?.generation ?? 0)")

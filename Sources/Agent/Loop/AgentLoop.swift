@@ -101,7 +101,8 @@ final class AgentLoop {
     /// When the next `alarm` is to come.
     var deadline: TimeSpan? {
         [
-            registration.deadline, certification.deadline, renewalDeadline, registration.isDone ? reporter.deadline : nil, supervisor.deadline,
+            registration.deadline, certification.deadline, renewalDeadline,
+            registration.isDone ? reporter.deadline : nil, supervisor.deadline,
             installation?.deadline, glanceAt, outputAt, subscribeAgainAt, tidyAt,
         ].compactMap { $0 }.min()
     }

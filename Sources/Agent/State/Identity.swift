@@ -145,7 +145,9 @@ struct Identity: Sendable {
                 content.certificate = .init(request: try boot.key.request(named: machine), reply: boot.client)
             }
             let plaintext = try JSONEncoder().encode(content)
-            let message = try RegistrationMessage.encode(group: ticket.group, machine: machine, credential: .ticket(ticket.id)) {
+            let message = try RegistrationMessage.encode(
+                group: ticket.group, machine: machine, credential: .ticket(ticket.id)
+            ) {
                 header in
                 let (sealed, status) = try RegistrationSeal.seal(
                     plaintext, to: ticket.groupKey, ticket: ticket.id, secret: ticket.secret, authenticating: header)

@@ -20,6 +20,8 @@ final class Passport: Sendable {
         var way: Way
         var certificate: TransportCertificate?
         var trust: String
+        /// The one that signs now, as far as this agent has heard.
+        var authority: String?
     }
 
     private let identity: Identity
@@ -49,23 +51,43 @@ final class Passport: Sendable {
     /// Whether a certificate was ever issued: then the key is known, and no ticket is needed.
     var isRegistered: Bool { state.withLock { $0.certificate != nil } }
 
-    var renewAt: Timestamp? { state.withLock { $0.certificate?.renewAt } }
+    var renewAt: Timestamp? {
+        state.withLock { state in
+            guard let certificate = state.certificate else { return nil }
+            let isOutdated = state.authority.map { $0 != certificate.issuer } ?? false
+            return isOutdated ? certificate.notBefore : certificate.renewAt
+        }
+    }
+
+    /// What an order said about whom to trust.
+    func hear(_ trust: OrderContent.Trust) throws(AgentError) {
+        guard trust.authorities.contains("-----BEGIN CERTIFICATE-----") else {
+            throw AgentError(.state, "the order names nobody to trust")
+        }
+        if state.withLock({ $0.trust != trust.authorities }) {
+            try directory.write(Data(trust.authorities.utf8), to: .trust)
+        }
+        state.withLock { state in
+            state.trust = trust.authorities
+            state.authority = trust.authority
+        }
+    }
 
     /// The next attempt's; called on the connection's thread.
-    func route(after outcome: Route.Outcome) -> Route {
+    func route(after outcome: BrokerRoute.Outcome) -> BrokerRoute {
         state.withLock { state in
             guard let boot = identity.boot else {
-                return Route(broker: identity.broker, clientID: identity.machine, will: will)
+                return BrokerRoute(broker: identity.broker, clientID: identity.machine, will: will)
             }
             // Who is refused as himself (expired by the broker's clock, another authority) asks anew, and tries again after that.
             let wasRefused = state.way == .known && outcome == .refused
             guard let certificate = state.certificate, certificate.notAfter > SystemClock.now, !wasRefused else {
                 state.way = .boot
-                return Route(
+                return BrokerRoute(
                     broker: boot.broker, clientID: boot.client, security: TransportSecurity(trust: state.trust))
             }
             state.way = .known
-            return Route(
+            return BrokerRoute(
                 broker: identity.broker, clientID: boot.client,
                 security: TransportSecurity(
                     trust: state.trust, identity: .init(certificate: certificate.pem, key: boot.key.pem)), will: will)
@@ -88,6 +110,7 @@ final class Passport: Sendable {
         try directory.write(Data(certificate.pem.utf8), to: .certificate)
         state.withLock { state in
             state.certificate = certificate
+            state.authority = certificate.issuer
             state.trust = content.trust
         }
     }

@@ -152,3 +152,37 @@ package struct KeyRotationView: Codable, Hashable, Sendable {
         self.sealed = sealed
     }
 }
+
+/// A certificate with which a person reads the broker's traffic, and its key.
+package struct DebugCertificateView: Codable, Hashable, Sendable {
+    /// Its common name.
+    package var name: String
+    /// Certificate and private key in one PEM text, as `mosquitto_sub --cert F --key F` takes it.
+    package var pem: String
+    package var expires: Timestamp
+
+    package init(name: String, pem: String, expires: Timestamp) {
+        self.name = name
+        self.pem = pem
+        self.expires = expires
+    }
+}
+
+package struct DebugCertificateRequest: Codable, Hashable, Sendable {
+    package var ttl: TimeSpan
+
+    package init(ttl: TimeSpan) { self.ttl = ttl }
+}
+
+/// Where a change of the certificate authority stands.
+package struct AuthorityRotationView: Codable, Hashable, Sendable {
+    /// Identifies the authority that signs now.
+    package var authority: String
+    /// How many authorities are trusted: 2 while a change is on its way.
+    package var trusted: Int
+
+    package init(authority: String, trusted: Int) {
+        self.authority = authority
+        self.trusted = trusted
+    }
+}

@@ -51,6 +51,7 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case tokenRevoked = "token.revoked"
         /// The manager's master key was replaced.
         case keyRotated = "key.rotated"
+        case certificateIssued = "certificate.issued"
     }
 
     package init(

@@ -42,7 +42,8 @@ struct CertificateFiles: Sendable {
         let there = [certificate, key].filter { FileManager.default.fileExists(atPath: $0) }
         guard !there.isEmpty else { return nil }
         guard there.count == 2 else {
-            throw StartError("\(directory) has only one of \(name).pem and \(name).key; put the other there, or remove it")
+            throw StartError(
+                "\(directory) has only one of \(name).pem and \(name).key; put the other there, or remove it")
         }
         do {
             return try CertificateAuthority(
@@ -81,7 +82,8 @@ struct CertificateFiles: Sendable {
             process.waitUntilExit()
             guard process.terminationStatus == 0 else {
                 return logger.error(
-                    "the broker was not reloaded", metadata: ["command": "\(reload)", "status": "\(process.terminationStatus)"]
+                    "the broker was not reloaded",
+                    metadata: ["command": "\(reload)", "status": "\(process.terminationStatus)"]
                 )
             }
             return

@@ -65,6 +65,14 @@ final class CertificateOffice: Sendable {
         state.withLock { $0.current.pem + ($0.previous?.pem ?? "") }
     }
 
+    var view: AuthorityRotationView {
+        state.withLock { AuthorityRotationView(authority: $0.current.identifier, trusted: $0.previous == nil ? 1 : 2) }
+    }
+
+    var orderTrust: OrderContent.Trust {
+        OrderContent.Trust(authorities: trust, authority: state.withLock { $0.current.identifier })
+    }
+
     /// What proves the manager to the broker: a certificate that is made anew for every connection.
     func managerSecurity() throws -> TransportSecurity { try security(of: Self.managerName, life: .hours(24 * 30)) }
 
@@ -95,7 +103,8 @@ final class CertificateOffice: Sendable {
     }
 
     /// A certificate with its key for a person who wants to look at the broker's traffic.
-    func debugCertificate(life: TimeSpan, at now: Timestamp) throws -> (certificate: TransportCertificate, key: String) {
+    func debugCertificate(life: TimeSpan, at now: Timestamp) throws -> (certificate: TransportCertificate, key: String)
+    {
         // Two with one name would take each other's connection.
         var freest = (name: "debug0", until: Timestamp(milliseconds: .max))
         for index in 0..<8 {

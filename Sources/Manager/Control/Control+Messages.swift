@@ -93,7 +93,9 @@ extension Control {
             throw RegistrationRefusal("its answer would go to somebody else")
         }
         let issued: (pem: String, row: CertificateRow?)
-        do { issued = try office.certificate(for: machine, request: asked.request, at: burst.now) } catch let error as CertificateError {
+        do { issued = try office.certificate(for: machine, request: asked.request, at: burst.now) } catch let error
+            as CertificateError
+        {
             throw RegistrationRefusal("its certificate request is wrong: \(error)")
         }
         if let row = issued.row { burst.changes.append(.certificate(row)) }

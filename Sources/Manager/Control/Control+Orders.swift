@@ -27,7 +27,7 @@ extension Control {
             .rawRepresentation,
             delivery: delivery, manifest: software.manifest,
             environment: try environment(of: order, manifest: software.manifest, index: machine.index),
-            heartbeat: group.definition.heartbeat)
+            heartbeat: group.definition.heartbeat, trust: office?.orderTrust)
         let plaintext = try content.encoded()
         let payload = try OrderMessage.encode(
             group: machine.group, machine: id, generation: order.generation, action: order.action,
@@ -105,7 +105,8 @@ extension Control {
                 uses: uses, expires: expires))
         return BootTicket(
             group: group, machine: machine, broker: configuration.brokerForMachines ?? configuration.broker,
-            boot: configuration.bootForMachines, trust: office?.trust, root: configuration.root, groupKey: row.keyPublic.base64EncodedString(), ticket: id,
+            boot: configuration.bootForMachines, trust: office?.trust, root: configuration.root,
+            groupKey: row.keyPublic.base64EncodedString(), ticket: id,
             secret: secret.base64EncodedString(), expires: expires)
     }
 }

@@ -57,6 +57,8 @@ actor Control {
         case answer(machine: String, Message)
         /// Its certificates were revoked: its connection is to end, too.
         case exclude(machine: String)
+        /// The list of revoked certificates is to be written anew.
+        case revocations
     }
 
     init(

@@ -42,6 +42,7 @@ struct Dispatch: Sendable {
                 switch item {
                 case .receiving(let status): await receiving(status)
                 case .absent(let machine): await delivery.absent(machine)
+                case .revocations: await exclusion?.publish()
                 default:
                     guard let machine = item.machine, lines.join(item, of: machine) else { continue }
                     if running >= Self.width {
@@ -87,7 +88,7 @@ struct Dispatch: Sendable {
                 logger.notice("a certificate was not sent", metadata: ["machine": "\(machine)", "error": "\(error)"])
             }
         case .exclude(let machine): await exclusion?.exclude(machine)
-        case .receiving, .absent: break
+        case .receiving, .absent, .revocations: break
         }
     }
 
@@ -130,6 +131,7 @@ extension Control.Work {
             machine
         case .launch(let request, _): request.machine
         case .receiving(let status): status.machine
+        case .revocations: nil
         }
     }
 }

@@ -129,6 +129,12 @@ struct GroupScope: Operations {
     func createToken(_ request: TokenRequest, by: Caller) async throws -> MadeToken { throw refuse("making tokens") }
     func revokeToken(_ name: String, by: Caller) async throws { throw refuse("revoking tokens") }
     func rotateMasterKey(by: Caller) async throws -> KeyRotationView { throw refuse("the master key") }
+    func rotateAuthority(finish: Bool, force: Bool, by: Caller) async throws -> AuthorityRotationView {
+        throw refuse("the certificate authority")
+    }
+    func debugCertificate(_ request: DebugCertificateRequest, by: Caller) async throws -> DebugCertificateView {
+        throw refuse("what is said on the broker")
+    }
     func audit(after: Int64, limit: Int) async throws -> Page<AuditEntry> { throw refuse("the audit log") }
     func verifyAudit() async throws -> AuditVerdict { throw refuse("the audit log") }
 

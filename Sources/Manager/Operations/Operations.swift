@@ -50,6 +50,9 @@ protocol Operations: Sendable {
     func revokeToken(_ name: String, by: Caller) async throws
     /// Seals everything that is kept anew under a new master key.
     func rotateMasterKey(by: Caller) async throws -> KeyRotationView
+    /// - Parameter finish: ends a change that was begun; `force`: also where machines have no new certificate yet.
+    func rotateAuthority(finish: Bool, force: Bool, by: Caller) async throws -> AuthorityRotationView
+    func debugCertificate(_ request: DebugCertificateRequest, by: Caller) async throws -> DebugCertificateView
     func audit(after: Int64, limit: Int) async throws -> Page<AuditEntry>
     func verifyAudit() async throws -> AuditVerdict
 

@@ -151,6 +151,13 @@ enum Schemas {
             "KeyRotation": object([
                 "key": text("Names the new key."), "sealed": number("Values that were encrypted anew."),
             ]),
+            "AuthorityRotation": object([
+                "authority": text("Identifies the one that signs."), "trusted": number("1, or 2 during a change."),
+            ]),
+            "DebugCertificateRequest": object(["ttl": OpenAPI.reference("TimeSpan")]),
+            "DebugCertificate": object([
+                "name": text("Its common name."), "pem": text("Certificate and private key."), "expires": time,
+            ]),
             "AuditEntry": object(
                 [
                     "seq": number(from: 1), "at": time, "who": text(), "from": text(), "what": text(),

@@ -55,7 +55,7 @@ final class Loop {
             events.yield(.disconnected(reason: "no descriptor to be had"))
             return logger.critical("the MQTT connection cannot start: no descriptor to be had")
         }
-        var outcome = Route.Outcome.none
+        var outcome = BrokerRoute.Outcome.none
         while !mailbox.isClosing {
             let reason: String?
             (outcome, reason) = connect(configuration.route(outcome))
@@ -72,13 +72,13 @@ final class Loop {
 
     /// Tries each address of the broker, and each version of MQTT that it may speak; returns how and why it is over.
     /// No reason: it was left on purpose.
-    private func connect(_ route: Route) -> (Route.Outcome, reason: String?) {
+    private func connect(_ route: BrokerRoute) -> (BrokerRoute.Outcome, reason: String?) {
         let addresses: [String]
         switch Resolver.addresses(of: route.broker.host) {
         case .success(let found): addresses = found
         case .failure(let error): return (.unreachable, error.message)
         }
-        var (outcome, reason) = (Route.Outcome.unreachable, "")
+        var (outcome, reason) = (BrokerRoute.Outcome.unreachable, "")
         for address in addresses {
             var versions = configuration.cleanStart ? [version, version.other] : [version]
             attempts: while let next = versions.first {
@@ -105,7 +105,7 @@ final class Loop {
     }
 
     private func attempt(
-        _ address: String, by route: Route, version: ProtocolVersion
+        _ address: String, by route: BrokerRoute, version: ProtocolVersion
     ) -> (End, wasConnected: Bool) {
         let session: Session
         do {
@@ -169,6 +169,11 @@ final class Loop {
             }
             if ready & ~Int16(POLLOUT) != 0, let error = session.read() { return over(session, error) }
             if session.socket < 0 { return over(session, nil) }
+            // In a TLS handshake libmosquitto takes a socket that nobody answers for one that is not ready yet, for ever.
+            if session.isSecure, session.context.answer == nil, ready & Int16(POLLHUP) != 0 {
+                if ready & Int16(POLLIN) != 0 { return over(session, nil) }
+                return .failed(String(cString: strerror(ECONNREFUSED)))
+            }
             if isEstablished, let error = session.keepAlive() { return over(session, error) }
         }
     }

@@ -3,7 +3,7 @@ import CMosquitto
 extension Session {
     /// TLS 1.3 in a context of our own, whose trust, identity and expected name OpenSSL itself checks: libmosquitto could
     /// check the name only against the address that it was told to connect to.
-    func secure(_ route: Route) throws(MessagingError) {
+    func secure(_ route: BrokerRoute) throws(MessagingError) {
         guard let security = route.security else {
             throw MessagingError(.failed, "\(route.broker) asks for TLS, and there is no authority to trust")
         }
@@ -22,7 +22,8 @@ extension Session {
         }
         // Its defaults would replace what was just set.
         mosquitto_int_option(handle, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0)
-        guard mosquitto_void_option(handle, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(context)) == MOSQ_ERR_SUCCESS.code else {
+        guard mosquitto_void_option(handle, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(context)) == MOSQ_ERR_SUCCESS.code
+        else {
             throw MessagingError(.failed, "libmosquitto refuses TLS")
         }
     }

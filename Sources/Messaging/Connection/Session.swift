@@ -55,7 +55,7 @@ final class Session {
 
     /// Throws when libmosquitto or OpenSSL refuses the settings or there is no memory.
     init(
-        _ route: Route, cleanStart: Bool, version: ProtocolVersion, events: EventQueue,
+        _ route: BrokerRoute, cleanStart: Bool, version: ProtocolVersion, events: EventQueue,
         accepted: @escaping () -> Void
     ) throws(MessagingError) {
         guard Self.library == MOSQ_ERR_SUCCESS.code else {

@@ -102,11 +102,26 @@ package struct OrderContent: Codable, Hashable, Sendable {
     /// The manifest's, the group's and the secrets, merged.
     package var environment: [String: String]
     package var heartbeat: TimeSpan
+    /// Nil with a plain broker.
+    package var trust: Trust?
+
+    /// Whom the machine is to trust from now on; changes without a new generation.
+    package struct Trust: Codable, Hashable, Sendable {
+        /// Certificates in PEM.
+        package var authorities: String
+        /// The key identifier of the one that signs: a certificate of another is to be renewed.
+        package var authority: String
+
+        package init(authorities: String, authority: String) {
+            self.authorities = authorities
+            self.authority = authority
+        }
+    }
 
     package init(
         action: Order.Action, generation: Int, digest: String, size: Int, partSize: Int = standardPartSize, parts: Int,
         contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
-        heartbeat: TimeSpan
+        heartbeat: TimeSpan, trust: Trust? = nil
     ) {
         self.action = action
         self.generation = generation
@@ -119,6 +134,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         self.manifest = manifest
         self.environment = environment
         self.heartbeat = heartbeat
+        self.trust = trust
     }
 
     package func encoded() throws(WireError) -> Data { try SealedContent.encode(self) }

@@ -139,21 +139,63 @@ struct KeyCommand: AsyncParsableCommand {
 
     struct Rotate: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Replace a key: `master`, under which the manager keeps everything secret.",
-            discussion:
-                "Everything kept is encrypted anew at once; running software is not touched. Back up the new master.key."
-        )
-        enum Key: String, ExpressibleByArgument, CaseIterable { case master }
+            abstract: "Replace a key: `master`, or `ca`.",
+            discussion: """
+                master, under which the manager keeps everything secret: everything kept is encrypted anew at once. Back up the new
+                master.key. ca, the certificate authority: the new one signs at once, and both are trusted until --finish; machines
+                renew their certificates by themselves meanwhile. Running software is not touched by either.
+                """)
+        enum Key: String, ExpressibleByArgument, CaseIterable { case master, ca }
         @Argument(help: "Which key.") var key: Key
+        @Flag(help: "For ca: trust only the new authority from now on.") var finish = false
+        @Flag(help: "With --finish: even if machines are away that have no certificate of it; they need a new ticket.")
+        var force = false
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
-        func run() async throws {
-            let rotation = try await location.with { try await $0.rotateMasterKey() }
-            try output.show(
-                rotation, name: rotation.key, lines: [("key", rotation.key), ("sealed", "\(rotation.sealed) values")])
-            Note.line("back up the new master.key of the data directory: nothing can be read without it")
+        func validate() throws {
+            if finish, key != .ca { throw ValidationError("--finish is for ca") }
+            if force, !finish { throw ValidationError("--force is for --finish") }
         }
+
+        func run() async throws {
+            switch key {
+            case .master:
+                let rotation = try await location.with { try await $0.rotateMasterKey() }
+                try output.show(
+                    rotation, name: rotation.key,
+                    lines: [("key", rotation.key), ("sealed", "\(rotation.sealed) values")])
+                Note.line("back up the new master.key of the data directory: nothing can be read without it")
+            case .ca:
+                let rotation = try await location.with { try await $0.rotateAuthority(finish: finish, force: force) }
+                try output.show(
+                    rotation, name: rotation.authority,
+                    lines: [("authority", rotation.authority), ("trusted", "\(rotation.trusted)")])
+                if !finish { Note.line("when machines have renewed: trunkline key rotate ca --finish") }
+            }
+        }
+    }
+}
+
+/// `trunkline debug-certificate`
+struct DebugCertificateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "debug-certificate",
+        abstract: "Make a short-lived certificate for mosquitto_sub, which reads everything and says nothing.",
+        discussion: """
+            It is printed with its key, as one file:
+              trunkline debug-certificate > debug.pem
+              mosquitto_sub -h HOST -p 8883 --cafile DATA/trust.pem --cert debug.pem --key debug.pem -i boot-me -v -t 'trunkline/#'
+            """)
+    @Option(help: ArgumentHelp("How long it is good for, at most 7d.", valueName: "time")) var ttl = TimeSpan.hours(1)
+    @OptionGroup var location: ManagerLocation
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let made = try await location.with { try await $0.debugCertificate(ttl: ttl) }
+        if output.format == .json { return try output.json(made) }
+        print(made.pem, terminator: "")
+        Note.line("\(made.name), until \(made.expires)")
     }
 }
 

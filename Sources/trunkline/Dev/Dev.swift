@@ -55,8 +55,8 @@ struct Dev: AsyncParsableCommand {
                 bootPort: FreePorts.one()
             )
             .run { client, broker in
-                    try await interrupt.race { try await show(client, broker, plan, directory) }
-                }
+                try await interrupt.race { try await show(client, broker, plan, directory) }
+            }
         }
         if interrupt.wasRaised { Note.line("all processes ended") }
     }
@@ -65,7 +65,8 @@ struct Dev: AsyncParsableCommand {
         async throws
     {
         let debug = directory.shown + "/debug.pem"
-        try await client.debugCertificate(ttl: .hours(24)).write(to: URL(fileURLWithPath: directory.file("debug.pem")))
+        let certificate = try await client.debugCertificate(ttl: .hours(24))
+        try Data(certificate.pem.utf8).write(to: URL(fileURLWithPath: directory.file("debug.pem")))
         Note.line(
             "broker    mosquitto_sub -h 127.0.0.1 -p \(broker) --cafile \(directory.shown)/trust.pem --cert \(debug) --key \(debug) -i boot-me -v -t 'trunkline/#' -t 'boot/#'"
         )

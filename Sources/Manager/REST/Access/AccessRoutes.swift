@@ -4,7 +4,7 @@ import Hummingbird
 
 extension API {
     /// Who may do what, and who did.
-    var accessRoutes: [Route] { tokenRoutes + auditRoutes + [keyRoute] }
+    var accessRoutes: [Route] { tokenRoutes + auditRoutes + [keyRoute, authorityRoute, debugRoute] }
 
     private var tokenRoutes: [Route] {
         [
@@ -79,6 +79,43 @@ extension API {
             problems: [409, 413, 503]
         ) { api, incoming in
             try .json(try await api.operations.rotateMasterKey(by: incoming.caller))
+        }
+    }
+
+    private var authorityRoute: Route {
+        Route(
+            method: .post, path: "/v1/keys/ca/rotate",
+            summary: "A new certificate authority: first trusted beside the old one, then alone.", tag: "access",
+            needs: .admin,
+            query: [
+                .init(name: "finish", says: "Trust only the new one from now on.", schema: "Flag"),
+                .init(name: "force", says: "Also where machines have no certificate of it yet.", schema: "Flag"),
+            ], body: Route.nothing, answers: [.init(status: 200, says: "It is done.", schema: "AuthorityRotation")],
+            problems: [400, 409, 413]
+        ) { api, incoming in
+            try .json(
+                try await api.operations.rotateAuthority(
+                    finish: try incoming.flag("finish"), force: try incoming.flag("force"), by: incoming.caller))
+        }
+    }
+
+    private var debugRoute: Route {
+        Route(
+            method: .post, path: "/v1/debug-certificates",
+            summary: "A short-lived certificate that reads the broker's traffic and can say nothing.", tag: "access",
+            needs: .admin, keepsAnswer: false, body: Route.json("DebugCertificateRequest"),
+            answers: [.init(status: 201, says: "The certificate and its key.", schema: "DebugCertificate")],
+            problems: [400, 409, 413, 415]
+        ) { api, incoming in
+            let request: DebugCertificateRequest
+            do {
+                request = try JSONDecoder().decode(
+                    DebugCertificateRequest.self, from: Data(incoming.body.readableBytesView))
+            } catch {
+                throw Refusal(code: .malformed, message: "The body must be like {\"ttl\": \"1h\"}.")
+            }
+            return try .json(
+                try await api.operations.debugCertificate(request, by: incoming.caller), status: .created)
         }
     }
 }

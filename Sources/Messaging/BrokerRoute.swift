@@ -1,5 +1,5 @@
 /// The way of the next attempt to connect: where to, under which name, with which proof.
-package struct Route: Sendable {
+package struct BrokerRoute: Sendable {
     package var broker: BrokerAddress
     package var clientID: String
     /// Needed where the broker's address is `mqtts`.
