@@ -19,7 +19,10 @@ struct Site: Sendable {
     let api: API
     let token: String
 
-    static func with(largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, _ body: (Site) async throws -> Void)
+    static func with(
+        largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, streamBeat: TimeSpan = .seconds(15),
+        _ body: (Site) async throws -> Void
+    )
         async throws
     {
         let directory = FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
@@ -45,6 +48,7 @@ struct Site: Sendable {
         var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)
         rest.limits.requestsPerSecond = requestsPerSecond
+        rest.streamBeat = streamBeat
         try await body(
             Site(
                 control: control, configuration: configuration,
