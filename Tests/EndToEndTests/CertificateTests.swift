@@ -248,6 +248,37 @@ struct CertificateTests {
         }
     }
 
+    @Test("Over the boot listener nobody gets more than 8 KiB looked into")
+    func bootListener() async throws {
+        try await Installation.with { installation, client in
+            _ = try await installation.push(files: Installation.script("soft"), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 2, platform: "none"))
+            _ = try await client.instruct(group: "test", .start)
+            let trust = try String(contentsOfFile: installation.trustFile, encoding: .utf8)
+            guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
+                throw Unexpected("no boot listener")
+            }
+            let connection = Connection(
+                Connection.Configuration(broker: boot, clientID: "boot-x", security: TransportSecurity(trust: trust)),
+                logger: Logger(label: "x"))
+            async let running: Void = connection.run()
+            #expect(try await eventually { connection.isConnected })
+            let topic = "trunkline/test/register/test-xaaaabbbb"
+            for size in [8193, 100_000, 1_900_000] {
+                try await connection.publish(Message(topic: topic, payload: Data(repeating: 0x7b, count: size)))
+            }
+            let refused = try await eventually {
+                try await client.allEvents().filter {
+                    $0.kind == .registrationRefused && $0.message.contains("are more than the 8192 allowed")
+                }.count == 3
+            }
+            #expect(refused)
+            await connection.close()
+            await running
+            #expect(try await client.allMachines(group: "test").isEmpty)
+        }
+    }
+
     @Test("A spent ticket's holder cannot pass for a machine that is there")
     func spentTicket() async throws {
         try await Installation.with { installation, client in
@@ -283,7 +314,8 @@ extension Installation {
     func refusal(of security: TransportSecurity) async throws -> String? {
         guard let address = BrokerAddress(broker.url) else { throw Unexpected("not a broker: \(broker.url)") }
         let connection = Connection(
-            Connection.Configuration(broker: address, clientID: "boot-x", security: security), logger: Logger(label: "x"))
+            Connection.Configuration(broker: address, clientID: "boot-x", security: security),
+            logger: Logger(label: "x"))
         async let running: Void = connection.run()
         var reason: String?
         for await event in connection.events {

@@ -155,7 +155,7 @@ enum Schemas {
             "AuthorityRotation": object([
                 "authority": text("Identifies the one that signs."), "trusted": number("1, or 2 during a change."),
             ]),
-            "DebugCertificateRequest": object(["ttl": OpenAPI.reference("TimeSpan")]),
+            "DebugCertificateRequest": object(["ttl": OpenAPI.reference("Span")]),
             "DebugCertificate": object([
                 "name": text("Its common name."), "pem": text("Certificate and private key."), "expires": time,
             ]),
