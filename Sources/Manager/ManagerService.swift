@@ -151,6 +151,8 @@ struct Part: Service {
     func run() async throws {
         guard let stop else {
             await cancelWhenGracefulShutdown { [body] in await body() }
+            // What feeds it may have ended first; ServiceLifecycle takes a part that ends before its turn for a failed one.
+            try? await gracefulShutdown()
             return
         }
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -3,6 +3,7 @@ import Fleet
 import Foundation
 import Logging
 import Messaging
+import Synchronization
 import Testing
 import TestSupport
 
@@ -154,6 +155,26 @@ struct SecureConnectionTests {
         }
     }
 
+    @Test("a broker that is not there is told from one that refuses")
+    func notThere() async throws {
+        let port = try FreePort.next()
+        let nobody = BrokerAddress(host: "127.0.0.1", port: port, isSecure: true)
+        let authority = try CertificateAuthority(life: .hours(1), at: .test)
+        let outcomes = Outcomes()
+        let party = Party(
+            Connection.Configuration { outcome in
+                outcomes.note(outcome)
+                return BrokerRoute(
+                    broker: nobody, clientID: "boot-1", security: TransportSecurity(trust: authority.pem))
+            }, waits: false)
+        try await party.run {
+            let tried = try await eventually { outcomes.all.count >= 3 }
+            #expect(tried)
+            #expect(outcomes.all.prefix(3) == [.none, .unreachable, .unreachable])
+            #expect(party.inbox.disconnects.first == "Connection refused")
+        }
+    }
+
     @Test("a revoked certificate is refused after a reload; another authority can be trusted beside the first")
     func reload() async throws {
         try await withSecureBroker { site in
@@ -210,4 +231,11 @@ struct SecureConnectionTests {
             }
         }
     }
+}
+
+private final class Outcomes: Sendable {
+    private let state = Mutex<[BrokerRoute.Outcome]>([])
+
+    var all: [BrokerRoute.Outcome] { state.withLock { $0 } }
+    func note(_ outcome: BrokerRoute.Outcome) { state.withLock { $0.append(outcome) } }
 }

@@ -171,8 +171,7 @@ final class Loop {
             if session.socket < 0 { return over(session, nil) }
             // In a TLS handshake libmosquitto takes a socket that nobody answers for one that is not ready yet, for ever.
             if session.isSecure, session.context.answer == nil, ready & Int16(POLLHUP) != 0 {
-                if ready & Int16(POLLIN) != 0 { return over(session, nil) }
-                return .failed(String(cString: strerror(ECONNREFUSED)))
+                return session.hasPeer ? over(session, nil) : .failed(String(cString: strerror(ECONNREFUSED)))
             }
             if isEstablished, let error = session.keepAlive() { return over(session, error) }
         }

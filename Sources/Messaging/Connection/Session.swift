@@ -125,6 +125,15 @@ final class Session {
         return getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno
     }
 
+    /// Whether somebody ever answered. OpenSSL's first write takes the error of a refused connect away from `connectError`.
+    var hasPeer: Bool {
+        var address = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(socket, $0, &length) == 0 }
+        }
+    }
+
     /// Reads what is there, within reason; callbacks run meanwhile.
     func read() -> MessagingError? {
         // libmosquitto reads one packet at a time; asking poll(2) in between would double the cost of a small message.
