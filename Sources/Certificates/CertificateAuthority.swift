@@ -60,6 +60,13 @@ package struct CertificateAuthority: Sendable {
         guard let constraints = try? certificate.extensions.basicConstraints,
             case .isCertificateAuthority = constraints
         else { throw CertificateError("its certificate is not an authority's (basic constraints CA:TRUE)") }
+        // Without either the broker would refuse everybody, with a reason that nobody understands.
+        if let usage = try? certificate.extensions.keyUsage, !usage.keyCertSign || !usage.cRLSign {
+            throw CertificateError("its certificate may not sign certificates and revocation lists (keyCertSign, cRLSign)")
+        }
+        guard certificate.issuer == certificate.subject else {
+            throw CertificateError("its certificate is not a root (self-signed), and the broker trusts roots only")
+        }
         do { try self.init(certificate, key) } catch {
             throw CertificateError("its certificate can't be used: \(error)")
         }

@@ -11,7 +11,9 @@ package struct TransportKey: Sendable {
 
     /// A key that was kept, as PEM (PKCS #8, or SEC 1 as OpenSSL writes it).
     package init(pem: String) throws(CertificateError) {
-        do { key = try P256.Signing.PrivateKey(pemRepresentation: pem) } catch {
+        // OpenSSL writes the curve's parameters in a block of their own before the key.
+        let key = pem.firstRange(of: "-----BEGIN EC PRIVATE KEY-----").map { String(pem[$0.lowerBound...]) } ?? pem
+        do { self.key = try P256.Signing.PrivateKey(pemRepresentation: key) } catch {
             throw CertificateError("not a P-256 private key in PEM")
         }
     }

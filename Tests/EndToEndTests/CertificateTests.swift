@@ -175,6 +175,46 @@ struct CertificateTests {
         }
     }
 
+    @Test("The user's own authority is taken; one that cannot do is refused with what it lacks")
+    func ownAuthority() async throws {
+        func make(_ installation: Installation, in data: String, usage: String) throws {
+            let directory = data + "/ca"
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            let openssl = URL(filePath: "/usr/bin/openssl")
+            let key = try Ended.run(
+                openssl, ["ecparam", "-name", "prime256v1", "-genkey", "-out", directory + "/ca.key"])
+            let certificate = try Ended.run(
+                openssl,
+                [
+                    "req", "-x509", "-new", "-key", directory + "/ca.key", "-subj", "/O=Example/CN=Our CA", "-days", "30",
+                    "-addext", "keyUsage=critical,\(usage)", "-out", directory + "/ca.pem",
+                ])
+            #expect(key.status == 0 && certificate.status == 0, "\(certificate.error)")
+        }
+        try await Installation.with(prepare: { try make($0, in: $0.data, usage: "keyCertSign,cRLSign") }) {
+            installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 1))
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            let machine = try #require(try await client.allMachines(group: "test").first)
+            let shown = try Ended.run(
+                URL(filePath: "/usr/bin/openssl"),
+                [
+                    "x509", "-noout", "-issuer", "-in",
+                    "\(installation.data)/machines/\(machine.id)/state/certificate.pem",
+                ])
+            #expect(shown.output.contains("Our CA"), "\(shown.output)")
+
+            let other = installation.directory.path + "/other"
+            try make(installation, in: other, usage: "keyCertSign")
+            let refused = try Ended.run(
+                Installation.programs.appending(path: "trunkline"),
+                ["serve", "--data", other, "--listen", "127.0.0.1:0", "--broker", installation.broker.url])
+            #expect(refused.status == 1 && refused.error.contains("cRLSign"), "\(refused.error)")
+        }
+    }
+
     @Test("A debug certificate reads everything on the broker and can say nothing; it is short-lived")
     func debug() async throws {
         try await running { installation, client, _ in

@@ -23,6 +23,7 @@ final class AgentLoop {
     /// Asking for a certificate.
     var certification = Registration(done: true)
     var isRenewing = false
+    var attempts = 0
     var reporter = Reporter()
     var supervisor: Supervisor
     var kept: KeptPlan

@@ -98,7 +98,19 @@ extension Control {
         {
             throw RegistrationRefusal("its certificate request is wrong: \(error)")
         }
-        if let row = issued.row { burst.changes.append(.certificate(row)) }
+        if let row = issued.row {
+            burst.changes.append(.certificate(row))
+            if registration.statusKey == nil {
+                burst.changes.append(
+                    .event(
+                        EventEntry(
+                            at: burst.now, group: group, machine: machine, kind: .certificateIssued,
+                            actor: "machine \(machine)",
+                            message: "\(machine) has a new certificate until \(row.notAfter)"
+                                + (boots ? "; it came back by its key" : ""),
+                            facts: ["serial": row.serial, "expires": row.notAfter.description])))
+            }
+        }
         let content = try CertificateContent(certificate: issued.pem, trust: office.trust).encoded()
         let payload = try CertificateMessage.encode(group: group, machine: machine) { header in
             let sealed = try AuthenticSeal.certificate.seal(
