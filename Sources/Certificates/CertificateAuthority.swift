@@ -62,7 +62,8 @@ package struct CertificateAuthority: Sendable {
         else { throw CertificateError("its certificate is not an authority's (basic constraints CA:TRUE)") }
         // Without either the broker would refuse everybody, with a reason that nobody understands.
         if let usage = try? certificate.extensions.keyUsage, !usage.keyCertSign || !usage.cRLSign {
-            throw CertificateError("its certificate may not sign certificates and revocation lists (keyCertSign, cRLSign)")
+            throw CertificateError(
+                "its certificate may not sign certificates and revocation lists (keyCertSign, cRLSign)")
         }
         guard certificate.issuer == certificate.subject else {
             throw CertificateError("its certificate is not a root (self-signed), and the broker trusts roots only")

@@ -186,7 +186,8 @@ struct CertificateTests {
             let certificate = try Ended.run(
                 openssl,
                 [
-                    "req", "-x509", "-new", "-key", directory + "/ca.key", "-subj", "/O=Example/CN=Our CA", "-days", "30",
+                    "req", "-x509", "-new", "-key", directory + "/ca.key", "-subj", "/O=Example/CN=Our CA", "-days",
+                    "30",
                     "-addext", "keyUsage=critical,\(usage)", "-out", directory + "/ca.pem",
                 ])
             #expect(key.status == 0 && certificate.status == 0, "\(certificate.error)")

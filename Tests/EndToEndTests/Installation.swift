@@ -24,7 +24,8 @@ final class Installation: Sendable {
 
     /// Runs `body` in a fresh installation and ends every process of it afterwards, whatever happened.
     static func with(
-        arguments: [String] = [], prepare: (Installation) throws -> Void = { _ in }, _ body: (Installation, TrunklineClient) async throws -> Void
+        arguments: [String] = [], prepare: (Installation) throws -> Void = { _ in },
+        _ body: (Installation, TrunklineClient) async throws -> Void
     ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "tl-\(UUID().uuidString.prefix(8))")
         let broker = try await Broker.start(certificates: directory.path + "/data/broker")
