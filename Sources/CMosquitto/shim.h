@@ -69,6 +69,13 @@ static inline SSL_CTX *trunkline_tls_new(const char *host)
 
 static inline void trunkline_tls_free(SSL_CTX *context) { SSL_CTX_free(context); }
 
+// Whether the handshake is over as far as this side can see (a server may still refuse the certificate).
+static inline int trunkline_tls_is_complete(struct mosquitto *client)
+{
+    SSL *ssl = (SSL *)mosquitto_ssl_get(client);
+    return ssl && SSL_is_init_finished(ssl);
+}
+
 // How many authorities were added.
 static inline int trunkline_tls_trust(SSL_CTX *context, const char *pem)
 {

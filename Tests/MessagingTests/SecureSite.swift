@@ -41,10 +41,11 @@ struct SecureSite: Sendable {
         let party = Party(Connection.Configuration { _ in route }, waits: false)
         var reason: String?
         try await party.run {
-            guard try await eventually({ party.inbox.connects > 0 || !party.inbox.disconnects.isEmpty }) else {
+            // Mosquitto 2.0 drops one innocent connection after each handshake that failed: one refusal is none yet.
+            guard try await eventually({ party.inbox.connects > 0 || party.inbox.disconnects.count >= 4 }) else {
                 throw MessagingError(.failed, "neither connected nor refused")
             }
-            reason = party.inbox.connects > 0 ? nil : party.inbox.disconnects.first
+            reason = party.inbox.connects > 0 ? nil : party.inbox.disconnects.joined(separator: "; ")
         }
         return reason
     }
@@ -95,7 +96,7 @@ func withSecureBroker(_ body: (SecureSite) async throws -> Void) async throws {
     let certificate = try authority.issue(
         to: "broker", for: .server(names: ["127.0.0.1"]), key: key, life: .hours(1), at: .test)
     for (name, text) in [
-        ("trust.pem", authority.pem), ("broker.pem", certificate.pem), ("broker.key", key.pem),
+        ("trust.pem", authority.pem), ("broker.pem", certificate.pem + key.pem),
         ("crl.pem", try authority.revocationList([], number: 1, at: .test - .seconds(60))),
     ] { try text.write(to: directory.appending(path: name), atomically: true, encoding: .utf8) }
     let process = try await Broker.start(certificates: directory.path)

@@ -68,6 +68,12 @@ struct CertificateFiles: Sendable {
         try PrivateFile.write(Data(text.utf8), to: "\(brokerDirectory)/\(name)")
     }
 
+    func written(_ name: String) -> Timestamp? {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: "\(brokerDirectory)/\(name)")
+        guard let date = attributes?[.modificationDate] as? Date else { return nil }
+        return Timestamp(milliseconds: Int64(date.timeIntervalSince1970 * 1000))
+    }
+
     func writeTrust(_ text: String) throws { try PrivateFile.write(Data(text.utf8), to: trustFile) }
 
     /// Mosquitto reads certificates and revocations again when it gets SIGHUP; connections that are up stay up.
@@ -97,6 +103,16 @@ struct CertificateFiles: Sendable {
                 "no broker to tell of new certificates; one elsewhere needs --broker-reload",
                 metadata: ["directory": "\(brokerDirectory)"])
         }
-        kill(pid, SIGHUP)
+        // A broker that is just starting would die of it.
+        for _ in 0..<200 where !catchesHangup(pid) { usleep(10_000) }
+        if catchesHangup(pid) { kill(pid, SIGHUP) }
+    }
+
+    /// Whether the process has a handler for SIGHUP (proc(5), `SigCgt`).
+    private func catchesHangup(_ pid: Int32) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }
+        let mask = line.flatMap { UInt64($0.dropFirst("SigCgt:".count).drop { $0 == "\t" }, radix: 16) } ?? 0
+        return mask & 1 << UInt64(SIGHUP - 1) != 0
     }
 }

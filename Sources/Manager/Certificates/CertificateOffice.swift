@@ -135,6 +135,9 @@ final class CertificateOffice: Sendable {
 
     // MARK: What the broker reads
 
+    /// When the list was written last.
+    var revocationsWritten: Timestamp? { files.written("crl.pem") }
+
     /// The list of what was revoked, by every authority that is trusted: OpenSSL refuses certificates of one without a list.
     func writeRevocations(number: Int, at thisUpdate: Timestamp) throws {
         let revoked = try records.revokedCertificates(at: .now)
@@ -146,7 +149,16 @@ final class CertificateOffice: Sendable {
                 }, number: number, at: thisUpdate)
         }
         try files.writeForBroker(lists.joined(), as: "crl.pem")
-        files.reloadBroker()
+    }
+
+    /// Makes the broker read everything again; returns when it was told.
+    func reloadBroker() async {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { [files] in
+                files.reloadBroker()
+                continuation.resume()
+            }
+        }
     }
 
     /// Forgets what has expired, and gives the broker a fresh certificate: at each start, and daily after that.
@@ -162,8 +174,8 @@ final class CertificateOffice: Sendable {
         let certificate = try signer.issue(
             to: "broker", for: .server(names: files.brokerNames), key: key, life: Self.serverLife, at: now)
         try files.writeForBroker(trust, as: "trust.pem")
-        try files.writeForBroker(key.pem, as: "broker.key")
-        try files.writeForBroker(certificate.pem, as: "broker.pem")
+        // One file, so that no broker reads the one's new and the other's old.
+        try files.writeForBroker(certificate.pem + key.pem, as: "broker.pem")
         try files.writeTrust(trust)
     }
 

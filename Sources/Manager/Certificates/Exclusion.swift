@@ -18,14 +18,16 @@ actor Exclusion {
         self.broker = broker
         self.logger = logger
         let now = Timestamp.now
-        // Grows over restarts; two lists a second would need a clock that stands still.
+        // Both grow over restarts: the list of before was written when its file was.
         number = Int(now.milliseconds / 1000)
-        last = now - Self.margin
+        last = max(now - Self.margin, min(office.revocationsWritten ?? now - Self.margin, now))
         try office.writeRevocations(number: number, at: last)
     }
 
     /// A list is dated this much back: the broker's clock may be behind, and a list from the future would lock everybody out.
     private static let margin = TimeSpan.seconds(60)
+    /// How often the broker may refuse a connection that is to end another.
+    private static let tries = 6
     /// What is revoked within this time goes into one list.
     private static let gathering = Duration.milliseconds(50)
 
@@ -38,7 +40,7 @@ actor Exclusion {
             // OpenSSL believes the later of two lists, by whole seconds.
             let next = max(last + .seconds(1), Timestamp.now - Self.margin)
             let wait = next - Timestamp.now
-            if wait > .zero {
+            if wait > .zero, !Task.isCancelled {
                 try? await Task.sleep(for: wait.duration)
                 continue
             }
@@ -48,12 +50,15 @@ actor Exclusion {
             do { try office.writeRevocations(number: number, at: next) } catch {
                 logger.critical("the list of revoked certificates can't be written", metadata: ["error": "\(error)"])
             }
-            written = all
+            await office.reloadBroker()
+            written = max(written, all)
         }
     }
 
     /// Keeps certificates and the list fresh, daily, until cancelled.
     func keepFresh() async {
+        // The first one may be dated like the last one before a quick restart, which the broker would go on believing.
+        await publish()
         while (try? await Task.sleep(for: .seconds(86_400))) != nil {
             do { try office.tidy(at: .now) } catch {
                 logger.error("the broker's certificate was not renewed", metadata: ["error": "\(error)"])
@@ -72,12 +77,14 @@ actor Exclusion {
             let connection = Connection(
                 Connection.Configuration(broker: broker, clientID: "boot-exclusion", security: security), logger: quiet)
             async let running: Void = connection.run()
+            var failures = 0
             for await event in connection.events {
-                if case .disconnected(let reason) = event {
-                    // A machine without a connection to the broker needs none ended; it gets no new one.
-                    logger.notice(
-                        "a connection could not be ended", metadata: ["machine": "\(machine)", "reason": "\(reason)"])
-                }
+                guard case .disconnected(let reason) = event else { break }
+                failures += 1
+                guard failures >= Self.tries else { continue }
+                // The broker is gone, and all connections with it: none comes back with what was revoked.
+                logger.notice(
+                    "a connection could not be ended", metadata: ["machine": "\(machine)", "reason": "\(reason)"])
                 break
             }
             await connection.close()

@@ -93,6 +93,7 @@ actor Control {
     func run() async {
         timer = DeadlineTimer(label: "trunkline.deadline") { [mailbox] in mailbox.put(.event(.due)) }
         timer?.set(monitor.nextDeadline)
+        excludeAgain()
         for await _ in mailbox.arrivals { drain() }
         timer?.set(nil)
         workContinuation.finish()
@@ -165,6 +166,16 @@ actor Control {
             exclude(machine, of: group, in: &burst)
         case .scale, .rollback: burst.revisions.append(effect)
         }
+    }
+
+    /// A manager that was killed after it had committed a revocation has ended no connection.
+    private func excludeAgain() {
+        guard office != nil else { return }
+        let now = Timestamp.now
+        let recent = (try? records.revokedCertificates(at: now))?.filter {
+            $0.revoked.map { now - $0 < .hours(1) } ?? false
+        }
+        for name in Set((recent ?? []).map(\.name)) { workContinuation.yield(.exclude(machine: name)) }
     }
 
     /// A machine that is gone or revoked gets no connection with the broker any more.

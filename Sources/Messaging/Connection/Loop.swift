@@ -144,6 +144,7 @@ final class Loop {
     private func serve(_ session: Session, keepAlive: Int32, until deadline: ContinuousClock.Instant) -> End {
         let tick = min(max(keepAlive * 250, 250), 5000)
         var isEstablished = false
+        var isReached = false
         while true {
             let isAccepted = session.context.answer == 0
             if mailbox.isClosing {
@@ -166,12 +167,13 @@ final class Loop {
                 let error = session.connectError
                 if error != 0 { return .failed(String(cString: strerror(error))) }
                 isEstablished = true
+                isReached = session.hasPeer
             }
             if ready & ~Int16(POLLOUT) != 0, let error = session.read() { return over(session, error) }
             if session.socket < 0 { return over(session, nil) }
             // In a TLS handshake libmosquitto takes a socket that nobody answers for one that is not ready yet, for ever.
             if session.isSecure, session.context.answer == nil, ready & Int16(POLLHUP) != 0 {
-                return session.hasPeer ? over(session, nil) : .failed(String(cString: strerror(ECONNREFUSED)))
+                return isReached ? over(session, nil) : .failed(String(cString: strerror(ECONNREFUSED)))
             }
             if isEstablished, let error = session.keepAlive() { return over(session, error) }
         }
@@ -184,10 +186,11 @@ final class Loop {
         guard let answer = context.answer else {
             // Some brokers close the connection without a word when they hear a version that they do not know.
             let how = error?.message ?? "it closed the connection"
+            guard session.isSecure else { return .wrongVersion("the broker did not accept the connection: \(how)") }
+            // Mosquitto 2.0 also drops an innocent connection after somebody else's handshake failed: so this says nothing about us.
+            guard session.isTLSComplete else { return .failed("the TLS handshake with the broker broke off: \(how)") }
             return .wrongVersion(
-                session.isSecure
-                    ? "TLS with the broker ended before it accepted the connection (\(how)); does it accept the certificate?"
-                    : "the broker did not accept the connection: \(how)")
+                "TLS with the broker ended before it accepted the connection (\(how)); does it accept the certificate?")
         }
         if answer != 0 {
             let text = "the broker refused the connection: \(text(ofAnswer: answer))"

@@ -50,6 +50,7 @@ final class Session {
 
     let context: Context
     let isSecure: Bool
+    private(set) var isTLSComplete = false
     let handle: OpaquePointer
     private let retained: Unmanaged<Context>
 
@@ -141,6 +142,7 @@ final class Session {
             errno = 0
             let result = mosquitto_loop_read(handle, 1)
             let drained = errno == EAGAIN
+            if isSecure, !isTLSComplete, trunkline_tls_is_complete(handle) == 1 { isTLSComplete = true }
             if let error = Self.error(result) { return error }
             if drained || socket < 0 { break }
         }
