@@ -82,7 +82,7 @@ package struct ManagerService: Sendable {
         // Stopped in the reverse order: first no more requests, then what they set off, last the connection.
         let group = ServiceGroup(
             configuration: .init(
-                services: [
+                services: ([
                     Part("broker connection") {
                         await connection.run()
                     } stop: {
@@ -102,7 +102,9 @@ package struct ManagerService: Sendable {
                         local.close()
                     },
                     Part("broker link") { await link.run() },
-                ].map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) } + [
+                ] + (exclusion.map { exclusion in [Part("certificates") { await exclusion.keepFresh() }] } ?? [])).map {
+                    .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
+                } + [
                     .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup)
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))

@@ -140,6 +140,33 @@ struct OrderTests {
         }
     }
 
+    @Test("A secret is in the software's environment and in no file of the machine, also over the agent's restart")
+    func secret() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle()
+            let secret = "s3cret-of-the-software"
+            try await manager.order(bundle, bundle.order(1, environment: ["SIP_KEY": secret]))
+            try await manager.running(bundle, generation: 1)
+            func expectNowhereElse() async throws {
+                #expect(Processes.environment(try await agent.softwarePID()).contains("SIP_KEY=\(secret)"))
+                for name in try FileManager.default.subpathsOfDirectory(atPath: agent.state) {
+                    let bytes = FileManager.default.contents(atPath: agent.path(name)) ?? Data()
+                    for form in [Data(secret.utf8), Data(Data(secret.utf8).base64EncodedString().utf8)] {
+                        #expect(bytes.range(of: form) == nil, "\(name)")
+                    }
+                }
+            }
+            try await expectNowhereElse()
+            #expect(agent.exists("order.json") && agent.exists("plan.json"))
+            #expect(try await agent.end(SIGTERM) == 0)
+            let last = manager.statuses.map(\.session).max() ?? 0
+            try agent.start()
+            _ = try await manager.status("running again") { $0.session > last && $0.state == .running }
+            try await expectNowhereElse()
+        }
+    }
+
     @Test("A heartbeat comes when nothing changes")
     func heartbeat() async throws {
         try await withMachine { manager, agent in

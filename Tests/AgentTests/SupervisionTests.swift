@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Glibc
+import Sealing
 import Testing
 import TestSupport
 
@@ -114,7 +115,13 @@ struct SupervisionTests {
             #expect(try await eventually(within: .seconds(40)) { agent.software.isEmpty })
             await manager.broker.stop()
             // As after a boot: the pid may be anybody's.
-            let record = try #require(agent.text("process.json"))
+            struct Kept: Decodable { var sealed: Data }
+            let kept = try JSONDecoder().decode(
+                Kept.self, from: try Data(contentsOf: URL(filePath: agent.path("process.json"))))
+            let key = try SecurityKey(
+                rawRepresentation: try Data(contentsOf: URL(filePath: agent.path("security.key"))))
+            let record = String(
+                decoding: try StateSeal(of: key).open(kept.sealed, for: "process.json"), as: UTF8.self)
             let boot = try String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
                 .trimmingCharacters(in: .whitespacesAndNewlines)
             #expect(record.contains(boot))

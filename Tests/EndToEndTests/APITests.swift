@@ -112,17 +112,23 @@ struct APITests {
             #expect(try installation.curl("PUT", path, headers: [lie], file: garbage).status == 400)
 
             // Half of what was promised, then the line is cut.
-            let port = try #require(URL(string: installation.server)?.port)
-            let socket = try TCP.connect(to: port)
-            let head =
-                "PUT \(path) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(installation.token)\r\nContent-Type: application/gzip\r\nContent-Length: 1000000\r\n\r\n"
-            let bytes = Array(head.utf8) + [UInt8](repeating: 1, count: 200_000)
-            #expect(send(socket, bytes, bytes.count, Int32(MSG_NOSIGNAL)) > 0)
+            let large = installation.directory.appending(path: "large").path
+            try Data(repeating: 1, count: 4_000_000).write(to: URL(fileURLWithPath: large))
+            let sender = Process()
+            sender.executableURL = URL(filePath: "/usr/bin/curl")
+            sender.arguments = [
+                "-sS", "--cacert", installation.trustFile, "--limit-rate", "100k", "-T", large, "-H",
+                "Authorization: Bearer \(installation.token)", installation.server + path,
+            ]
+            sender.standardOutput = FileHandle.nullDevice
+            sender.standardError = FileHandle.nullDevice
+            try sender.run()
             let began = try await eventually {
                 !(try FileManager.default.contentsOfDirectory(atPath: installation.data + "/uploads")).isEmpty
             }
             #expect(began)
-            close(socket)
+            kill(sender.processIdentifier, SIGKILL)
+            sender.waitUntilExit()
             let clean = try await eventually {
                 try FileManager.default.contentsOfDirectory(atPath: installation.data + "/uploads").isEmpty
             }

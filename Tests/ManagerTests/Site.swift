@@ -21,8 +21,8 @@ struct Site: Sendable {
 
     /// - Parameter secure: whether machines get certificates; the broker is not there either way.
     static func with(
-        largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, secure: Bool = false,
-        _ body: (Site) async throws -> Void
+        largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, streamBeat: TimeSpan = .seconds(15),
+        secure: Bool = false, _ body: (Site) async throws -> Void
     ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
         var configuration = ManagerConfiguration(
@@ -49,6 +49,7 @@ struct Site: Sendable {
         var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)
         rest.limits.requestsPerSecond = requestsPerSecond
+        rest.streamBeat = streamBeat
         try await body(
             Site(
                 control: control, configuration: configuration,

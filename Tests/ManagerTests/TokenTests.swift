@@ -3,6 +3,7 @@ import Foundation
 import HummingbirdTesting
 import HTTPTypes
 import Records
+import TestSupport
 import Testing
 
 @testable import Manager
@@ -71,6 +72,8 @@ struct TokenTests {
             "{\"name\": \"a\", \"role\": \"viewer\", \"ttl\": \"4000d\"}",
             "{\"name\": \"a\", \"role\": \"viewer\", \"ttl\": 5}",
             "{\"name\": \"a\", \"role\": \"viewer\", \"groups\": \"[a]\"}",
+            // Not a token for all groups.
+            "{\"name\": \"a\", \"role\": \"viewer\", \"group\": \"edge-*\"}",
         ])
     func malformed(body: String) async throws {
         try await Site.with { site in
@@ -118,6 +121,33 @@ struct TokenTests {
                 #expect(refused.status == 401 && refused.body.contains("\(past)"))
                 #expect(refused["WWW-Authenticate"] != nil)
                 #expect(try await ask.with(fresh)(.get, "/v1/groups").status == 200)
+            }
+        }
+    }
+
+    @Test("A stream ends when its token is revoked, and another goes on")
+    func stream() async throws {
+        try await Site.with(streamBeat: .milliseconds(20)) { site in
+            let token = try await site.token(.viewer)
+            try await site.rest(.live) { (ask) async throws in
+                let port = try #require(ask.client.port)
+                func stream(_ token: String) async throws -> String {
+                    try await Wire.exchange(
+                        port,
+                        "GET /v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(token)\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
+                    )
+                }
+                async let ended = stream(token)
+                async let other = stream(site.token)
+                #expect(try await eventually { try await site.control.tokens().allSatisfy { $0.lastUsed != nil } })
+                try await site.control.revokeToken("t-viewer", by: Site.user)
+                let text = try await ended
+                #expect(text.hasPrefix("HTTP/1.1 200") && text.contains(": hello"))
+                // What happens after its end is for those who are still allowed.
+                try await site.control.setSecret("later", to: "x", by: Site.user)
+                await site.control.feed.close()
+                let rest = try await other
+                #expect(rest.contains("secret.set") && !text.contains("secret.set"))
             }
         }
     }

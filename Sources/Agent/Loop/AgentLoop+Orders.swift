@@ -34,7 +34,9 @@ extension AgentLoop {
     private func renew(heartbeat: TimeSpan) {
         guard var renewed = order, renewed.content.heartbeat != heartbeat else { return }
         renewed.content.heartbeat = heartbeat
-        do { try state.save(renewed, to: .order) } catch { return logger.error("cannot keep the order: \(error)") }
+        do { try state.saveSecret(renewed, to: .order, under: identity.key) } catch {
+            return logger.error("cannot keep the order: \(error)")
+        }
         order = renewed
         reporter.heartbeat = max(heartbeat, .milliseconds(100))
     }
@@ -45,7 +47,7 @@ extension AgentLoop {
             "order \(content.generation): \(content.action.rawValue) \(content.manifest.reference) \(content.digest.prefix(12))"
         )
         do {
-            try state.save(accepted, to: .order)
+            try state.saveSecret(accepted, to: .order, under: identity.key)
         } catch {
             // Not accepted: the order is retained, and comes again.
             return logger.error("cannot keep the order: \(error)")

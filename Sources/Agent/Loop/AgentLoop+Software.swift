@@ -9,7 +9,7 @@ extension AgentLoop {
     /// Takes over what an earlier agent left running, or starts what is to run, without waiting for any network.
     func begin() {
         let now = SystemClock.uptime
-        do { process = try state.value(from: .process) } catch { logger.error("\(error)") }
+        do { process = try state.secretValue(from: .process, under: identity.key) } catch { logger.error("\(error)") }
         if let record = process, record.process.isAlive {
             logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
             watchOutput()
@@ -67,7 +67,7 @@ extension AgentLoop {
         startedAt = SystemClock.now
         let environment = environment(of: job)
         let (since, restarts, last) = (startedAt, supervisor.restarts, process)
-        work.append { [state, releases, post] in
+        work.append { [state, releases, post, key = identity.key] in
             if let last, last.process.mayHaveLeftovers { await ProcessSession.sweep(last.process.pid) }
             await ProcessSession.sweepStrays(run: state.run)
             do throws(AgentError) {
@@ -90,7 +90,7 @@ extension AgentLoop {
                         ProcessRecord(process: identity, job: job, since: since, restarts: restarts)
                     }
                     // Here, not in the loop: the sooner it is on disk, the sooner an agent that is killed can be followed by one that knows.
-                    if let record { try? state.save(record, to: .process) }
+                    if let record { try? state.saveSecret(record, to: .process, under: key) }
                     post(.spawned(run: run, record))
                 }
                 post(.supervision(.exited(run: run, ending.description)))

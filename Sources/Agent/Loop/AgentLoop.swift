@@ -65,8 +65,8 @@ final class AgentLoop {
         self.post = post
         bundles = BundleCache(directory: state.bundles)
         releases = ReleaseStore(directory: state.releases, bundles: bundles)
-        order = try state.value(from: .order)
-        kept = try state.value(from: .plan) ?? KeptPlan()
+        order = try state.secretValue(from: .order, under: identity.key)
+        kept = try state.secretValue(from: .plan, under: identity.key) ?? KeptPlan()
         registration = Registration(done: order != nil)
         supervisor = Supervisor(plan: kept.plan)
         if let heartbeat = order?.content.heartbeat { reporter.heartbeat = max(heartbeat, .milliseconds(100)) }
@@ -143,7 +143,9 @@ final class AgentLoop {
     }
 
     func saveKept() {
-        do { try state.save(kept, to: .plan) } catch { logger.error("cannot keep the plan: \(error)") }
+        do { try state.saveSecret(kept, to: .plan, under: identity.key) } catch {
+            logger.error("cannot keep the plan: \(error)")
+        }
     }
 
     /// Keeps the current software and the one before.

@@ -121,6 +121,28 @@ package struct TokenRequest: Codable, Hashable, Sendable {
         self.groups = groups
         self.ttl = ttl
     }
+
+    private enum Key: String, CodingKey, CaseIterable { case name, role, groups, ttl }
+
+    private struct AnyKey: CodingKey {
+        var stringValue: String
+        var intValue: Int? { nil }
+        init?(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    /// Refuses what it does not know: a misspelt `groups` must not give a token for all of them.
+    package init(from decoder: any Decoder) throws {
+        for key in try decoder.container(keyedBy: AnyKey.self).allKeys where Key(rawValue: key.stringValue) == nil {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: [key], debugDescription: "\(key.stringValue) is nothing that a token has"))
+        }
+        let container = try decoder.container(keyedBy: Key.self)
+        name = try container.decode(String.self, forKey: .name)
+        role = try container.decode(Role.self, forKey: .role)
+        groups = try container.decodeIfPresent(GroupPattern.self, forKey: .groups)
+        ttl = try container.decodeIfPresent(TimeSpan.self, forKey: .ttl)
+    }
 }
 
 /// A new token: the only answer that ever holds its value.

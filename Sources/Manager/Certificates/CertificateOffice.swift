@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// The user's own authority is taken where `ca/ca.pem` and `ca/ca.key` are there before the first start.
 final class CertificateOffice: Sendable {
-    /// `next` has signed nothing yet that anybody must verify who may not know it: it is trusted beside `current` first.
+    /// `previous` is there while the authority is being changed: `current` signs, both are trusted.
     private struct State {
         var current: CertificateAuthority
         var previous: CertificateAuthority?
@@ -55,8 +55,7 @@ final class CertificateOffice: Sendable {
         let office = CertificateOffice(
             state: State(current: current, previous: try files.authority("previous")), files: files,
             records: records, machineLife: configuration.certificateLife)
-        _ = try records.commit([.removeCertificates(expiredBefore: now)])
-        try office.writeServer(at: now)
+        try office.tidy(at: now)
         return office
     }
 
@@ -149,6 +148,12 @@ final class CertificateOffice: Sendable {
         }
         try files.writeForBroker(lists.joined(), as: "crl.pem")
         files.reloadBroker()
+    }
+
+    /// Forgets what has expired, and gives the broker a fresh certificate: at each start, and daily after that.
+    func tidy(at now: Timestamp) throws {
+        _ = try records.commit([.removeCertificates(expiredBefore: now)])
+        try writeServer(at: now)
     }
 
     /// The broker's own certificate. The authority that machines know longest signs it.

@@ -52,6 +52,16 @@ actor Exclusion {
         }
     }
 
+    /// Keeps certificates and the list fresh, daily, until cancelled.
+    func keepFresh() async {
+        while (try? await Task.sleep(for: .seconds(86_400))) != nil {
+            do { try office.tidy(at: .now) } catch {
+                logger.error("the broker's certificate was not renewed", metadata: ["error": "\(error)"])
+            }
+            await publish()
+        }
+    }
+
     /// Ends the machine's connection for good: first its certificate is refused, then somebody else takes its place and goes.
     func exclude(_ machine: String) async {
         await publish()

@@ -14,7 +14,9 @@ extension Control {
         try transact { _, burst in
             burst.note(
                 .keyRotated, by: caller,
-                finish ? "Only the new certificate authority is trusted" : "A new certificate authority signs; both are trusted",
+                finish
+                    ? "Only the new certificate authority is trusted"
+                    : "A new certificate authority signs; both are trusted",
                 subject: "certificate authority", after: ["authority": view.authority, "trusted": "\(view.trusted)"])
             // The list has to name every authority that is trusted.
             burst.work.append(.revocations)

@@ -17,6 +17,8 @@ struct RESTConfiguration: Sendable {
     /// Nil: plain HTTP.
     var tls: TLSConfiguration?
     var limits = AccessLimits()
+    /// How often a stream shows that it lives, and whether its reader may still read is asked.
+    var streamBeat = TimeSpan.seconds(15)
 }
 
 /// The REST API of `operations` as a service of its own.
@@ -106,7 +108,8 @@ struct API: Sendable {
                 )
             }
             incoming.caller = caller
-            incoming.isStillAllowed = { [operations, token = request.bearerToken ?? ""] in
+            incoming.beat = StreamBeat(every: configuration.streamBeat) {
+                [operations, token = request.bearerToken ?? ""] in
                 guard let now = try? await operations.authenticate(token: token, address: caller.address) else {
                     return true
                 }

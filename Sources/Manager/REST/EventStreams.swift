@@ -7,10 +7,10 @@ import ServiceLifecycle
 
 /// Server-sent events (WHATWG HTML, section 9.2).
 extension Response {
-    /// One event for each item; a comment every 15 s shows both sides that the other is there. It ends with the items, with the
-    /// manager, or when `isAllowed` no longer says so.
+    /// One event for each item; a comment at every beat shows both sides that the other is there. It ends with the items, with
+    /// the manager, or at the first beat at which its reader is no longer allowed to read.
     static func events<Items: AsyncSequence & Sendable>(
-        _ items: Items, while isAllowed: @escaping @Sendable () async -> Bool,
+        _ items: Items, beat: StreamBeat,
         _ frame: @escaping @Sendable (Items.Element) throws -> EventFrame
     ) -> Response where Items.Element: Sendable {
         let body = ResponseBody { writer in
@@ -29,8 +29,8 @@ extension Response {
                 continuation.finish()
             }
             let beating = Task {
-                while (try? await Task.sleep(for: .seconds(15))) != nil {
-                    guard await isAllowed() else { return continuation.finish() }
+                while (try? await Task.sleep(for: .milliseconds(beat.every.milliseconds))) != nil {
+                    guard await beat.isAllowed() else { return continuation.finish() }
                     continuation.yield(ByteBuffer(string: ": beat\n\n"))
                 }
             }
@@ -44,6 +44,13 @@ extension Response {
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"], body: body)
     }
+}
+
+/// The pulse of an answer that has no end.
+struct StreamBeat: Sendable {
+    var every = TimeSpan.seconds(15)
+    /// Whether the token that it was asked for with is still in force.
+    var isAllowed: @Sendable () async -> Bool = { true }
 }
 
 /// One event on the wire.

@@ -33,7 +33,7 @@ extension API {
                 // A stream that is refused is to say why.
                 _ = try await api.operations.events(filter, after: .max, limit: 1)
                 let events = api.operations.eventStream(filter, after: after)
-                return .events(events, while: incoming.isStillAllowed) { event in
+                return .events(events, beat: incoming.beat) { event in
                     try EventFrame(id: "\(event.id)", name: event.kind.rawValue, event)
                 }
             }

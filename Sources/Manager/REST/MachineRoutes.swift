@@ -39,7 +39,7 @@ extension API {
                 problems: [404, 503]
             ) { api, incoming in
                 let lines = try await api.operations.logs(ofMachine: try incoming.parameter("machine"))
-                return .events(lines, while: incoming.isStillAllowed) { try EventFrame(name: "log", $0) }
+                return .events(lines, beat: incoming.beat) { try EventFrame(name: "log", $0) }
             },
         ] + MachineInstruction.allCases.map(route)
     }

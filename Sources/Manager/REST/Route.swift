@@ -78,8 +78,8 @@ struct Incoming: Sendable {
     var request: Request
     var parameters: Parameters
     var caller: Caller
-    /// Whether its token is still in force, for answers that take long.
-    var isStillAllowed: @Sendable () async -> Bool = { true }
+    /// For answers that have no end.
+    var beat = StreamBeat()
     var body = ByteBuffer()
 
     func parameter(_ name: String) throws -> String {

@@ -144,7 +144,8 @@ enum Schemas {
                 ["name": OpenAPI.reference("Name"), "role": OpenAPI.reference("Role")],
                 optional: [
                     "groups": OpenAPI.reference("GroupPattern"), "ttl": OpenAPI.reference("Span"),
-                ]),
+                ]
+            ).merging(["additionalProperties": false]) { first, _ in first },
             "MadeToken": object(
                 ["token": text("Shown here and nowhere else."), "name": text(), "role": OpenAPI.reference("Role")],
                 optional: ["groups": OpenAPI.reference("GroupPattern"), "expires": time]),

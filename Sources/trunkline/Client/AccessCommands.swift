@@ -8,8 +8,8 @@ struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token", abstract: "Make, list and revoke tokens of the API.",
         discussion: """
-            A token has a role: viewer (reads), operator (also starts, stops, restarts, pauses, resumes, replaces, rolls back), editor
-            (also writes records, pushes software, invites machines) or admin (everything: tokens, secrets, keys, revocation, the
+            A token has a role: viewer (reads), operator (also starts, stops, restarts, pauses, resumes, replaces, rolls back), editor \
+            (also writes records, pushes software, invites machines) or admin (everything: tokens, secrets, keys, revocation, the \
             audit log). With --groups it is for groups of these names only.
             """,
         subcommands: [Create.self, List.self, Revoke.self])

@@ -1,0 +1,329 @@
+import Certificates
+import Client
+import Fleet
+import Foundation
+import Logging
+import Messaging
+import Sealing
+import Testing
+import TestSupport
+
+@Suite("Who gets to the broker", .serialized)
+struct CertificateTests {
+    /// A group `test` of `count` machines of one's own, all verified.
+    private func running(
+        _ count: Int = 1, arguments: [String] = [],
+        _ body: (Installation, TrunklineClient, [InvitedMachine]) async throws -> Void
+    ) async throws {
+        try await Installation.with(arguments: arguments) { installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            let machines = try await installation.invite(
+                count, client,
+                record: Installation.record(software: "soft@1", count: count, platform: "none", heartbeat: "1s"))
+            defer { for machine in machines { machine.end(with: SIGTERM) } }
+            try await client.converged("test")
+            try await body(installation, client, machines)
+        }
+    }
+
+    private func certificate(of machine: InvitedMachine) throws -> TransportCertificate {
+        try TransportCertificate(pem: try String(contentsOfFile: machine.state + "/certificate.pem", encoding: .utf8))
+    }
+
+    @Test("A machine has a certificate in its own name for a week, and keys that only it can read")
+    func issued() async throws {
+        try await running { installation, client, machines in
+            let machine = try #require(try await client.allMachines(group: "test").first)
+            let certificate = try certificate(of: machines[0])
+            #expect(certificate.commonName == machine.id)
+            let life = certificate.notAfter.milliseconds - certificate.notBefore.milliseconds
+            #expect(abs(life - 7 * 86_400_000) < 600_000)
+            for file in [
+                machines[0].state + "/transport.key", machines[0].state + "/security.key",
+                installation.data + "/ca/ca.key", installation.data + "/broker/broker.key",
+                installation.data + "/master.key",
+            ] {
+                let mode = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int
+                #expect(mode == 0o600, "\(file)")
+            }
+        }
+    }
+
+    @Test("A certificate is renewed over MQTT before it ends, and the software does not notice")
+    func renewed() async throws {
+        try await running(arguments: ["--certificate-life", "15s"]) { _, client, machines in
+            let first = try certificate(of: machines[0])
+            let software = machines[0].software.min()
+            #expect(software != nil)
+            let renewed = try await eventually { try certificate(of: machines[0]).serial != first.serial }
+            #expect(renewed)
+            #expect(try certificate(of: machines[0]).notAfter > first.notAfter)
+            #expect(machines[0].software.min() == software)
+            #expect(try await client.allMachines(group: "test").allSatisfy { $0.verified && $0.session == 1 })
+        }
+    }
+
+    @Test("A machine that was away until its certificate had ended comes back by its key alone: no ticket, no human")
+    func comesBack() async throws {
+        try await running(arguments: ["--certificate-life", "10s"]) { _, client, machines in
+            let software = machines[0].software.min()
+            machines[0].end(with: SIGKILL)
+            let first = try certificate(of: machines[0])
+            let ended = try await eventually {
+                Date() > Date(timeIntervalSince1970: Double(first.notAfter.milliseconds) / 1000 + 1)
+            }
+            #expect(ended)
+            #expect(try await eventually { try await client.allMachines(group: "test")[0].state == .away })
+            try machines[0].start()
+            try await client.converged("test")
+            #expect(try certificate(of: machines[0]).serial != first.serial)
+            #expect(machines[0].software.min() == software, "it ran on and was taken over")
+            #expect(try await client.allMachines(group: "test").count == 1)
+        }
+    }
+
+    @Test("A machine that lost its certificate gets another; one that lost its key as well gets none")
+    func lostCertificate() async throws {
+        try await running { _, client, machines in
+            machines[0].end(with: SIGKILL)
+            try FileManager.default.removeItem(atPath: machines[0].state + "/certificate.pem")
+            try machines[0].start()
+            #expect(try await eventually { (try? certificate(of: machines[0])) != nil })
+            #expect(try await eventually { try await client.allMachines(group: "test")[0].state == .running })
+
+            machines[0].end(with: SIGKILL)
+            try FileManager.default.removeItem(atPath: machines[0].state + "/certificate.pem")
+            try SecurityKey().rawRepresentation.write(to: URL(fileURLWithPath: machines[0].state + "/security.key"))
+            // What it kept is sealed under the old key: somebody with a stolen directory and another key has nothing.
+            try machines[0].start()
+            #expect(
+                try await eventually {
+                    try await client.allEvents().contains { $0.kind == .registrationRefused }
+                        || machines[0].output.contains("damaged") || machines[0].output.contains("cannot be opened")
+                })
+            #expect((try? certificate(of: machines[0])) == nil)
+        }
+    }
+
+    @Test("A revoked machine loses its connection at once and gets no other; the others hear nothing and keep theirs")
+    func revoked() async throws {
+        try await running(3) { installation, client, machines in
+            let views = try await client.allMachines(group: "test")
+            let names = try machines.map { try certificate(of: $0).commonName }
+            let outcast = try #require(views.first)
+            let place = try #require(names.firstIndex(of: outcast.id))
+            let stolen = TransportSecurity(
+                trust: try String(contentsOfFile: installation.trustFile, encoding: .utf8),
+                identity: .init(
+                    certificate: try certificate(of: machines[place]).pem,
+                    key: try String(contentsOfFile: machines[place].state + "/transport.key", encoding: .utf8)))
+            try await Wiretap.with(installation) { tap in
+                _ = try await eventually { tap.messages.count >= 6 }
+                let before = tap.messages.count
+                _ = try await client.instruct(machine: outcast.id, .revoke)
+                let refused = try await eventually { machines[place].output.contains("certificate revoked") }
+                #expect(refused, "\(machines[place].output.suffix(2000))")
+                #expect(try await installation.refusal(of: stolen) != nil)
+                // By its key it asks for another certificate, and is refused.
+                let denied = try await eventually {
+                    try await client.allEvents(machine: outcast.id).contains {
+                        $0.kind == .registrationRefused && $0.message.contains("revoked")
+                    }
+                }
+                #expect(denied)
+                let toOthers = tap.messages.dropFirst(before).filter { message in
+                    names.contains { $0 != outcast.id && message.topic.contains("/\($0)/") }
+                        && !message.topic.hasSuffix("/status")
+                }
+                #expect(toOthers.isEmpty, "\(toOthers.map(\.topic))")
+                for view in views where view.id != outcast.id {
+                    let now = try await client.machine(view.id)
+                    #expect(now.session == view.session && now.generation == view.generation)
+                }
+            }
+        }
+    }
+
+    @Test("The authority is changed under running machines: they renew, the old one is dropped, nothing is restarted")
+    func authorityChanges() async throws {
+        try await running(2) { installation, client, machines in
+            let software = machines.map { $0.software.min() }
+            let first = try certificate(of: machines[0]).issuer
+            let early = try installation.trunkline("key", "rotate", "ca", "--finish")
+            #expect(early.status == 1 && early.error.contains("is not being changed"), "\(early.error)")
+            let begun = try installation.trunkline("key", "rotate", "ca")
+            #expect(begun.status == 0, "\(begun.error)")
+            let renewed = try await eventually {
+                try machines.allSatisfy { try certificate(of: $0).issuer != first }
+            }
+            #expect(renewed)
+            let finished = try installation.trunkline("key", "rotate", "ca", "--finish")
+            #expect(finished.status == 0, "\(finished.error)")
+            // With the old authority gone from the broker, everybody comes back after its restart.
+            try await installation.broker.restart(keepingPersistence: true)
+            try await client.converged("test")
+            let back = try await eventually {
+                try await client.allMachines(group: "test").allSatisfy { $0.session > 1 && $0.state == .running }
+            }
+            #expect(back)
+            #expect(machines.map { $0.software.min() } == software)
+            #expect(try await client.allMachines(group: "test").allSatisfy { $0.generation == 1 })
+            let invited = try await client.createGroup(
+                Installation.record("late", software: "soft@1", count: 1, platform: "local"))
+            _ = try await client.instruct(group: invited.name, .start)
+            try await client.converged("late")
+        }
+    }
+
+    @Test("A debug certificate reads everything on the broker and can say nothing; it is short-lived")
+    func debug() async throws {
+        try await running { installation, client, _ in
+            let made = try installation.trunkline("debug-certificate", "--ttl", "10m")
+            #expect(made.status == 0, "\(made.error)")
+            let file = installation.directory.appending(path: "debug.pem")
+            try made.output.write(to: file, atomically: true, encoding: .utf8)
+            let life = try TransportCertificate(pem: made.output).notAfter.milliseconds
+            #expect(Double(life) / 1000 < Date().timeIntervalSince1970 + 660)
+            let machine = try #require(try await client.allMachines(group: "test").first)
+            let common = [
+                "-h", "127.0.0.1", "-p", "\(installation.broker.port)", "--cafile", installation.trustFile, "--cert",
+                file.path, "--key", file.path, "-i", "boot-me", "-V", "mqttv5",
+            ]
+            let heard = try Ended.run(
+                URL(filePath: "/usr/bin/mosquitto_sub"),
+                common + ["-v", "-t", "trunkline/#", "-C", "1", "-W", "10"])
+            #expect(heard.output.contains("trunkline/"), "\(heard.error)")
+            let said = try Ended.run(
+                URL(filePath: "/usr/bin/mosquitto_pub"),
+                common + ["-q", "1", "-t", "trunkline/test/machines/\(machine.id)/order", "-m", "stop"])
+            #expect(said.error.contains("Not authorized"), "\(said.error)")
+            let long = try installation.trunkline("debug-certificate", "--ttl", "30d")
+            #expect(long.status == 1 && long.error.contains("7d"), "\(long.error)")
+        }
+    }
+
+    @Test("Plain MQTT and plain HTTP need an explicit --insecure on either side, and never leave loopback")
+    func insecure() async throws {
+        try await Installation.with { installation, client in
+            func serve(_ arguments: String...) throws -> Ended {
+                try Ended.run(
+                    Installation.programs.appending(path: "trunkline"),
+                    ["serve", "--data", installation.directory.path + "/other"] + arguments)
+            }
+            let plain = try serve("--listen", "127.0.0.1:0", "--broker", "mqtt://127.0.0.1:1883")
+            #expect(plain.status == 1 && plain.error.contains("--insecure"), "\(plain.error)")
+            let open = try serve("--listen", "0.0.0.0:0", "--insecure", "--broker", "mqtt://127.0.0.1:1883")
+            #expect(open.status == 2 && open.error.contains("loopback"), "\(open.error)")
+            let mixed = try serve("--listen", "127.0.0.1:0", "--insecure", "--broker", "mqtts://127.0.0.1:8883")
+            #expect(mixed.status == 1 && mixed.error.contains("plain MQTT"), "\(mixed.error)")
+
+            try await installation.push(files: Installation.script("soft"), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 1, platform: "none"))
+            _ = try await client.instruct(group: "test", .start)
+            var ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
+            #expect(ticket.broker == installation.broker.url && ticket.boot == installation.broker.bootURL)
+            ticket.broker = "mqtt://127.0.0.1:1"
+            let machine = try InvitedMachine("plain", ticket: ticket, in: installation)
+            try machine.start()
+            #expect(try await eventually { machine.output.contains("add --insecure") })
+        }
+    }
+
+    @Test("Who does not trust the manager's authority gets no answer over HTTPS, and is told what to do")
+    func https() async throws {
+        try await Installation.with { installation, _ in
+            #expect(installation.server.hasPrefix("https://"))
+            let distrustful = try Ended.run(
+                URL(filePath: "/usr/bin/curl"), ["-sS", "--max-time", "10", installation.server + "/healthz"])
+            #expect(distrustful.status == 60, "\(distrustful.error)")
+            #expect(try installation.curl("GET", "/healthz").status == 200)
+            let empty = installation.directory.appending(path: "other.pem")
+            let other = try CertificateAuthority(
+                life: .hours(1), at: Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+            try other.pem.write(to: empty, atomically: true, encoding: .utf8)
+            let refused = try Ended.run(
+                Installation.programs.appending(path: "trunkline"), ["group", "list", "--trust", empty.path],
+                environment: ["TRUNKLINE_SERVER": installation.server, "TRUNKLINE_TOKEN": installation.token])
+            #expect(refused.status == 1 && refused.error.contains("--trust"), "\(refused.error)")
+        }
+    }
+
+    @Test("Over the boot listener nobody gets more than 8 KiB looked into")
+    func bootListener() async throws {
+        try await Installation.with { installation, client in
+            _ = try await installation.push(files: Installation.script("soft"), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 2, platform: "none"))
+            _ = try await client.instruct(group: "test", .start)
+            let trust = try String(contentsOfFile: installation.trustFile, encoding: .utf8)
+            guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
+                throw Unexpected("no boot listener")
+            }
+            let connection = Connection(
+                Connection.Configuration(broker: boot, clientID: "boot-x", security: TransportSecurity(trust: trust)),
+                logger: Logger(label: "x"))
+            async let running: Void = connection.run()
+            #expect(try await eventually { connection.isConnected })
+            let topic = "trunkline/test/register/test-xaaaabbbb"
+            for size in [8193, 100_000, 1_900_000] {
+                try await connection.publish(Message(topic: topic, payload: Data(repeating: 0x7b, count: size)))
+            }
+            let refused = try await eventually {
+                try await client.allEvents().filter {
+                    $0.kind == .registrationRefused && $0.message.contains("are more than the 8192 allowed")
+                }.count == 3
+            }
+            #expect(refused)
+            await connection.close()
+            await running
+            #expect(try await client.allMachines(group: "test").isEmpty)
+        }
+    }
+
+    @Test("A spent ticket's holder cannot pass for a machine that is there")
+    func spentTicket() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 2, platform: "none"))
+            _ = try await client.instruct(group: "test", .start)
+            let ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
+            let honest = try InvitedMachine("honest", ticket: ticket, in: installation)
+            defer { honest.end(with: SIGTERM) }
+            try honest.start()
+            #expect(
+                try await eventually { try await client.allMachines(group: "test").first?.state == .running })
+            let name = try #require(try await client.allMachines(group: "test").first?.id)
+            var stolen = ticket
+            stolen.machine = name
+            let thief = try InvitedMachine("thief", ticket: stolen, in: installation)
+            defer { thief.end(with: SIGTERM) }
+            try thief.start()
+            let refused = try await eventually {
+                try await client.allEvents().contains {
+                    $0.kind == .registrationRefused && $0.message.contains("another key")
+                }
+            }
+            #expect(refused)
+            #expect(FileManager.default.contents(atPath: thief.state + "/certificate.pem") == nil)
+            #expect(try await client.allMachines(group: "test").map(\.id) == [name])
+        }
+    }
+}
+
+extension Installation {
+    /// Why the broker does not take somebody with this certificate; nil: it does.
+    func refusal(of security: TransportSecurity) async throws -> String? {
+        guard let address = BrokerAddress(broker.url) else { throw Unexpected("not a broker: \(broker.url)") }
+        let connection = Connection(
+            Connection.Configuration(broker: address, clientID: "boot-x", security: security),
+            logger: Logger(label: "x"))
+        async let running: Void = connection.run()
+        var reason: String?
+        for await event in connection.events {
+            if case .disconnected(let why) = event { reason = why }
+            break
+        }
+        await connection.close()
+        await running
+        return reason
+    }
+}
