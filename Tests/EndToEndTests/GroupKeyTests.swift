@@ -109,6 +109,31 @@ struct GroupKeyTests {
         }
     }
 
+    @Test("A machine that took the new key and was killed before it could say so says so when it is back")
+    func killed() async throws {
+        try await running(1) { installation, client, machines in
+            let machine = machines[0]
+            let id = try machine.id
+            let old = try installation.keys.current
+            machine.end(with: SIGKILL)
+            _ = try await client.rotateGroupKey("test")
+            let new = try installation.keys.current
+            try JSONEncoder().encode(["current": new, "previous": old])
+                .write(to: URL(filePath: machine.state + "/group.key"))
+            try machine.start()
+            let isForgotten = try await eventually { try installation.keys.previous == nil }
+            #expect(isForgotten)
+            let keys = try installation.keys
+            #expect(keys.known[id] == new && keys.current == new)
+            try await client.converged("test")
+            let names = try await eventually {
+                let kept = try JSONDecoder().decode([String: Data].self, from: machine.file("group.key"))
+                return kept == ["current": new]
+            }
+            #expect(names, "the old key is not believed any more")
+        }
+    }
+
     @Test("A machine that was given up by force is refused, and a new ticket brings it back under its old security key")
     func givenUp() async throws {
         try await running(1, arguments: ["--certificate-life", "10s"]) { installation, client, machines in

@@ -40,6 +40,10 @@ struct GroupKeyTests {
             let old = try await site.groupKey
             let reply = try await ask(.post, "/v1/groups/test/keys/rotate")
             #expect(reply.status == 200, "\(reply.body)")
+            let document = try OpenAPIDocument(try await ask(.get, "/openapi.json").body)
+            let schema = try #require(document.schema("post", "/v1/groups/{group}/keys/rotate", 200))
+            let answer = try JSONSerialization.jsonObject(with: Data(reply.body.utf8))
+            #expect(document.faults(answer, schema, "rotate").isEmpty)
             let view = try JSONDecoder().decode(GroupKeyRotationView.self, from: Data(reply.body.utf8))
             let new = try await site.groupKey
             #expect(new != old && view.key == new.fingerprint && view.waiting == 2)
@@ -116,6 +120,8 @@ struct GroupKeyTests {
             #expect(try await site.groupKey == second)
             #expect(try await ask(.post, "/v1/groups/test/keys/rotate?force=true").status == 200)
             let third = try await site.groupKey
+            let line = try await site.control.audit(after: 0, limit: 100).items.last
+            #expect(line?.after == "{\"given_up\":\"1\",\"key\":\"\(third.fingerprint)\"}")
             #expect(try await site.order(of: one, from: second)?.trust?.groupKey == third.rawRepresentation)
             for key in [first, second, third] { #expect(try await site.order(of: other, from: key) == nil) }
             try await site.say(other.question(under: first), on: other.registerTopic)

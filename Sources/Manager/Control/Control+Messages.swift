@@ -151,23 +151,22 @@ extension Control {
         guard monitor.group(group) != nil, let row = try records.group(group) else {
             throw RegistrationRefusal("there is no group \(group)")
         }
-        let groupKeys = try vault.keys(of: row)
         switch message.credential {
-        case .key: return try openReturn(message, groupKeys: groupKeys)
+        case .key: return try openReturn(message, to: row)
         case .ticket(let ticket):
-            return try openFirst(message, ticket: ticket, groupKeys: groupKeys, payload: payload, now: now)
+            return try openFirst(message, ticket: ticket, to: row, payload: payload, now: now)
         }
     }
 
     /// A machine that registered before asks for a certificate, proved by its key.
-    private func openReturn(_ message: RegistrationMessage, groupKeys: [SecurityKey]) throws -> OpenedRegistration {
+    private func openReturn(_ message: RegistrationMessage, to group: GroupRow) throws -> OpenedRegistration {
         guard let known = try records.machineKey(message.machine), let record = monitor.machine(message.machine),
             record.group == message.group, message.credential == .key(known.fingerprint)
         else { throw RegistrationRefusal("no machine of this name and key is registered") }
         guard !known.revoked, record.phase != .revoked else { throw RegistrationRefusal("its key was revoked") }
         let key = try SecurityKey.PublicKey(rawRepresentation: known.publicKey)
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
-        let opened = groupKeys.lazy.compactMap { groupKey in
+        let opened = try vault.keys(of: group).lazy.compactMap { groupKey in
             (try? AuthenticSeal.renewal.open(sealed, with: groupKey, from: key, authenticating: message.header)).map {
                 (plaintext: $0, groupKey: groupKey)
             }
@@ -179,17 +178,17 @@ extension Control {
             content.key == known.publicKey
         else { throw RegistrationRefusal("its content is not a registration of this machine") }
         // Never back: an old message that is said again must not bring the old key back into use.
-        guard !groupKey.isKnown(to: known), groupKeys.first?.isKnown(to: known) == false else {
+        let named = groupKey.publicKey.rawRepresentation
+        guard named != known.groupKey, known.groupKey != group.keyPublic else {
             return OpenedRegistration(content: content, key: key, groupKey: groupKey)
         }
         return OpenedRegistration(
             content: content, key: key, groupKey: groupKey,
-            accepted: [.machineKnows(machine: message.machine, groupKey: groupKey.publicKey.rawRepresentation)],
-            knowsNewKey: true)
+            accepted: [.machineKnows(machine: message.machine, groupKey: named)], knowsNewKey: true)
     }
 
     private func openFirst(
-        _ message: RegistrationMessage, ticket id: String, groupKeys: [SecurityKey], payload: Data, now: Timestamp
+        _ message: RegistrationMessage, ticket id: String, to row: GroupRow, payload: Data, now: Timestamp
     ) throws -> OpenedRegistration {
         let (group, machine) = (message.group, message.machine)
         guard let ticket = try records.ticket(id), ticket.group == group else {
@@ -197,7 +196,7 @@ extension Control {
         }
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         // A ticket that was given out before a rotation names the key before.
-        guard let groupKey = groupKeys.first(where: { $0.publicKey.rawRepresentation == ticket.groupKey }),
+        guard let groupKey = try vault.key(of: row, withPublicHalf: ticket.groupKey),
             let opened = try? RegistrationSeal.open(
                 sealed, with: groupKey, ticket: id, secret: try vault.ticketSecret(ticket.secretSealed, of: id),
                 authenticating: message.header)

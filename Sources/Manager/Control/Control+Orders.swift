@@ -17,7 +17,7 @@ extension Control {
             let group = monitor.group(machine.group), let row = try records.group(machine.group),
             let key = try records.machineKey(id), let software = try records.software(order.software)
         else { return nil }
-        guard let groupKey = try vault.keys(of: row).first(where: { $0.isKnown(to: key) }) else {
+        guard let groupKey = try vault.key(of: row, withPublicHalf: key.groupKey) else {
             logger.warning(
                 "no order can be sealed for a machine whose group key was given up by force; it needs a new boot ticket",
                 metadata: ["machine": "\(id)"])

@@ -23,7 +23,13 @@ extension Control {
                     code: .notFound,
                     message: "There is no group \(name); trunkline group list shows those that there are.")
             }
-            if !force { try control.requireEverybodyKnowsKey(of: row, at: burst.now) }
+            var after: [String: String] = [:]
+            if let previous = row.previousKey?.publicHalf, force {
+                let lost = try control.records.countOfMachines(of: name, knowing: previous)
+                after["given_up"] = "\(lost)"
+            } else {
+                try control.requireEverybodyKnowsKey(of: row, at: burst.now)
+            }
             let old = try control.vault.groupKey(row.keySealed, of: name)
             let new = SecurityKey()
             let waiting = try control.records.countOfMachines(of: name, knowing: row.keyPublic)
@@ -33,11 +39,12 @@ extension Control {
                 ? nil : .init(publicHalf: row.keyPublic, sealed: try control.vault.seal(previous: old, of: name))
             row.keyPublic = new.publicKey.rawRepresentation
             row.keySealed = try control.vault.seal(new, of: name)
+            after["key"] = new.publicKey.fingerprint
             burst.changes.append(.saveGroup(row))
             burst.note(
                 .keyRotated, by: caller, group: name, "Group \(name) has a new key; its machines are told",
                 facts: ["key": new.publicKey.fingerprint], subject: "group \(name)",
-                before: ["key": old.publicKey.fingerprint], after: ["key": new.publicKey.fingerprint])
+                before: ["key": old.publicKey.fingerprint], after: after)
             for machine in control.monitor.machines(of: name) where machine.order != nil {
                 burst.work.append(.order(machine: machine.id))
             }
@@ -83,14 +90,15 @@ extension Control {
 }
 
 extension Vault {
-    /// The keys under which a group's machines may be spoken to, the current one first.
+    /// The keys under which a group's machines may speak, the current one first.
     func keys(of group: GroupRow) throws -> [SecurityKey] {
         try [groupKey(group.keySealed, of: group.name)]
             + (group.previousKey.map { [try previousGroupKey($0.sealed, of: group.name)] } ?? [])
     }
-}
-
-extension SecurityKey {
-    /// Whether this key of a group is the one that the machine knows.
-    func isKnown(to machine: MachineKeyRow) -> Bool { machine.groupKey == publicKey.rawRepresentation }
+    /// The one of them with this public half; nil where it was given up.
+    func key(of group: GroupRow, withPublicHalf half: Data) throws -> SecurityKey? {
+        if half == group.keyPublic { return try groupKey(group.keySealed, of: group.name) }
+        guard let previous = group.previousKey, previous.publicHalf == half else { return nil }
+        return try previousGroupKey(previous.sealed, of: group.name)
+    }
 }

@@ -141,11 +141,16 @@ struct KeyCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Replace a key: `master`, `ca`, or `group NAME`.",
             discussion: """
-                master, under which the manager keeps everything secret: everything kept is encrypted anew at once. Back up the new
-                master.key. ca, the certificate authority: the new one signs at once, and both are trusted until --finish; machines
-                renew their certificates by themselves meanwhile. group NAME, by which a group's machines know the manager: each
-                hears of the new one in its order, also later where it is away now, and the old one goes when all know the new
-                one. Running software is not touched by any of them.
+                master, under which the manager keeps everything secret: everything kept is encrypted anew at once. Back up the \
+                new master.key.
+
+                ca, the certificate authority: the new one signs at once, and both are trusted until --finish; machines renew \
+                their certificates by themselves meanwhile.
+
+                group NAME, by which a group's machines know the manager: each hears of the new one in its order, also later \
+                where it is away now, and the old one goes when all know the new one.
+
+                Running software is not touched by any of them.
                 """)
         enum Key: String, ExpressibleByArgument, CaseIterable { case master, ca, group }
         @Argument(help: "Which key.") var key: Key
