@@ -35,6 +35,12 @@ extension TrunklineClient {
                 "POST", "/v1/keys/ca/rotate", query: [("finish", "\(finish)"), ("force", "\(force)")], once: true))
     }
 
+    /// A new key for a group; refused while machines or tickets know only the key before the current one, unless forced.
+    package func rotateGroupKey(_ group: String, force: Bool = false) async throws -> GroupKeyRotationView {
+        try await send(
+            Call("POST", "/v1/groups/\(escaped(group))/keys/rotate", query: [("force", "\(force)")], once: true))
+    }
+
     /// For `mosquitto_sub`: certificate and key, which are shown this once.
     package func debugCertificate(ttl: TimeSpan) async throws -> DebugCertificateView {
         try await send(try Call("POST", "/v1/debug-certificates").with(json: DebugCertificateRequest(ttl: ttl)))

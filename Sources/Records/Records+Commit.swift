@@ -18,14 +18,21 @@ extension Records {
         case removeMachine(String)
         /// The machine must exist at the end of the burst.
         case machineKey(
-            machine: String, publicKey: Data, fingerprint: String, statusKeySealed: Data, registrationDigest: String)
+            machine: String, publicKey: Data, fingerprint: String, statusKeySealed: Data, registrationDigest: String,
+            groupKey: Data)
+        /// Which key of its group the machine knows from now on.
+        case machineKnows(machine: String, groupKey: Data)
+        /// Nobody is answered under the group's previous key any more.
+        case forgetPreviousKey(group: String)
         /// Remembers a key as revoked, also where its machine is gone.
         case revokeKey(fingerprint: String, machine: String, at: Timestamp)
         case certificate(CertificateRow)
         /// All that the name has; they stay known until they expire.
         case revokeCertificates(name: String, at: Timestamp)
         case removeCertificates(expiredBefore: Timestamp)
-        case ticket(id: String, group: String, machine: String?, secretSealed: Data, uses: Int, expires: Timestamp)
+        case ticket(
+            id: String, group: String, machine: String?, secretSealed: Data, uses: Int, expires: Timestamp,
+            groupKey: Data)
         /// Refused where the ticket is spent; the same machine again spends nothing.
         case useTicket(ticket: String, machine: String)
         case removeTickets(expiredBefore: Timestamp)
@@ -91,11 +98,17 @@ struct Transaction {
         case .event(let entry): return try record(entry)
         case .saveMachine(let machine): try save(machine)
         case .removeMachine(let id): try removeMachine(id)
-        case .machineKey(let machine, let publicKey, let fingerprint, let statusKeySealed, let registrationDigest):
+        case .machineKey(
+            let machine, let publicKey, let fingerprint, let statusKeySealed, let registrationDigest, let groupKey):
             try saveKey(
                 MachineKeyRow(
                     machine: machine, publicKey: publicKey, fingerprint: fingerprint, statusKeySealed: statusKeySealed,
-                    registrationDigest: registrationDigest))
+                    registrationDigest: registrationDigest, groupKey: groupKey))
+        case .machineKnows(let machine, let groupKey):
+            try run("UPDATE machine_keys SET group_key = ? WHERE machine = ?", [groupKey, machine])
+        case .forgetPreviousKey(let group):
+            try run(
+                "UPDATE groups SET previous_key_public = NULL, previous_key_sealed = NULL WHERE name = ?", [group])
         case .revokeKey(let fingerprint, let machine, let at): try revoke(fingerprint, of: machine, at: at)
         case .certificate(let row): try save(row)
         case .revokeCertificates(let name, let at): try revokeCertificates(of: name, at: at)
@@ -104,10 +117,11 @@ struct Transaction {
         case .groupState(let group): try saveState(of: group)
         case .removeGroup(let name): try run("DELETE FROM groups WHERE name = ?", [name])
         case .revision(let row): try save(row)
-        case .ticket(let id, let group, let machine, let secretSealed, let uses, let expires):
+        case .ticket(let id, let group, let machine, let secretSealed, let uses, let expires, let groupKey):
             try saveTicket(
                 TicketRow(
-                    id: id, group: group, machine: machine, secretSealed: secretSealed, uses: uses, expires: expires))
+                    id: id, group: group, machine: machine, secretSealed: secretSealed, uses: uses, expires: expires,
+                    groupKey: groupKey))
         case .useTicket(let ticket, let machine): try useTicket(ticket, by: machine)
         case .removeTickets(let instant):
             try run("DELETE FROM tickets WHERE expires < ?", [instant.milliseconds])

@@ -1,4 +1,5 @@
 package import Fleet
+import Foundation
 import GRDB
 
 /// Groups and their revisions.
@@ -43,16 +44,19 @@ extension Transaction {
         try run(
             """
             INSERT INTO groups (name, text, revision, digest, manifest, run, paused, next_serial, key_public, key_sealed,
-                created, changed, changed_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                previous_key_public, previous_key_sealed, created, changed, changed_by)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (name) DO UPDATE SET text = excluded.text, revision = excluded.revision, digest = excluded.digest,
                 manifest = excluded.manifest, run = excluded.run, paused = excluded.paused,
                 next_serial = excluded.next_serial, key_public = excluded.key_public, key_sealed = excluded.key_sealed,
+                previous_key_public = excluded.previous_key_public, previous_key_sealed = excluded.previous_key_sealed,
                 created = excluded.created, changed = excluded.changed, changed_by = excluded.changed_by
             """,
             [
                 group.name, group.text, group.revision, group.digest, try json.text(group.manifest),
                 group.run.rawValue, group.paused, group.nextSerial, group.keyPublic, group.keySealed,
-                group.created.milliseconds, group.changed.milliseconds, group.changedBy,
+                group.previousKey?.publicHalf, group.previousKey?.sealed, group.created.milliseconds,
+                group.changed.milliseconds, group.changedBy,
             ])
     }
 
@@ -82,12 +86,16 @@ extension GroupPattern? {
 
 extension GroupRow {
     init(row: Row) throws {
+        let previous: Data? = try row.optional("previous_key_public")
+        let sealed: Data? = try row.optional("previous_key_sealed")
         self.init(
             name: try row.value("name"), text: try row.value("text"), revision: try row.value("revision"),
             digest: try row.value("digest"), manifest: try RowCoding().value(from: row, "manifest"),
             run: try row.word(raw: "run"), paused: try row.value("paused"), nextSerial: try row.value("next_serial"),
             keyPublic: try row.value("key_public"), keySealed: try row.value("key_sealed"),
-            created: try row.instant("created"), changed: try row.instant("changed"),
+            previousKey: previous.flatMap { previous in
+                sealed.map { GroupRow.PreviousKey(publicHalf: previous, sealed: $0) }
+            }, created: try row.instant("created"), changed: try row.instant("changed"),
             changedBy: try row.value("changed_by"))
     }
 }

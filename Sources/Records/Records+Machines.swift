@@ -83,10 +83,10 @@ extension Transaction {
     func saveKey(_ key: MachineKeyRow) throws {
         try run(
             """
-            INSERT INTO machine_keys (machine, public_key, fingerprint, status_key_sealed, registration_digest)
-            VALUES (?, ?, ?, ?, ?)
+            INSERT INTO machine_keys (machine, public_key, fingerprint, status_key_sealed, registration_digest, group_key)
+            VALUES (?, ?, ?, ?, ?, ?)
             """,
-            [key.machine, key.publicKey, key.fingerprint, key.statusKeySealed, key.registrationDigest])
+            [key.machine, key.publicKey, key.fingerprint, key.statusKeySealed, key.registrationDigest, key.groupKey])
     }
 
     func revoke(_ fingerprint: String, of machine: String, at: Timestamp) throws {
@@ -101,7 +101,8 @@ extension MachineKeyRow {
         self.init(
             machine: try row.value("machine"), publicKey: try row.value("public_key"),
             fingerprint: try row.value("fingerprint"), statusKeySealed: try row.value("status_key_sealed"),
-            registrationDigest: try row.value("registration_digest"), revoked: try row.value("revoked"))
+            registrationDigest: try row.value("registration_digest"), groupKey: try row.value("group_key"),
+            revoked: try row.value("revoked"))
     }
 }
 

@@ -15,6 +15,7 @@ extension Records {
     /// All of them: what is missing here can't be read any more after a rotation.
     static let sealedColumns = [
         SealedColumn(table: "groups", column: "key_sealed", purpose: "'group key ' || name"),
+        SealedColumn(table: "groups", column: "previous_key_sealed", purpose: "'previous group key ' || name"),
         SealedColumn(table: "machine_keys", column: "status_key_sealed", purpose: "'status key ' || machine"),
         SealedColumn(table: "tickets", column: "secret_sealed", purpose: "'ticket ' || id"),
         SealedColumn(table: "content_keys", column: "sealed", purpose: "'content key ' || digest"),
@@ -60,6 +61,7 @@ extension Records {
                             sql: """
                                 UPDATE \(column.table) SET \(column.column) =
                                     trunkline_reseal(\(column.purpose), \(column.column))
+                                WHERE \(column.column) IS NOT NULL
                                 """)
                         count += database.changesCount
                     }

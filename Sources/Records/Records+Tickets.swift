@@ -28,9 +28,13 @@ extension Records {
 extension Transaction {
     func saveTicket(_ ticket: TicketRow) throws {
         try run(
-            "INSERT INTO tickets (id, \"group\", machine, secret_sealed, uses, expires) VALUES (?, ?, ?, ?, ?, ?)",
+            """
+            INSERT INTO tickets (id, "group", machine, secret_sealed, uses, expires, group_key)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
+            """,
             [
                 ticket.id, ticket.group, ticket.machine, ticket.secretSealed, ticket.uses, ticket.expires.milliseconds,
+                ticket.groupKey,
             ])
     }
 
@@ -53,6 +57,6 @@ extension TicketRow {
         self.init(
             id: try row.value("id"), group: try row.value("group"), machine: try row.optional("machine"),
             secretSealed: try row.value("secret_sealed"), uses: try row.value("uses"), used: try row.value("used"),
-            expires: try row.instant("expires"))
+            expires: try row.instant("expires"), groupKey: try row.value("group_key"))
     }
 }

@@ -14,14 +14,27 @@ package struct GroupRow: Hashable, Sendable {
     package var keyPublic: Data
     /// The private half, encrypted by the caller.
     package var keySealed: Data
+    /// The key before it, while somebody may know only that one.
+    package var previousKey: PreviousKey?
     package var created: Timestamp
     package var changed: Timestamp
     package var changedBy: String
 
+    package struct PreviousKey: Hashable, Sendable {
+        package var publicHalf: Data
+        /// The private half, encrypted by the caller.
+        package var sealed: Data
+
+        package init(publicHalf: Data, sealed: Data) {
+            self.publicHalf = publicHalf
+            self.sealed = sealed
+        }
+    }
+
     package init(
         name: String, text: String, revision: Int, digest: String, manifest: SoftwareManifest,
         run: GroupRecord.Run = .defined, paused: Bool = false, nextSerial: Int = 1, keyPublic: Data, keySealed: Data,
-        created: Timestamp, changed: Timestamp, changedBy: String
+        previousKey: PreviousKey? = nil, created: Timestamp, changed: Timestamp, changedBy: String
     ) {
         self.name = name
         self.text = text
@@ -33,6 +46,7 @@ package struct GroupRow: Hashable, Sendable {
         self.nextSerial = nextSerial
         self.keyPublic = keyPublic
         self.keySealed = keySealed
+        self.previousKey = previousKey
         self.created = created
         self.changed = changed
         self.changedBy = changedBy
@@ -94,17 +108,20 @@ package struct MachineKeyRow: Hashable, Sendable {
     package var statusKeySealed: Data
     /// SHA-256 of the accepted registration's bytes, so that its repetition is recognised.
     package var registrationDigest: String
+    /// The public half of the group's key that the machine knows.
+    package var groupKey: Data
     package var revoked = false
 
     package init(
         machine: String, publicKey: Data, fingerprint: String, statusKeySealed: Data, registrationDigest: String,
-        revoked: Bool = false
+        groupKey: Data, revoked: Bool = false
     ) {
         self.machine = machine
         self.publicKey = publicKey
         self.fingerprint = fingerprint
         self.statusKeySealed = statusKeySealed
         self.registrationDigest = registrationDigest
+        self.groupKey = groupKey
         self.revoked = revoked
     }
 }
@@ -122,9 +139,12 @@ package struct TicketRow: Hashable, Sendable {
     /// How many have.
     package var used: Int
     package var expires: Timestamp
+    /// The public half of the group's key that is in it.
+    package var groupKey: Data
 
     package init(
-        id: String, group: String, machine: String?, secretSealed: Data, uses: Int, used: Int = 0, expires: Timestamp
+        id: String, group: String, machine: String?, secretSealed: Data, uses: Int, used: Int = 0, expires: Timestamp,
+        groupKey: Data
     ) {
         self.id = id
         self.group = group
@@ -133,6 +153,7 @@ package struct TicketRow: Hashable, Sendable {
         self.uses = uses
         self.used = used
         self.expires = expires
+        self.groupKey = groupKey
     }
 }
 

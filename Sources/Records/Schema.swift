@@ -18,6 +18,7 @@ enum Schema {
         migrator.registerMigration("v1") { try $0.execute(sql: v1) }
         migrator.registerMigration("v2-access") { try $0.execute(sql: v2Access) }
         migrator.registerMigration("v3-certificates") { try $0.execute(sql: v3Certificates) }
+        migrator.registerMigration("v4-group-keys") { try $0.execute(sql: v4GroupKeys) }
         return migrator
     }
 
@@ -140,5 +141,19 @@ enum Schema {
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX certificates_name ON certificates (name, not_after);
         CREATE INDEX certificates_revoked ON certificates (not_after) WHERE revoked IS NOT NULL;
+        """
+
+    /// The group's key before the current one, and which of them each machine knows and each ticket names. Until now there was one.
+    private static let v4GroupKeys = """
+        ALTER TABLE groups ADD COLUMN previous_key_public BLOB;
+        ALTER TABLE groups ADD COLUMN previous_key_sealed BLOB;
+
+        ALTER TABLE machine_keys ADD COLUMN group_key BLOB NOT NULL DEFAULT x'';
+        UPDATE machine_keys SET group_key = coalesce((
+            SELECT g.key_public FROM machines m JOIN groups g ON g.name = m."group" WHERE m.id = machine), x'');
+        CREATE INDEX machine_keys_group_key ON machine_keys (group_key);
+
+        ALTER TABLE tickets ADD COLUMN group_key BLOB NOT NULL DEFAULT x'';
+        UPDATE tickets SET group_key = coalesce((SELECT g.key_public FROM groups g WHERE g.name = "group"), x'');
         """
 }

@@ -24,6 +24,11 @@ final class InvitedMachine: Sendable {
     var pid: Int32 { process.withLock { $0?.processIdentifier ?? -1 } }
     var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
 
+    /// Its owner puts a newer ticket in the place of the first.
+    func give(_ ticket: BootTicket) throws {
+        try JSONEncoder().encode(ticket).write(to: URL(fileURLWithPath: self.ticket))
+    }
+
     func start() throws {
         let agent = Process()
         agent.executableURL = Installation.programs.appending(path: "trunkline-agent")

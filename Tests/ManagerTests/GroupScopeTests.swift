@@ -53,6 +53,7 @@ struct GroupScopeTests {
                 for instruction in GroupInstruction.allCases {
                     #expect(try await narrow(.post, "/v1/groups/\(group)/\(instruction.rawValue)").status == 403)
                 }
+                #expect(try await narrow(.post, "/v1/groups/\(group)/keys/rotate").status == 403)
                 #expect(try await narrow(.put, "/v1/groups/\(group)", Site.record(group)).status == 403)
                 #expect(try await narrow(.delete, "/v1/groups/\(group)?force=true").status == 403)
                 let invitation = try await narrow(

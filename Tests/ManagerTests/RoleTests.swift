@@ -21,6 +21,7 @@ struct RoleTests {
         "PUT /v1/secrets/{secret}": .admin, "DELETE /v1/secrets/{secret}": .admin, "GET /v1/tokens": .admin,
         "POST /v1/tokens": .admin, "DELETE /v1/tokens/{token}": .admin, "GET /v1/audit": .admin,
         "GET /v1/audit/verify": .admin, "POST /v1/keys/master/rotate": .admin,
+        "POST /v1/groups/{group}/keys/rotate": .admin,
     ]
 
     @Test("Every call takes its smallest role and those above, and is 403 for those below", arguments: Role.allCases)

@@ -19,15 +19,15 @@ struct Site: Sendable {
     let api: API
     let token: String
 
+    /// - Parameter secure: whether machines get certificates; the broker is not there either way.
     static func with(
         largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, streamBeat: TimeSpan = .seconds(15),
-        _ body: (Site) async throws -> Void
-    )
-        async throws
-    {
+        secure: Bool = false, _ body: (Site) async throws -> Void
+    ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
         var configuration = ManagerConfiguration(
-            dataDirectory: directory, host: "127.0.0.1", port: 0, broker: "mqtt://127.0.0.1:1", agent: "none")
+            dataDirectory: directory, host: "127.0.0.1", port: 0, broker: "mqtt\(secure ? "s" : "")://127.0.0.1:1",
+            agent: "none")
         configuration.largestBundle = largestBundle
         for path in [configuration.bundleDirectory, configuration.uploadDirectory] {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -39,11 +39,12 @@ struct Site: Sendable {
             file: configuration.path("master.key"), environment: [:], for: try opened.masterKeyID())
         let records = try vault.audited(opened)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
-        configuration.isInsecure = true
+        configuration.isInsecure = !secure
+        let office = secure ? try CertificateOffice.open(configuration, records: records, logger: logger) : nil
         let control = try Control(
             configuration: configuration, records: records,
-            vault: vault,
-            connection: try BrokerLink.connection(configuration, office: nil, token: token, logger: logger),
+            vault: vault, office: office,
+            connection: try BrokerLink.connection(configuration, office: office, token: token, logger: logger),
             logger: logger)
         var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)

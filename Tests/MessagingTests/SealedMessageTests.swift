@@ -188,13 +188,14 @@ struct SealedMessageTests {
             action: .run, generation: 3, digest: String(repeating: "0", count: 64), size: 262_145, parts: 2,
             contentKey: Data(count: 32), delivery: .individual,
             manifest: SoftwareManifest(name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"]),
-            environment: ["SIP_PORT": "5060", "EMPTY": ""], heartbeat: .seconds(10))
+            environment: ["SIP_PORT": "5060", "EMPTY": ""], heartbeat: .seconds(10),
+            trust: .init(authorities: "pem", authority: "id", groupKey: Data(count: 32)))
         #expect(try OrderContent.decode(order.encoded()) == order)
         for change: (inout OrderContent) -> Void in [
             { $0.parts = 3 }, { $0.partSize = 0 }, { $0.size = -1 }, { $0.size = .max }, { $0.contentKey = Data() },
             { $0.digest = "x" }, { $0.generation = -1 }, { $0.environment = ["A=B": "c"] },
             { $0.environment = ["A": "\u{0}"] },
-            { $0.heartbeat = .zero }, { $0.manifest.run = [] },
+            { $0.heartbeat = .zero }, { $0.manifest.run = [] }, { $0.trust?.groupKey = Data(count: 31) },
         ] {
             var changed = order
             change(&changed)

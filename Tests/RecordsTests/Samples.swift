@@ -57,10 +57,11 @@ enum Samples {
 
     static let key = MachineKeyRow(
         machine: "edge-1", publicKey: Data(repeating: 5, count: 32), fingerprint: "0123456789abcdef",
-        statusKeySealed: Data([9, 8]), registrationDigest: "abc")
+        statusKeySealed: Data([9, 8]), registrationDigest: "abc", groupKey: Data([1, 2, 0, 3]))
 
     static let ticket = TicketRow(
-        id: "t1", group: "edge", machine: nil, secretSealed: Data([4]), uses: 2, used: 1, expires: at + .hours(1))
+        id: "t1", group: "edge", machine: nil, secretSealed: Data([4]), uses: 2, used: 1, expires: at + .hours(1),
+        groupKey: Data([1, 2, 0, 3]))
 
     static let token = TokenRow(name: "admin", hash: "feed", role: .admin, created: at, lastUsed: at + .seconds(1))
 
@@ -78,13 +79,14 @@ enum Samples {
     static func addKey(_ key: MachineKeyRow = key) -> Records.Change {
         .machineKey(
             machine: key.machine, publicKey: key.publicKey, fingerprint: key.fingerprint,
-            statusKeySealed: key.statusKeySealed, registrationDigest: key.registrationDigest)
+            statusKeySealed: key.statusKeySealed, registrationDigest: key.registrationDigest,
+            groupKey: key.groupKey)
     }
 
     static func addTicket(_ ticket: TicketRow = ticket) -> Records.Change {
         .ticket(
             id: ticket.id, group: ticket.group, machine: ticket.machine, secretSealed: ticket.secretSealed,
-            uses: ticket.uses, expires: ticket.expires)
+            uses: ticket.uses, expires: ticket.expires, groupKey: ticket.groupKey)
     }
 
     /// In an order in which children come before their parents, as a burst may have it.

@@ -21,11 +21,7 @@ extension AgentLoop {
     }
 
     func renewalDue(now: TimeSpan) {
-        if let at = renewalDeadline, at <= now {
-            isRenewing = true
-            certification = Registration(done: false)
-            certification.subscribed(now: now)
-        }
+        if let at = renewalDeadline, at <= now { askForCertificate(now: now) }
         guard certification.due(now: now, jitter: .random(in: 0...1)) else { return }
         do {
             // Who registered and never heard the answer is known by his key when the ticket is long gone.
@@ -38,17 +34,39 @@ extension AgentLoop {
         }
     }
 
-    /// The authority may have changed: the certificate of an old one is soon worth nothing.
-    func hear(_ trust: OrderContent.Trust) {
-        do { try passport.hear(trust) } catch { logger.error("cannot keep whom to trust: \(error)") }
+    private func askForCertificate(now: TimeSpan) {
+        isRenewing = true
+        certification = Registration(done: false)
+        certification.subscribed(now: now)
+    }
+
+    /// The authority may have changed: the certificate of an old one is soon worth nothing. So may the group's key, and then
+    /// the manager is to hear that it is known here: a question under the new key says so.
+    func hear(_ trust: OrderContent.Trust, underCurrentKey isUnderCurrent: Bool, now: TimeSpan) {
+        do {
+            try passport.hear(trust)
+            let known = identity.groupKeys.current
+            if isUnderCurrent { try identity.groupKeys.hear(trust.groupKey) }
+            let current = identity.groupKeys.current
+            if current != known { logger.notice("the group has a new key, \(current.fingerprint)") }
+            // Whoever still speaks under the old key has not heard yet.
+            if current != known || !isUnderCurrent, passport.way == .known { askForCertificate(now: now) }
+        } catch {
+            logger.error("cannot keep whom to trust: \(error)")
+        }
     }
 
     func handleAnswer(_ payload: Data, now: TimeSpan) {
+        let isUnderCurrent: Bool
         do {
-            try passport.take(identity.openCertificate(payload))
+            let (content, isCurrent) = try identity.openCertificate(payload)
+            isUnderCurrent = isCurrent
+            try passport.take(content)
         } catch {
             return logger.error("a certificate was refused: \(error)")
         }
+        // The answer to an earlier question: the one under the new key is still to be heard.
+        guard isUnderCurrent || passport.way == .boot else { return }
         certification.answered()
         isRenewing = false
         logger.notice("certificate received, to be renewed at \(passport.renewAt.map { "\($0)" } ?? "?")")
@@ -69,19 +87,20 @@ extension Identity {
             group: group, machine: machine, credential: .key(key.publicKey.fingerprint)
         ) { header in
             let sealed = try AuthenticSeal.renewal.seal(
-                plaintext, to: groupKey, from: key, authenticating: header)
+                plaintext, to: groupKeys.current, from: key, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
         }
     }
 
-    func openCertificate(_ payload: Data) throws -> CertificateContent {
+    func openCertificate(_ payload: Data) throws -> (CertificateContent, isUnderCurrent: Bool) {
         let message = try CertificateMessage.decode(payload)
         guard message.group == group, message.machine == machine else {
             throw AgentError(.state, "it is for another machine")
         }
-        let plaintext = try AuthenticSeal.certificate.open(
-            Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: key, from: groupKey,
-            authenticating: message.header)
-        return try CertificateContent.decode(plaintext)
+        let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
+        let (plaintext, isUnderCurrent) = try groupKeys.open { groupKey in
+            try AuthenticSeal.certificate.open(sealed, with: key, from: groupKey, authenticating: message.header)
+        }
+        return (try CertificateContent.decode(plaintext), isUnderCurrent)
     }
 }

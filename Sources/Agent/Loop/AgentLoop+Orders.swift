@@ -10,13 +10,15 @@ extension AgentLoop {
     func handleOrder(_ payload: Data, now: TimeSpan) {
         // The manager clears the retained order of a machine that is gone.
         guard !payload.isEmpty, !isTerminating else { return }
-        let content: OrderContent
+        let (content, isUnderCurrent): (OrderContent, Bool)
         do {
-            content = try identity.open(payload)
+            (content, isUnderCurrent) = try identity.open(payload)
         } catch {
             return logger.error("an order was refused: \(error)")
         }
-        if let trust = content.trust, content.generation >= order?.generation ?? 0 { hear(trust) }
+        if let trust = content.trust, content.generation >= order?.generation ?? 0 {
+            hear(trust, underCurrentKey: isUnderCurrent, now: now)
+        }
         switch OrderGate.verdict(generation: content.generation, accepted: order?.generation ?? 0) {
         case .outdated:
             logger.warning("an order of generation \(content.generation) is older than \(order?.generation ?? 0)")
@@ -233,18 +235,19 @@ extension AgentLoop {
 
 extension Identity {
     /// Opens an order for this machine from its group, and nothing else.
-    func open(_ payload: Data) throws -> OrderContent {
+    func open(_ payload: Data) throws -> (OrderContent, isUnderCurrent: Bool) {
         let message = try OrderMessage.decode(payload)
         guard message.group == group, message.machine == machine else {
             throw AgentError(.state, "it is for \(message.machine) of group \(message.group)")
         }
-        let plaintext = try AuthenticSeal.order.open(
-            Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: key, from: groupKey,
-            authenticating: message.header)
+        let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
+        let (plaintext, isUnderCurrent) = try groupKeys.open { groupKey in
+            try AuthenticSeal.order.open(sealed, with: key, from: groupKey, authenticating: message.header)
+        }
         let content = try OrderContent.decode(plaintext)
         guard content.generation == message.generation, content.action == message.action,
             content.digest == message.digest, content.manifest.reference == message.software
         else { throw AgentError(.state, "its header says other than its sealed content") }
-        return content
+        return (content, isUnderCurrent)
     }
 }

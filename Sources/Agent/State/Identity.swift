@@ -9,7 +9,7 @@ struct Identity: Sendable {
     let group: String
     let machine: String
     let key: SecurityKey
-    let groupKey: SecurityKey.PublicKey
+    let groupKeys: GroupKeys
     let statusKey: StatusKey
     /// The sealed registration, the very bytes that are repeated until the manager answers.
     let registration: Data
@@ -62,7 +62,6 @@ struct Identity: Sendable {
         }
         group = ticket.group
         machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(53))-x\(Self.randomName())"
-        groupKey = ticket.groupKey
         broker = ticket.broker
         topics = Topics(root: ticket.root)
         if names == nil { try state.save(Names(group: group, machine: machine), to: .machine) }
@@ -77,6 +76,8 @@ struct Identity: Sendable {
         } else {
             boot = nil
         }
+        if isNewTicket { state.remove(.groupKeys) }
+        groupKeys = try GroupKeys(ticket: ticket.groupKey, state: state)
 
         if let registration = try state.read(.registration), let raw = try state.read(.statusKey),
             registered || kept == content

@@ -16,6 +16,7 @@ struct StateDirectory: Sendable {
         case transportKey = "transport.key"
         case certificate = "certificate.pem"
         case trust = "trust.pem"
+        case groupKeys = "group.key"
         case registration = "registration.json"
         case session = "session"
         case order = "order.json"

@@ -175,6 +175,21 @@ package struct KeyRotationView: Codable, Hashable, Sendable {
     }
 }
 
+/// What a rotation of a group's key came to.
+package struct GroupKeyRotationView: Codable, Hashable, Sendable {
+    package var group: String
+    /// Fingerprint of the new key.
+    package var key: String
+    /// How many machines do not know it yet; they hear of it in their orders.
+    package var waiting: Int
+
+    package init(group: String, key: String, waiting: Int) {
+        self.group = group
+        self.key = key
+        self.waiting = waiting
+    }
+}
+
 /// A certificate with which a person reads the broker's traffic, and its key.
 package struct DebugCertificateView: Codable, Hashable, Sendable {
     /// Its common name.

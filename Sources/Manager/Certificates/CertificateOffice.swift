@@ -68,8 +68,9 @@ final class CertificateOffice: Sendable {
         state.withLock { AuthorityRotationView(authority: $0.current.identifier, trusted: $0.previous == nil ? 1 : 2) }
     }
 
-    var orderTrust: OrderContent.Trust {
-        OrderContent.Trust(authorities: trust, authority: state.withLock { $0.current.identifier })
+    func orderTrust(groupKey: Data) -> OrderContent.Trust {
+        OrderContent.Trust(
+            authorities: trust, authority: state.withLock { $0.current.identifier }, groupKey: groupKey)
     }
 
     /// What proves the manager to the broker: a certificate that is made anew for every connection.

@@ -74,6 +74,11 @@ extension Control {
             if let answer { burst.work.insert(.answer(machine: machine, answer), at: 0) }
             // What a burst has accepted must be seen by the next registration in it: tickets and keys are looked up in SQLite.
             if registration.accepted != nil || answer != nil { try commitEarly(&burst) }
+            if registration.knowsNewKey {
+                // From now on under that key, also what is retained at the broker.
+                burst.work.append(.order(machine: machine))
+                try forgetPreviousKey(of: group, in: &burst)
+            }
         } catch let refusal as RegistrationRefusal {
             refuse(.registrationRefused, group: group, machine: machine, refusal.reason, in: &burst)
         } catch {
@@ -140,6 +145,8 @@ extension Control {
         var statusKey: StatusKey?
         /// What to commit; nil where it repeats one that was accepted before.
         var accepted: [Records.Change]?
+        /// A machine that was told of a new key of its group says that it has it.
+        var knowsNewKey = false
     }
 
     /// Checks everything that DESIGN.md §3 asks of a registration, and changes nothing.
@@ -156,46 +163,56 @@ extension Control {
         guard monitor.group(group) != nil, let row = try records.group(group) else {
             throw RegistrationRefusal("there is no group \(group)")
         }
-        let groupKey = try vault.groupKey(row.keySealed, of: group)
         switch message.credential {
-        case .key: return try openReturn(message, groupKey: groupKey)
+        case .key: return try openReturn(message, to: row)
         case .ticket(let ticket):
-            return try openFirst(message, ticket: ticket, groupKey: groupKey, payload: payload, now: now)
+            return try openFirst(message, ticket: ticket, to: row, payload: payload, now: now)
         }
     }
 
     /// A machine that registered before asks for a certificate, proved by its key.
-    private func openReturn(_ message: RegistrationMessage, groupKey: SecurityKey) throws -> OpenedRegistration {
+    private func openReturn(_ message: RegistrationMessage, to group: GroupRow) throws -> OpenedRegistration {
         guard let known = try records.machineKey(message.machine), let record = monitor.machine(message.machine),
             record.group == message.group, message.credential == .key(known.fingerprint)
         else { throw RegistrationRefusal("no machine of this name and key is registered") }
         guard !known.revoked, record.phase != .revoked else { throw RegistrationRefusal("its key was revoked") }
         let key = try SecurityKey.PublicKey(rawRepresentation: known.publicKey)
-        guard
-            let plaintext = try? AuthenticSeal.renewal.open(
-                Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: groupKey, from: key,
-                authenticating: message.header)
-        else { throw RegistrationRefusal("its seal does not open: another key, or it was changed on its way") }
+        let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
+        let opened = try vault.keys(of: group).lazy.compactMap { groupKey in
+            (try? AuthenticSeal.renewal.open(sealed, with: groupKey, from: key, authenticating: message.header)).map {
+                (plaintext: $0, groupKey: groupKey)
+            }
+        }.first
+        guard let (plaintext, groupKey) = opened else {
+            throw RegistrationRefusal("its seal does not open: another key, or it was changed on its way")
+        }
         guard let content = try? RegistrationContent.decode(plaintext), content.machine == message.machine,
             content.key == known.publicKey
         else { throw RegistrationRefusal("its content is not a registration of this machine") }
-        return OpenedRegistration(content: content, key: key, groupKey: groupKey)
+        // Never back: an old message that is said again must not bring the old key back into use.
+        let named = groupKey.publicKey.rawRepresentation
+        guard named != known.groupKey, known.groupKey != group.keyPublic else {
+            return OpenedRegistration(content: content, key: key, groupKey: groupKey)
+        }
+        return OpenedRegistration(
+            content: content, key: key, groupKey: groupKey,
+            accepted: [.machineKnows(machine: message.machine, groupKey: named)], knowsNewKey: true)
     }
 
     private func openFirst(
-        _ message: RegistrationMessage, ticket id: String, groupKey: SecurityKey, payload: Data, now: Timestamp
+        _ message: RegistrationMessage, ticket id: String, to row: GroupRow, payload: Data, now: Timestamp
     ) throws -> OpenedRegistration {
         let (group, machine) = (message.group, message.machine)
         guard let ticket = try records.ticket(id), ticket.group == group else {
             throw RegistrationRefusal("its boot ticket is not known here")
         }
-        let opened: (plaintext: Data, statusKey: StatusKey)
-        do {
-            opened = try RegistrationSeal.open(
-                Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: groupKey,
-                ticket: id, secret: try vault.ticketSecret(ticket.secretSealed, of: id),
+        let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
+        // A ticket that was given out before a rotation names the key before.
+        guard let groupKey = try vault.key(of: row, withPublicHalf: ticket.groupKey),
+            let opened = try? RegistrationSeal.open(
+                sealed, with: groupKey, ticket: id, secret: try vault.ticketSecret(ticket.secretSealed, of: id),
                 authenticating: message.header)
-        } catch {
+        else {
             throw RegistrationRefusal(
                 "its seal does not open: a wrong secret, another group's key, or it was changed on its way")
         }
@@ -234,7 +251,8 @@ extension Control {
             accepted: [
                 .machineKey(
                     machine: machine, publicKey: content.key, fingerprint: key.fingerprint,
-                    statusKeySealed: try vault.seal(opened.statusKey, of: machine), registrationDigest: digest),
+                    statusKeySealed: try vault.seal(opened.statusKey, of: machine), registrationDigest: digest,
+                    groupKey: ticket.groupKey),
                 .useTicket(ticket: ticket.id, machine: machine),
             ])
     }

@@ -1,6 +1,7 @@
 import Fleet
 import Monitor
 import Foundation
+import Logging
 import Messaging
 import Records
 import Sealing
@@ -16,7 +17,12 @@ extension Control {
             let group = monitor.group(machine.group), let row = try records.group(machine.group),
             let key = try records.machineKey(id), let software = try records.software(order.software)
         else { return nil }
-        let groupKey = try vault.groupKey(row.keySealed, of: machine.group)
+        guard let groupKey = try vault.key(of: row, withPublicHalf: key.groupKey) else {
+            logger.warning(
+                "no order can be sealed for a machine whose group key was given up by force; it needs a new boot ticket",
+                metadata: ["machine": "\(id)"])
+            return nil
+        }
         let delivery = group.definition.rollout.delivery
         let content = OrderContent(
             action: order.action, generation: order.generation, digest: order.digest, size: software.size,
@@ -27,7 +33,7 @@ extension Control {
             .rawRepresentation,
             delivery: delivery, manifest: software.manifest,
             environment: try environment(of: order, manifest: software.manifest, index: machine.index),
-            heartbeat: group.definition.heartbeat, trust: office?.orderTrust)
+            heartbeat: group.definition.heartbeat, trust: office?.orderTrust(groupKey: row.keyPublic))
         let plaintext = try content.encoded()
         let payload = try OrderMessage.encode(
             group: machine.group, machine: id, generation: order.generation, action: order.action,
@@ -102,7 +108,7 @@ extension Control {
         burst.changes.append(
             .ticket(
                 id: id, group: group, machine: machine, secretSealed: try vault.seal(ticketSecret: secret, of: id),
-                uses: uses, expires: expires))
+                uses: uses, expires: expires, groupKey: row.keyPublic))
         return BootTicket(
             group: group, machine: machine, broker: configuration.brokerForMachines ?? configuration.broker,
             boot: configuration.bootForMachines, trust: office?.trust, root: configuration.root,

@@ -42,6 +42,13 @@ struct Vault: Sendable {
         try SecurityKey(rawRepresentation: master.open(sealed, for: "group key \(group)"))
     }
 
+    func seal(previous key: SecurityKey, of group: String) throws -> Data {
+        try master.seal(key.rawRepresentation, for: "previous group key \(group)")
+    }
+    func previousGroupKey(_ sealed: Data, of group: String) throws -> SecurityKey {
+        try SecurityKey(rawRepresentation: master.open(sealed, for: "previous group key \(group)"))
+    }
+
     func seal(_ key: StatusKey, of machine: String) throws -> Data {
         try master.seal(key.rawRepresentation, for: "status key \(machine)")
     }

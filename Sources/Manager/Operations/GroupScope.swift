@@ -89,6 +89,11 @@ struct GroupScope: Operations {
         return try await base.invite(to: group, request, by: caller)
     }
 
+    func rotateGroupKey(_ group: String, force: Bool, by caller: Caller) async throws -> GroupKeyRotationView {
+        try require(group)
+        return try await base.rotateGroupKey(group, force: force, by: caller)
+    }
+
     private func scoped(_ caller: Caller) -> Caller {
         var caller = caller
         caller.groups = pattern

@@ -52,6 +52,8 @@ protocol Operations: Sendable {
     func rotateMasterKey(by: Caller) async throws -> KeyRotationView
     /// - Parameter finish: ends a change that was begun; `force`: also where machines have no new certificate yet.
     func rotateAuthority(finish: Bool, force: Bool, by: Caller) async throws -> AuthorityRotationView
+    /// - Parameter force: also where machines or tickets know only the key before, which is given up.
+    func rotateGroupKey(_ group: String, force: Bool, by: Caller) async throws -> GroupKeyRotationView
     func debugCertificate(_ request: DebugCertificateRequest, by: Caller) async throws -> DebugCertificateView
     func audit(after: Int64, limit: Int) async throws -> Page<AuditEntry>
     func verifyAudit() async throws -> AuditVerdict

@@ -155,6 +155,10 @@ enum Schemas {
             "AuthorityRotation": object([
                 "authority": text("Identifies the one that signs."), "trusted": number("1, or 2 during a change."),
             ]),
+            "GroupKeyRotation": object([
+                "group": text(), "key": text("Fingerprint of the new key."),
+                "waiting": number("Machines that do not know it yet."),
+            ]),
             "DebugCertificateRequest": object(["ttl": OpenAPI.reference("Span")]),
             "DebugCertificate": object([
                 "name": text("Its common name."), "pem": text("Certificate and private key."), "expires": time,

@@ -111,10 +111,13 @@ package struct OrderContent: Codable, Hashable, Sendable {
         package var authorities: String
         /// The key identifier of the one that signs: a certificate of another is to be renewed.
         package var authority: String
+        /// The group's public key: another than the machine knows takes its place, and the machine says so by registering under it.
+        package var groupKey: Data
 
-        package init(authorities: String, authority: String) {
+        package init(authorities: String, authority: String, groupKey: Data) {
             self.authorities = authorities
             self.authority = authority
+            self.groupKey = groupKey
         }
     }
 
@@ -150,6 +153,9 @@ package struct OrderContent: Codable, Hashable, Sendable {
         try WireChecks.require(
             content.parts == parts && parts <= PartRanges.mostParts, "the number of parts does not fit the size")
         try WireChecks.require(content.contentKey.count == 32, "the content key does not have 32 bytes")
+        if let trust = content.trust {
+            try WireChecks.require(trust.groupKey.count == 32, "the group's key does not have 32 bytes")
+        }
         try WireChecks.reference(name: content.manifest.name, version: content.manifest.version)
         try WireChecks.require(!content.manifest.run.isEmpty, "there is nothing to run")
         try WireChecks.require(

@@ -139,23 +139,36 @@ struct KeyCommand: AsyncParsableCommand {
 
     struct Rotate: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Replace a key: `master`, or `ca`.",
+            abstract: "Replace a key: `master`, `ca`, or `group NAME`.",
             discussion: """
-                master, under which the manager keeps everything secret: everything kept is encrypted anew at once. Back up the new
-                master.key. ca, the certificate authority: the new one signs at once, and both are trusted until --finish; machines
-                renew their certificates by themselves meanwhile. Running software is not touched by either.
+                master, under which the manager keeps everything secret: everything kept is encrypted anew at once. Back up the \
+                new master.key.
+
+                ca, the certificate authority: the new one signs at once, and both are trusted until --finish; machines renew \
+                their certificates by themselves meanwhile.
+
+                group NAME, by which a group's machines know the manager: each hears of the new one in its order, also later \
+                where it is away now, and the old one goes when all know the new one.
+
+                Running software is not touched by any of them.
                 """)
-        enum Key: String, ExpressibleByArgument, CaseIterable { case master, ca }
+        enum Key: String, ExpressibleByArgument, CaseIterable { case master, ca, group }
         @Argument(help: "Which key.") var key: Key
+        @Argument(help: "For group: its name.") var name: String?
         @Flag(help: "For ca: trust only the new authority from now on.") var finish = false
-        @Flag(help: "With --finish: even if machines are away that have no certificate of it; they need a new ticket.")
+        @Flag(
+            help:
+                "With --finish, or for group: even if machines are away that do not know the new one; they need a new ticket."
+        )
         var force = false
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
         func validate() throws {
             if finish, key != .ca { throw ValidationError("--finish is for ca") }
-            if force, !finish { throw ValidationError("--force is for --finish") }
+            if force, !finish, key != .group { throw ValidationError("--force is for --finish, or for group") }
+            if key == .group, name == nil { throw ValidationError("which group? trunkline key rotate group NAME") }
+            if key != .group, name != nil { throw ValidationError("a name is for group") }
         }
 
         func run() async throws {
@@ -172,6 +185,16 @@ struct KeyCommand: AsyncParsableCommand {
                     rotation, name: rotation.authority,
                     lines: [("authority", rotation.authority), ("trusted", "\(rotation.trusted)")])
                 if !finish { Note.line("when machines have renewed: trunkline key rotate ca --finish") }
+            case .group:
+                let rotation = try await location.with { [name = name ?? "", force] in
+                    try await $0.rotateGroupKey(name, force: force)
+                }
+                try output.show(
+                    rotation, name: rotation.key,
+                    lines: [
+                        ("group", rotation.group), ("key", rotation.key), ("waiting", "\(rotation.waiting) machines"),
+                    ])
+                Note.line("machines take it by themselves; the old one goes when all know it")
             }
         }
     }

@@ -4,7 +4,7 @@ import Hummingbird
 
 extension API {
     /// Who may do what, and who did.
-    var accessRoutes: [Route] { tokenRoutes + auditRoutes + [keyRoute, authorityRoute, debugRoute] }
+    var accessRoutes: [Route] { tokenRoutes + auditRoutes + [keyRoute, authorityRoute, groupKeyRoute, debugRoute] }
 
     private var tokenRoutes: [Route] {
         [
@@ -96,6 +96,25 @@ extension API {
             try .json(
                 try await api.operations.rotateAuthority(
                     finish: try incoming.flag("finish"), force: try incoming.flag("force"), by: incoming.caller))
+        }
+    }
+
+    private var groupKeyRoute: Route {
+        Route(
+            method: .post, path: "/v1/groups/{group}/keys/rotate",
+            summary:
+                "A new key for a group: each machine hears of it in its order, and the old one goes when all know it.",
+            tag: "access", needs: .admin,
+            query: [
+                .init(
+                    name: "force", says: "Also where machines or tickets know only the key before: they are given up.",
+                    schema: "Flag")
+            ], body: Route.nothing, answers: [.init(status: 200, says: "It is in use.", schema: "GroupKeyRotation")],
+            problems: [400, 404, 409, 413]
+        ) { api, incoming in
+            try .json(
+                try await api.operations.rotateGroupKey(
+                    try incoming.parameter("group"), force: try incoming.flag("force"), by: incoming.caller))
         }
     }
 
