@@ -44,12 +44,17 @@ package struct Topics: Hashable, Sendable {
     /// Reads a topic; nil for everything that the functions above do not make of valid names.
     package func parse(_ topic: String) -> Topic? {
         if topic.hasPrefix(Self.boot) {
-            switch parse(String(topic.dropFirst(Self.boot.count))) {
+            // Once: below it nothing is for booting machines again.
+            switch parseBelowRoot(String(topic.dropFirst(Self.boot.count))) {
             case .registration(let group, let machine): return .bootRegistration(group: group, machine: machine)
             case .answer(let client): return .answer(client: client)
             default: return nil
             }
         }
+        return parseBelowRoot(topic)
+    }
+
+    private func parseBelowRoot(_ topic: String) -> Topic? {
         guard topic.utf8.count <= Message.longestTopic, topic.hasPrefix(root + "/") else { return nil }
         let levels = topic.dropFirst(root.count + 1)
             .split(separator: "/", maxSplits: 6, omittingEmptySubsequences: false).map(String.init)

@@ -52,6 +52,7 @@ struct TopicsTests {
             "trunkline/edge/register/m\u{0}", "trunkline/edge/machines/é/status", "trunklineX/manager",
             "/trunkline/manager",
             "trunkline/edge/software/abc/1", "trunkline/manager/", "$SYS/broker/uptime",
+            "boot/boot/trunkline/answers/boot-1a2b", "boot/boot/trunkline/edge/register/m", "boot/trunkline/manager",
         ])
     func refused(topic: String) { #expect(Topics().parse(topic) == nil) }
 
