@@ -74,6 +74,21 @@ import TestSupport
         _ = try? GroupLanguage.group(fromJSON: text)
     }
 
+    @Test(
+        "A report stays short, whatever is piled up in one character or one line",
+        arguments: [
+            "group \"a\" { x\(String(repeating: "\u{301}", count: 100_000)) = 1 }",
+            "group \"e\(String(repeating: "\u{301}", count: 100_000))\" { service = voice }",
+            String(repeating: "@ ", count: 200) + "e" + String(repeating: "\u{301}", count: 20_000),
+            String(repeating: "@ ", count: 200_000),
+        ])
+    func reportsStayShort(text: String) {
+        let found = GroupLanguage.check(text)
+        #expect((1...100).contains(found.count))
+        #expect(Diagnostics(found).rendered(file: "f", source: text).utf8.count < 200_000)
+        for fault in found { #expect(fault.message.utf8.count < 700 && fault.hint?.utf8.count ?? 0 < 700) }
+    }
+
     @Test("Every sample in Config/ checks clean and is in canonical form")
     func samples() throws {
         let home = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

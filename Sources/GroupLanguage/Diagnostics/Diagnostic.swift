@@ -34,6 +34,11 @@ package struct Diagnostics: Error, Hashable, Sendable {
 
     package init(_ all: [Diagnostic]) { self.all = all }
 
+    /// Bytes of a line that is still shown, since each of its faults costs a walk along it.
+    private static let longestLine = 64 << 10
+    /// Bytes of one character that is still shown: marks can be piled up without end.
+    private static let longestCharacter = 64
+
     /// Writes them as a compiler would: `file:line:column: error: message`, the line, a caret and the hint.
     package func rendered(file: String, source: String) -> String {
         let lines = source.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
@@ -41,7 +46,9 @@ package struct Diagnostics: Error, Hashable, Sendable {
         for diagnostic in all {
             let place = "\(file):\(diagnostic.line):\(diagnostic.column)"
             text += "\(place): error: \(diagnostic.message) [\(diagnostic.id)]\n"
-            if diagnostic.line >= 1, diagnostic.line <= lines.count {
+            if diagnostic.line >= 1, diagnostic.line <= lines.count,
+                lines[diagnostic.line - 1].count <= Self.longestLine
+            {
                 let line = String(decoding: lines[diagnostic.line - 1], as: UTF8.self)
                 text += excerpt(of: line, diagnostic: diagnostic)
             }
@@ -56,7 +63,7 @@ package struct Diagnostics: Error, Hashable, Sendable {
         let first = max(0, diagnostic.column - 1 - width / 2)
         let window = line.dropFirst(first).prefix(width).map { character in
             character.isNewline || character == "\t" || character.asciiValue.map { $0 < 32 } ?? false
-                ? " " : String(character)
+                ? " " : character.utf8.count > Self.longestCharacter ? "\u{fffd}" : String(character)
         }
         let number = String(diagnostic.line)
         let gutter = String(repeating: " ", count: number.count)

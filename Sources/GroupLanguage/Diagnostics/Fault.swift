@@ -17,14 +17,29 @@ struct Fault: Hashable, Sendable {
 /// What lexer, parser and checker find wrong, at most `most` faults, so that a hostile text cannot make the report grow.
 struct FaultList: Sendable {
     static let most = 100
+    /// Bytes of one message or hint; one "character" of a hostile text may have a million.
+    static let longestMessage = 600
     private(set) var all: [Fault] = []
 
     var isEmpty: Bool { all.isEmpty }
+    /// Nothing more is added, so nothing more need be worked out.
+    var isFull: Bool { all.count >= Self.most }
 
     mutating func add(_ id: String, _ span: Span, _ message: String, hint: String? = nil) {
-        let fault = Fault(id: id, span: span, message: message, hint: hint)
-        guard all.count < Self.most, !all.contains(where: { $0.id == id && $0.span == span }) else { return }
-        all.append(fault)
+        guard !isFull, !all.contains(where: { $0.id == id && $0.span == span }) else { return }
+        all.append(Fault(id: id, span: span, message: Self.cut(message), hint: hint.map(Self.cut)))
+    }
+
+    private static func cut(_ text: String) -> String {
+        guard text.utf8.count > longestMessage else { return text }
+        var scalars = String.UnicodeScalarView()
+        var bytes = 0
+        for scalar in text.unicodeScalars {
+            bytes += UTF8.width(scalar)
+            if bytes > longestMessage { break }
+            scalars.append(scalar)
+        }
+        return String(scalars) + "…"
     }
 
     /// The diagnostics in the order of the text.

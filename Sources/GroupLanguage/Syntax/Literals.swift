@@ -110,7 +110,7 @@ extension Lexer {
             let known = TimeSpan.units.map(\.name) + Self.rates.map { $0.name + "/s" }
             faults.add(
                 "unknown-unit", Span(start: unitStart, end: unitEnd), "unknown unit `\(unit.prefix(20))`",
-                hint: Suggestion.hint(for: text(from: unitStart), among: known)
+                hint: (faults.isFull ? nil : Suggestion.hint(for: text(from: unitStart), among: known))
                     ?? "times have `ms`, `s`, `m`, `h` or `d`; rates `kB/s`, `MB/s`, `GB/s`, `KiB/s`, `MiB/s` or `GiB/s`"
             )
             return append(.invalid, from: start)
