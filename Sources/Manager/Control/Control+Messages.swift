@@ -81,6 +81,8 @@ extension Control {
             }
         } catch let refusal as RegistrationRefusal {
             refuse(.registrationRefused, group: group, machine: machine, refusal.reason, in: &burst)
+        } catch is RegistrationLimit.Exceeded {
+            counters.registrationDropped()
         } catch {
             logger.error(
                 "a registration could not be handled", metadata: ["machine": "\(machine)", "error": "\(error)"])
@@ -164,19 +166,22 @@ extension Control {
             throw RegistrationRefusal("there is no group \(group)")
         }
         switch message.credential {
-        case .key: return try openReturn(message, to: row)
+        case .key: return try openReturn(message, to: row, now: now)
         case .ticket(let ticket):
             return try openFirst(message, ticket: ticket, to: row, payload: payload, now: now)
         }
     }
 
     /// A machine that registered before asks for a certificate, proved by its key.
-    private func openReturn(_ message: RegistrationMessage, to group: GroupRow) throws -> OpenedRegistration {
+    private func openReturn(_ message: RegistrationMessage, to group: GroupRow, now: Timestamp) throws
+        -> OpenedRegistration
+    {
         guard let known = try records.machineKey(message.machine), let record = monitor.machine(message.machine),
             record.group == message.group, message.credential == .key(known.fingerprint)
         else { throw RegistrationRefusal("no machine of this name and key is registered") }
         guard !known.revoked, record.phase != .revoked else { throw RegistrationRefusal("its key was revoked") }
         let key = try SecurityKey.PublicKey(rawRepresentation: known.publicKey)
+        try registrationLimit.take(known.fingerprint, at: now)
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         let opened = try vault.keys(of: group).lazy.compactMap { groupKey in
             (try? AuthenticSeal.renewal.open(sealed, with: groupKey, from: key, authenticating: message.header)).map {
@@ -184,6 +189,7 @@ extension Control {
             }
         }.first
         guard let (plaintext, groupKey) = opened else {
+            registrationLimit.didNotOpen(known.fingerprint, at: now)
             throw RegistrationRefusal("its seal does not open: another key, or it was changed on its way")
         }
         guard let content = try? RegistrationContent.decode(plaintext), content.machine == message.machine,
@@ -206,6 +212,7 @@ extension Control {
         guard let ticket = try records.ticket(id), ticket.group == group else {
             throw RegistrationRefusal("its boot ticket is not known here")
         }
+        try registrationLimit.take(id, at: now)
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         // A ticket that was given out before a rotation names the key before.
         guard let groupKey = try vault.key(of: row, withPublicHalf: ticket.groupKey),
@@ -213,6 +220,7 @@ extension Control {
                 sealed, with: groupKey, ticket: id, secret: try vault.ticketSecret(ticket.secretSealed, of: id),
                 authenticating: message.header)
         else {
+            registrationLimit.didNotOpen(id, at: now)
             throw RegistrationRefusal(
                 "its seal does not open: a wrong secret, another group's key, or it was changed on its way")
         }

@@ -35,6 +35,7 @@ actor Control {
     /// What the audit log last said that each machine was verified with.
     var verified: [String: String] = [:]
     var refusals = RefusalLimit()
+    var registrationLimit = RegistrationLimit()
     private(set) var connected = false
     private var timer: DeadlineTimer?
 

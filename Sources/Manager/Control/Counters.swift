@@ -7,6 +7,7 @@ final class Counters: Sendable {
         var taken = 0
         var unknown = 0
         var registrations = 0
+        var registrationsDropped = 0
         var refused = 0
         var bursts = 0
         var changes = 0
@@ -23,6 +24,7 @@ final class Counters: Sendable {
     func statusTaken() { values.withLock { $0.taken += 1 } }
     func statusUnknown() { values.withLock { $0.unknown += 1 } }
     func registrationReceived() { values.withLock { $0.registrations += 1 } }
+    func registrationDropped() { values.withLock { $0.registrationsDropped += 1 } }
     func refused() { values.withLock { $0.refused += 1 } }
     func committed(bursts: Int, changes: Int) {
         values.withLock {
@@ -49,6 +51,10 @@ final class Counters: Sendable {
             ("statuses_taken_total", "counter", "Statuses whose MAC was right, compared with the record.", now.taken),
             ("statuses_unknown_total", "counter", "Statuses of machines that have no key here.", now.unknown),
             ("registrations_received_total", "counter", "Registrations that arrived.", now.registrations),
+            (
+                "registrations_dropped_total", "counter", "Registrations not opened, because too many came.",
+                now.registrationsDropped
+            ),
             ("refused_total", "counter", "Messages whose seal or MAC was wrong, or that were malformed.", now.refused),
             ("commits_total", "counter", "Transactions committed for bursts of events.", now.bursts),
             ("changes_total", "counter", "Changes in those transactions.", now.changes),
