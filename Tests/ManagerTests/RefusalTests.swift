@@ -59,7 +59,7 @@ struct RefusalTests {
         arguments: [
             "/v1/groups?limit=0", "/v1/groups?limit=1001", "/v1/groups?limit=x", "/v1/events?after=-1",
             "/v1/events?after=yesterday", "/v1/events?after=9223372036854775808", "/v1/software?after=x",
-            "/v1/machines?limit=",
+            "/v1/machines?limit=", "/v1/machines?group=", "/v1/events?machine=0.5", "/v1/events?group=A",
         ])
     func parameters(path: String) async throws {
         try await Site.with { site in
@@ -124,7 +124,7 @@ struct RefusalTests {
                 #expect(created["Location"] == "/v1/groups/test")
                 let other = Site.record(count: 3)
                 #expect(try await ask(.put, "/v1/groups/test", other, ["If-Match": "\"2\""]).status == 412)
-                for tag in ["1", "\"x\"", "\"\"", "\""] {
+                for tag in ["1", "\"x\"", "\"\"", "\"", "\"-1\"", "\"+1\"", "\"9999999999999999999\""] {
                     #expect(try await ask(.put, "/v1/groups/test", other, ["If-Match": tag]).status == 400, "\(tag)")
                 }
                 #expect(try await ask(.put, "/v1/groups/test", other, ["If-Match": "\"1\""]).status == 200)

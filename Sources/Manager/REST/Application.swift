@@ -68,6 +68,10 @@ struct API: Sendable {
         softwareRoutes + groupRoutes + machineRoutes + secretRoutes + accessRoutes + historyRoutes + operationRoutes
     }
 
+    /// What a path that is there refuses with 405, where it does not take it.
+    private static let methods: [HTTPRequest.Method] =
+        [.get, .head, .post, .put, .patch, .delete, .options, .trace] + ["QUERY"].compactMap { .init($0) }
+
     func router() -> Router<RESTContext> {
         let router = Router(context: RESTContext.self, options: .autoGenerateHeadEndpoints)
         router.addMiddleware { ProblemMiddleware(logger: logger) }
@@ -80,7 +84,7 @@ struct API: Sendable {
         for (path, known) in Dictionary(grouping: routes, by: \.path) {
             let methods = known.flatMap { $0.method == .get ? [$0.method, .head] : [$0.method] }
             let allow = methods.map(\.rawValue).sorted().joined(separator: ", ")
-            for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options]
+            for method in Self.methods
             where !methods.contains(method) {
                 router.on(RouterPath(path), method: method) { _, _ in
                     var answer = Problem(.methodNotAllowed, "This path takes \(allow).").response

@@ -19,13 +19,19 @@ extension API {
                     .init(status: 200, says: "Past and then live.", type: "text/event-stream", schema: "EventStream"),
                 ], problems: [400]
             ) { api, incoming in
-                let filter = EventFilter(group: incoming.query("group"), machine: incoming.query("machine"))
+                let filter = EventFilter(group: try incoming.name("group"), machine: try incoming.name("machine"))
                 let isStream = incoming.request.accepts("text/event-stream")
-                let text = (isStream ? incoming.request.headers[.lastEventID] : nil) ?? incoming.query("after") ?? "0"
-                guard let after = Int64(text), after >= 0 else {
-                    throw Refusal(
-                        code: .malformed, message: "after and Last-Event-ID take the id of an event; got \(text).")
+                let (last, first) = (incoming.request.headers[.lastEventID], incoming.query("after"))
+                // Also the one that does not count here: whoever sends nonsense is to know.
+                let ids = try [last, first].map { text in
+                    guard let text else { return Int64?.none }
+                    guard let id = Int64(text), id >= 0 else {
+                        throw Refusal(
+                            code: .malformed, message: "after and Last-Event-ID take the id of an event; got \(text).")
+                    }
+                    return id
                 }
+                let after = (isStream ? ids[0] : nil) ?? ids[1] ?? 0
                 let limit = try incoming.limit()
                 guard isStream else {
                     return try .json(try await api.operations.events(filter, after: after, limit: limit))

@@ -11,7 +11,7 @@ extension API {
             ) { api, incoming in
                 try .json(
                     try await api.operations.machines(
-                        group: incoming.query("group"), after: incoming.query("after"), limit: try incoming.limit(),
+                        group: try incoming.name("group"), after: incoming.query("after"), limit: try incoming.limit(),
                         within: nil))
             },
             Route(

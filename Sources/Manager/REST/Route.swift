@@ -95,6 +95,16 @@ struct Incoming: Sendable {
 
     func query(_ name: String) -> String? { request.uri.queryParameters.get(name) }
 
+    /// A name in the query; nil: it is not there.
+    func name(_ name: String) throws -> String? {
+        guard let text = query(name) else { return nil }
+        guard Name.isValid(text) else {
+            throw Refusal(
+                code: .malformed, message: "\(name) takes a name, made of a-z, 0-9 and -; got \(text).")
+        }
+        return text
+    }
+
     func limit() throws -> Int {
         guard let text = query("limit") else { return 100 }
         guard let limit = Int(text), (1...1000).contains(limit) else {
@@ -126,7 +136,8 @@ struct Incoming: Sendable {
     /// From `If-Match`; nil: the caller does not care.
     func revision() throws -> Int? {
         guard let text = request.headers[.ifMatch], text != "*" else { return nil }
-        guard text.hasPrefix("\""), text.hasSuffix("\""), text.count > 2,
+        guard text.hasPrefix("\""), text.hasSuffix("\""), (3...20).contains(text.utf8.count),
+            text.utf8.dropFirst().dropLast().allSatisfy({ $0 >= 48 && $0 <= 57 }),
             let revision = Int(text.dropFirst().dropLast())
         else {
             throw Refusal(

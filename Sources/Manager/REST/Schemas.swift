@@ -4,8 +4,12 @@ import Fleet
 enum Schemas {
     static var all: [String: Any] { words.merging(views) { first, _ in first }.merging(pages) { first, _ in first } }
 
-    private static func text(_ says: String = "", pattern: String? = nil, one of: [String]? = nil) -> [String: Any] {
+    private static func text(
+        _ says: String = "", pattern: String? = nil, least: Int? = nil, most: Int? = nil, one of: [String]? = nil
+    ) -> [String: Any] {
         var schema: [String: Any] = ["type": "string"]
+        schema["minLength"] = least
+        schema["maxLength"] = most
         if !says.isEmpty { schema["description"] = says }
         schema["pattern"] = pattern
         schema["enum"] = of
@@ -30,17 +34,24 @@ enum Schemas {
         ]
     }
 
+    private static func orNull(_ schema: String) -> [String: Any] {
+        ["anyOf": [OpenAPI.reference(schema), ["type": "null"]]]
+    }
+
     private static func list(_ schema: String) -> [String: Any] {
         ["type": "array", "items": OpenAPI.reference(schema)]
     }
 
     private static var words: [String: Any] {
         [
-            "Name": text("a-z, 0-9 and -.", pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
-            "SoftwareVersion": text(pattern: "^[A-Za-z0-9][A-Za-z0-9._+-]*$"),
+            "Name": text("a-z, 0-9 and -.", pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", most: Name.longest),
+            "SoftwareVersion": text(pattern: "^[A-Za-z0-9][A-Za-z0-9._+~-]*$", most: 64),
+            "SoftwareCursor": text(
+                "NAME@VERSION", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$"),
             "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(),
             "Flag": text(one: ["true", "false"]),
-            "Tag": text("A revision in quotes, such as \"3\"."), "Key": text(pattern: "^[!-~]{1,255}$"),
+            "Tag": text("A revision in quotes, such as \"3\".", pattern: "^\"[0-9]{1,18}\"$", least: 3, most: 20),
+            "Key": text(pattern: "^[!-~]{1,255}$"),
             "Digest": text("sha-256=:BASE64:"), "Words": text(), "EventStream": text("Server-sent events."),
             "RecordText": text("A record in Trunkline's language."),
             "Bundle": text("A gzip'd tar with a software.trunk."),
@@ -49,6 +60,11 @@ enum Schemas {
             "Record": [
                 "type": "object", "description": "A record in its JSON form; expressions are in the language.",
                 "required": ["group"],
+                "properties": [
+                    "group": OpenAPI.reference("Name"), "service": text(), "software": text("NAME@VERSION"),
+                    "heartbeat": OpenAPI.reference("Span"), "machines": ["type": "object"], "env": ["type": "object"],
+                    "rollout": ["type": "object"], "rules": ["type": "array", "items": ["type": "object"]],
+                ],
             ],
             "Role": text(one: Role.allCases.map(\.rawValue)),
             "GroupPattern": text("Group names, with * and ?.", pattern: "^[a-z0-9*?-]{1,63}$"),
@@ -143,7 +159,7 @@ enum Schemas {
             "TokenRequest": object(
                 ["name": OpenAPI.reference("Name"), "role": OpenAPI.reference("Role")],
                 optional: [
-                    "groups": OpenAPI.reference("GroupPattern"), "ttl": OpenAPI.reference("Span"),
+                    "groups": orNull("GroupPattern"), "ttl": orNull("Span"),
                 ]
             ).merging(["additionalProperties": false]) { first, _ in first },
             "MadeToken": object(

@@ -29,7 +29,10 @@ extension API {
             Route(
                 method: .get, path: "/v1/software", summary: "List the software that is there.", tag: "software",
                 needs: .viewer,
-                query: Route.paging, answers: [.init(status: 200, says: "A page.", schema: "SoftwarePage")],
+                query: [
+                    .init(name: "after", says: "The `next` of the page before.", schema: "SoftwareCursor"),
+                    Route.paging[1],
+                ], answers: [.init(status: 200, says: "A page.", schema: "SoftwarePage")],
                 problems: [400]
             ) { api, incoming in
                 let after = incoming.query("after")
