@@ -8,7 +8,7 @@ SOURCES = $(shell git ls-files '*.swift')
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build run demo test check lint format unit e2e bench clean
+.PHONY: help dependencies build run demo test check lint format unit e2e bench fuzz api-fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,5 +56,24 @@ bench: build ## Speed and memory against a bare broker, measured in one run
 	$(SWIFT) build -c release --static-swift-stdlib --product trunkline-bench
 	@"$$($(SWIFT) build -c release --static-swift-stdlib --show-bin-path)/trunkline-bench"
 
+FUZZ = TRUNKLINE_FUZZ=1 $(SWIFT) build -c release --scratch-path .build-fuzz --product trunkline-fuzz
+# Not SECONDS: in the shell that is a clock.
+fuzz: seconds = $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),60)
+fuzz: dependencies ## libFuzzer over every input of strangers, SECONDS=60 each; TARGET=language for one
+	$(FUZZ)
+	@program="$$($(FUZZ) --show-bin-path)/trunkline-fuzz"; home=$$(mktemp -d $$(test -w /dev/shm && echo -p /dev/shm)); \
+	trap 'rm -rf "$$home"' EXIT; failed=; mkdir -p .build-fuzz/findings; \
+	for target in $(or $(TARGET),$(notdir $(wildcard Fuzz/corpus/*))); do \
+	  echo "fuzzing $$target for $(seconds) s"; mkdir -p ".build-fuzz/corpus/$$target"; \
+	  TMPDIR=$$home "$$program" $$target ".build-fuzz/corpus/$$target" "Fuzz/corpus/$$target" \
+	    -max_total_time=$(seconds) -timeout=10 -rss_limit_mb=1024 -max_len=16384 -verbosity=0 -print_final_stats=0 \
+	    -artifact_prefix=".build-fuzz/findings/$$target-" || failed="$$failed $$target"; \
+	done; \
+	test -z "$$failed" || { echo "findings of$$failed are in .build-fuzz/findings"; exit 1; }
+
+api-fuzz: dependencies ## Schemathesis over the OpenAPI document of a real manager, EXAMPLES=20 an operation
+	$(SWIFT) build --product trunkline
+	@Tests/schemathesis/run "$$($(SWIFT) build --show-bin-path)/trunkline"
+
 clean: ## Remove what was built
-	rm -rf .build bin
+	rm -rf .build .build-fuzz bin

@@ -128,6 +128,29 @@ let package = Package(
     ]
 )
 
+// What strangers may send: the entries are for libFuzzer and for the tests over Fuzz/corpus.
+package.targets += [
+    .target(
+        name: "FuzzEntries",
+        dependencies: [
+            "Agent", "Messaging", "Sealing", "Certificates", "GroupLanguage", "Bundles", "CZlib", "Fleet",
+        ], path: "Fuzz/Entries"),
+    .testTarget(name: "FuzzCorpusTests", dependencies: ["FuzzEntries", "TestSupport"]),
+]
+
+// Only for `make fuzz`: everything of ours with coverage, and a program with libFuzzer in it.
+if Context.environment["TRUNKLINE_FUZZ"] != nil {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "trunkline-fuzz", dependencies: ["FuzzEntries", "CFuzzer"], path: "Fuzz/Runner",
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+    ]
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-sanitize=fuzzer"])]
+    }
+}
+
 for target in package.targets where target.type != .system {
     target.swiftSettings = (target.swiftSettings ?? []) + settings + strict
 }

@@ -1,10 +1,10 @@
 import Fleet
-import FoundationEssentials
+package import FoundationEssentials
 import Messaging
 import Sealing
 
 /// A boot ticket whose every field was checked.
-struct Ticket: Sendable {
+package struct Ticket: Sendable {
     var group: String
     /// Nil: the machine names itself.
     var machine: String?
@@ -20,7 +20,7 @@ struct Ticket: Sendable {
     static let largestFile = 64 << 10
 
     /// - Parameter file: named in errors only.
-    init(_ content: Data, file: String) throws(AgentError) {
+    package init(_ content: Data, file: String) throws(AgentError) {
         func refused(_ why: String) -> AgentError { AgentError(.ticket, "ticket \(file): \(why)") }
         let ticket: BootTicket
         do {
