@@ -66,7 +66,7 @@ fuzz: dependencies ## libFuzzer over every input of strangers, SECONDS=60 each; 
 	for target in $(or $(TARGET),$(notdir $(wildcard Fuzz/corpus/*))); do \
 	  echo "fuzzing $$target for $(seconds) s"; mkdir -p ".build-fuzz/corpus/$$target"; \
 	  TMPDIR=$$home "$$program" $$target ".build-fuzz/corpus/$$target" "Fuzz/corpus/$$target" \
-	    -max_total_time=$(seconds) -timeout=10 -rss_limit_mb=1024 -max_len=16384 -verbosity=0 -print_final_stats=0 \
+	    -max_total_time=$(seconds) -timeout=10 -rss_limit_mb=1024 -max_len=16384 -verbosity=0 \
 	    -artifact_prefix=".build-fuzz/findings/$$target-" || failed="$$failed $$target"; \
 	done; \
 	test -z "$$failed" || { echo "findings of$$failed are in .build-fuzz/findings"; exit 1; }

@@ -35,6 +35,22 @@ import Testing
         }
     }
 
+    @Test(
+        "JSON as deep as a message is long is refused, and takes no more stack than there is",
+        arguments: FuzzTarget.allCases)
+    func depth(target: FuzzTarget) throws {
+        for piece in ["[", "{\"a\":", "{\"v\":[", "{\"software\":{\"name\":"] {
+            for size in [4_000, 60_000, 250_000] {
+                let open = String(repeating: piece, count: size / piece.utf8.count)
+                let isTaken = try target.run(Array(open.utf8))
+                // With the tail that sealed messages are cut at.
+                let tail = ",\"enc\":\"AAAA\",\"sealed\":\"AAAA\"}"
+                let isTakenWithTail = try target.run(Array((open + tail).utf8))
+                #expect(!isTaken && !isTakenWithTail)
+            }
+        }
+    }
+
     @Test("Every directory of the corpus has a target")
     func corpusIsUsed() throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: Corpus.directory.path)

@@ -100,7 +100,7 @@ struct Incoming: Sendable {
         guard let text = query(name) else { return nil }
         guard Name.isValid(text) else {
             throw Refusal(
-                code: .malformed, message: "\(name) takes a name, made of a-z, 0-9 and -; got \(text).")
+                code: .malformed, message: "\(name) takes a name, made of a-z, 0-9 and -; got \(text.prefix(64)).")
         }
         return text
     }
