@@ -13,7 +13,7 @@ packages=(
   kamailio sip-tester sipsak        # voice, and its clients
   prosody                           # messaging
   janus                             # video
-  python3 curl ca-certificates openssl procps make git
+  python3 python3-venv curl ca-certificates openssl procps make git
 )
 services="mosquitto kamailio prosody janus"
 
