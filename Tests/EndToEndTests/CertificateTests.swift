@@ -174,6 +174,7 @@ struct CertificateTests {
             #expect(renewed)
             let finished = try installation.trunkline("key", "rotate", "ca", "--finish")
             #expect(finished.status == 0, "\(finished.error)")
+            #expect(try installation.curl("GET", "/healthz").status == 200, "trust.pem still serves for the API")
             // With the old authority gone from the broker, everybody comes back after its restart.
             try await installation.broker.restart(keepingPersistence: true)
             try await client.converged("test")
@@ -187,6 +188,32 @@ struct CertificateTests {
                 Installation.record("late", software: "soft@1", count: 1, platform: "local"))
             _ = try await client.instruct(group: invited.name, .start)
             try await client.converged("late")
+        }
+    }
+
+    @Test("The old authority stays while a machine knows no other, and over a manager that is killed in the change")
+    func authorityIsKept() async throws {
+        try await running(arguments: ["--certificate-life", "10s"]) { installation, client, machines in
+            machines[0].end(with: SIGKILL)
+            let last = try certificate(of: machines[0])
+            let ended = try await eventually {
+                Date() > Date(timeIntervalSince1970: Double(last.notAfter.milliseconds) / 1000 + 1)
+            }
+            #expect(ended)
+            #expect(try installation.trunkline("key", "rotate", "ca").status == 0)
+            let finished = try installation.trunkline("key", "rotate", "ca", "--finish")
+            #expect(
+                finished.status == 1 && finished.error.contains("1 machine has no certificate"), "\(finished.error)")
+
+            // The new key was written, its certificate was not.
+            installation.killManager()
+            try TransportKey().pem.write(
+                toFile: installation.data + "/ca/ca.key", atomically: true, encoding: .utf8)
+            try await installation.startManager(["--certificate-life", "10s"])
+            try machines[0].start()
+            try await installation.withClient { try await $0.converged("test") }
+            #expect(try certificate(of: machines[0]).issuer == last.issuer)
+            #expect(!FileManager.default.fileExists(atPath: installation.data + "/ca/previous.pem"))
         }
     }
 

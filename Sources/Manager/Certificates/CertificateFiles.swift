@@ -64,6 +64,21 @@ struct CertificateFiles: Sendable {
         for file in ["\(name).pem", "\(name).key"] { try FileManager.default.removeItem(atPath: path(file)) }
     }
 
+    /// A manager that was killed while it changed the authority: goes back to before, or forward to after.
+    func mendRotation() throws {
+        let parts = ["previous.pem", "previous.key"].map(path)
+        let there = parts.filter { FileManager.default.fileExists(atPath: $0) }
+        if there.count == 1 { return try FileManager.default.removeItem(atPath: there[0]) }
+        guard let previous = try authority("previous") else { return }
+        do {
+            guard try authority("ca")?.identifier == previous.identifier else { return }
+        } catch {
+            logger.warning("the change of the certificate authority was broken off; begin it again")
+            try write(previous, as: "ca")
+        }
+        try remove("previous")
+    }
+
     func writeForBroker(_ text: String, as name: String) throws {
         try PrivateFile.write(Data(text.utf8), to: "\(brokerDirectory)/\(name)")
     }

@@ -14,6 +14,8 @@ final class CertificateOffice: Sendable {
     private struct State {
         var current: CertificateAuthority
         var previous: CertificateAuthority?
+        /// Whose certificate the REST API shows until the manager starts again.
+        var ofServer: CertificateAuthority?
     }
 
     /// The manager's common name on the broker; no machine's id is without a hyphen.
@@ -42,6 +44,7 @@ final class CertificateOffice: Sendable {
         let now = Timestamp.now
         let files = try CertificateFiles(configuration, logger: logger)
         let current: CertificateAuthority
+        try files.mendRotation()
         if let kept = try files.authority("ca") {
             current = kept
         } else {
@@ -122,7 +125,10 @@ final class CertificateOffice: Sendable {
     /// For the REST server: certificate and key in PEM.
     func serverIdentity(names: [String]) throws -> (certificate: String, key: String) {
         let key = TransportKey()
-        let current = state.withLock { $0.current }
+        let current = state.withLock { state in
+            state.ofServer = state.current
+            return state.current
+        }
         let certificate = try current.issue(
             to: "trunkline", for: .server(names: names), key: key, life: Self.serverLife, at: .now)
         return (certificate.pem, key.pem)
@@ -177,7 +183,9 @@ final class CertificateOffice: Sendable {
         try files.writeForBroker(trust, as: "trust.pem")
         // One file, so that no broker reads the one's new and the other's old.
         try files.writeForBroker(certificate.pem + key.pem, as: "broker.pem")
-        try files.writeTrust(trust)
+        // Clients of the REST API must be able to believe it until its certificate is a new one, too.
+        let ofServer = state.withLock { $0.ofServer?.pem } ?? ""
+        try files.writeTrust(trust.contains(ofServer) ? trust : trust + ofServer)
     }
 
     // MARK: Changing the authority
@@ -196,26 +204,30 @@ final class CertificateOffice: Sendable {
         let new = try CertificateAuthority(life: Self.authorityLife, at: now)
         try files.write(old, as: "previous")
         try files.write(new, as: "ca")
-        state.withLock { $0 = State(current: new, previous: old) }
+        state.withLock { $0 = State(current: new, previous: old, ofServer: $0.ofServer) }
         try writeServer(at: now)
     }
 
-    /// Trusts the second authority only. Refused while somebody has only a certificate of the first, unless forced.
+    /// Trusts the second authority only. Refused while a registered machine has no certificate of it, unless forced: also one
+    /// that has been away for long knows only the first, and would find nobody to believe.
     func finishRotation(force: Bool) throws {
         let now = Timestamp.now
-        guard let previous = state.withLock({ $0.previous }) else {
+        guard state.withLock({ $0.previous }) != nil else {
             throw Refusal(
                 code: .conflict, message: "The authority is not being changed; begin with: trunkline key rotate ca")
         }
         let current = state.withLock { $0.current }
-        let waiting = try records.names(withCertificateFrom: previous.identifier, at: now)
         let renewed = Set(try records.names(withCertificateFrom: current.identifier, at: now))
-        let left = waiting.filter { !renewed.contains($0) && !$0.hasPrefix("debug") }
+        let left = try records.statusKeys().keys.sorted().filter { machine in
+            // A revoked one gets no certificate of any authority.
+            guard !renewed.contains(machine) else { return false }
+            return try records.machineKey(machine)?.revoked == false
+        }
         guard left.isEmpty || force else {
             throw Refusal(
                 code: .conflict,
                 message:
-                    "\(left.count) machines still have a certificate of the old authority (\(left.prefix(5).joined(separator: ", "))); they renew by themselves when they are there. Force it, and they need a new ticket."
+                    "\(left.count == 1 ? "1 machine has" : "\(left.count) machines have") no certificate of the new authority (\(left.prefix(5).joined(separator: ", "))); each renews by itself when it is there. With force those that never did need a new ticket."
             )
         }
         try files.remove("previous")
