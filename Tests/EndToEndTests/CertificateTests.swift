@@ -211,7 +211,7 @@ struct CertificateTests {
                 toFile: installation.data + "/ca/ca.key", atomically: true, encoding: .utf8)
             try await installation.startManager(["--certificate-life", "10s"])
             try machines[0].start()
-            try await installation.withClient { try await $0.converged("test") }
+            _ = try await installation.withClient { try await $0.converged("test") }
             #expect(try certificate(of: machines[0]).issuer == last.issuer)
             #expect(!FileManager.default.fileExists(atPath: installation.data + "/ca/previous.pem"))
         }
