@@ -3,6 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 # Takes no warning in our own targets.
 STRICT = TRUNKLINE_STRICT=1 $(SWIFT)
+RUN_TESTS = TRUNKLINE_STRICT=1 SWIFT='$(SWIFT)' Tests/run
 PROCESSES = EndToEndTests|AgentTests|MessagingTests|PlatformsTests
 SOURCES = $(shell git ls-files '*.swift')
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
@@ -33,10 +34,10 @@ demo: build ## The same, and exits with 0 or 1
 
 test: dependencies lint ## Everything that must hold: format, warnings, unit and end-to-end tests
 	$(STRICT) build --build-tests
-	$(STRICT) test --skip-build --skip '$(PROCESSES)'
+	$(RUN_TESTS) --skip '$(PROCESSES)'
 	@# One suite at a time where real processes share two cores.
-	for target in MessagingTests AgentTests PlatformsTests; do $(STRICT) test --skip-build --filter $$target || exit 1; done
-	$(STRICT) test --skip-build --no-parallel --filter EndToEndTests
+	for target in MessagingTests AgentTests PlatformsTests; do $(RUN_TESTS) --filter $$target || exit 1; done
+	$(RUN_TESTS) --no-parallel --filter EndToEndTests
 
 check: test ## The same as test
 
@@ -47,10 +48,12 @@ format: ## Rewrite the sources in the one format
 	@$(SWIFT) format -i --configuration .swift-format $(SOURCES)
 
 unit: ## Tests without processes only
-	$(STRICT) test --skip '$(PROCESSES)'
+	$(STRICT) build --build-tests
+	$(RUN_TESTS) --skip '$(PROCESSES)'
 
 e2e: ## End-to-end tests only
-	$(STRICT) test --no-parallel --filter EndToEndTests
+	$(STRICT) build --build-tests
+	$(RUN_TESTS) --no-parallel --filter EndToEndTests
 
 bench: build ## Speed and memory against a bare broker, measured in one run
 	$(SWIFT) build -c release --static-swift-stdlib --product trunkline-bench
