@@ -77,4 +77,6 @@ fi
     fi
 } >"$data/mosquitto.conf"
 
+# Every connection takes a descriptor, and a crowd that says nothing is not to keep machines out: the usual 1,024 are too few.
+ulimit -S -n "$(ulimit -H -n)" 2>/dev/null || echo "start.sh: the limit of open files stays $(ulimit -S -n)" >&2
 exec mosquitto -c "$data/mosquitto.conf"

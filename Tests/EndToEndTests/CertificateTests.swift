@@ -112,11 +112,7 @@ struct CertificateTests {
             let names = try machines.map { try certificate(of: $0).commonName }
             let outcast = try #require(views.first)
             let place = try #require(names.firstIndex(of: outcast.id))
-            let stolen = TransportSecurity(
-                trust: try String(contentsOfFile: installation.trustFile, encoding: .utf8),
-                identity: .init(
-                    certificate: try certificate(of: machines[place]).pem,
-                    key: try String(contentsOfFile: machines[place].state + "/transport.key", encoding: .utf8)))
+            let stolen = try machines[place].security(in: installation)
             try await Wiretap.with(installation) { tap in
                 _ = try await eventually { tap.messages.count >= 6 }
                 let before = tap.messages.count
@@ -217,47 +213,6 @@ struct CertificateTests {
         }
     }
 
-    @Test("The user's own authority is taken; one that cannot do is refused with what it lacks")
-    func ownAuthority() async throws {
-        func make(_ installation: Installation, in data: String, usage: String) throws {
-            let directory = data + "/ca"
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            let openssl = URL(filePath: "/usr/bin/openssl")
-            let key = try Ended.run(
-                openssl, ["ecparam", "-name", "prime256v1", "-genkey", "-out", directory + "/ca.key"])
-            let certificate = try Ended.run(
-                openssl,
-                [
-                    "req", "-x509", "-new", "-key", directory + "/ca.key", "-subj", "/O=Example/CN=Our CA", "-days",
-                    "30",
-                    "-addext", "keyUsage=critical,\(usage)", "-out", directory + "/ca.pem",
-                ])
-            #expect(key.status == 0 && certificate.status == 0, "\(certificate.error)")
-        }
-        try await Installation.with(prepare: { try make($0, in: $0.data, usage: "keyCertSign,cRLSign") }) {
-            installation, client in
-            try await installation.push(files: Installation.script("soft"), client)
-            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 1))
-            _ = try await client.instruct(group: "test", .start)
-            try await client.converged("test")
-            let machine = try #require(try await client.allMachines(group: "test").first)
-            let shown = try Ended.run(
-                URL(filePath: "/usr/bin/openssl"),
-                [
-                    "x509", "-noout", "-issuer", "-in",
-                    "\(installation.data)/machines/\(machine.id)/state/certificate.pem",
-                ])
-            #expect(shown.output.contains("Our CA"), "\(shown.output)")
-
-            let other = installation.directory.path + "/other"
-            try make(installation, in: other, usage: "keyCertSign")
-            let refused = try Ended.run(
-                Installation.programs.appending(path: "trunkline"),
-                ["serve", "--data", other, "--listen", "127.0.0.1:0", "--broker", installation.broker.url])
-            #expect(refused.status == 1 && refused.error.contains("cRLSign"), "\(refused.error)")
-        }
-    }
-
     @Test("A debug certificate reads everything on the broker and can say nothing; it is short-lived")
     func debug() async throws {
         try await running { installation, client, _ in
@@ -328,66 +283,6 @@ struct CertificateTests {
                 Installation.programs.appending(path: "trunkline"), ["group", "list", "--trust", empty.path],
                 environment: ["TRUNKLINE_SERVER": installation.server, "TRUNKLINE_TOKEN": installation.token])
             #expect(refused.status == 1 && refused.error.contains("--trust"), "\(refused.error)")
-        }
-    }
-
-    @Test("Over the boot listener nobody gets more than 8 KiB looked into")
-    func bootListener() async throws {
-        try await Installation.with { installation, client in
-            _ = try await installation.push(files: Installation.script("soft"), client)
-            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 2, platform: "none"))
-            _ = try await client.instruct(group: "test", .start)
-            let trust = try String(contentsOfFile: installation.trustFile, encoding: .utf8)
-            guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
-                throw Unexpected("no boot listener")
-            }
-            let connection = Connection(
-                Connection.Configuration(broker: boot, clientID: "boot-x", security: TransportSecurity(trust: trust)),
-                logger: Logger(label: "x"))
-            async let running: Void = connection.run()
-            #expect(try await eventually { connection.isConnected })
-            let topic = "trunkline/test/register/test-xaaaabbbb"
-            for size in [8193, 100_000, 1_900_000] {
-                try await connection.publish(Message(topic: topic, payload: Data(repeating: 0x7b, count: size)))
-            }
-            let refused = try await eventually {
-                try await client.allEvents().filter {
-                    $0.kind == .registrationRefused && $0.message.contains("are more than the 8192 allowed")
-                }.count == 3
-            }
-            #expect(refused)
-            await connection.close()
-            await running
-            #expect(try await client.allMachines(group: "test").isEmpty)
-        }
-    }
-
-    @Test("A spent ticket's holder cannot pass for a machine that is there")
-    func spentTicket() async throws {
-        try await Installation.with { installation, client in
-            try await installation.push(files: Installation.script("soft"), client)
-            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 2, platform: "none"))
-            _ = try await client.instruct(group: "test", .start)
-            let ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
-            let honest = try InvitedMachine("honest", ticket: ticket, in: installation)
-            defer { honest.end(with: SIGTERM) }
-            try honest.start()
-            #expect(
-                try await eventually { try await client.allMachines(group: "test").first?.state == .running })
-            let name = try #require(try await client.allMachines(group: "test").first?.id)
-            var stolen = ticket
-            stolen.machine = name
-            let thief = try InvitedMachine("thief", ticket: stolen, in: installation)
-            defer { thief.end(with: SIGTERM) }
-            try thief.start()
-            let refused = try await eventually {
-                try await client.allEvents().contains {
-                    $0.kind == .registrationRefused && $0.message.contains("another key")
-                }
-            }
-            #expect(refused)
-            #expect(FileManager.default.contents(atPath: thief.state + "/certificate.pem") == nil)
-            #expect(try await client.allMachines(group: "test").map(\.id) == [name])
         }
     }
 }

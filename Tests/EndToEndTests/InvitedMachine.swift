@@ -1,6 +1,7 @@
 import Client
 import Fleet
 import Foundation
+import Messaging
 import Synchronization
 import TestSupport
 
@@ -57,6 +58,17 @@ final class InvitedMachine: Sendable {
             let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
             return pid != self.pid && environment.range(of: Data("TRUNKLINE_RELEASE=".utf8)) != nil
         }
+    }
+}
+
+extension InvitedMachine {
+    /// What it proves itself with to the broker, as a thief would take it along.
+    func security(in installation: Installation) throws -> TransportSecurity {
+        func read(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
+        return TransportSecurity(
+            trust: try read(installation.trustFile),
+            identity: .init(
+                certificate: try read(state + "/certificate.pem"), key: try read(state + "/transport.key")))
     }
 }
 

@@ -259,22 +259,15 @@ struct ConnectionTests {
 
     @Test("it works in a process that has more than 1,024 descriptors open")
     func manyDescriptors() async throws {
-        var limit = rlimit()
-        try #require(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 && limit.rlim_max > 2000)
-        let before = limit
-        limit.rlim_cur = limit.rlim_max
-        try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
-        try await withBroker { broker in
-            let opened = (0..<1200).map { _ in open("/dev/null", O_RDONLY | O_CLOEXEC) }
-            defer {
-                for descriptor in opened { close(descriptor) }
-                var before = before
-                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
-            }
-            try #require(opened.contains { $0 > 1100 })
-            try await withConnection(to: broker.url, subscribing: ["a"]) { connection, inbox in
-                try await connection.publish(text("a", "b"))
-                #expect(try await eventually { inbox.texts == ["b"] })
+        try await withOpenFiles(2000) {
+            try await withBroker { broker in
+                let opened = (0..<1200).map { _ in open("/dev/null", O_RDONLY | O_CLOEXEC) }
+                defer { for descriptor in opened { close(descriptor) } }
+                try #require(opened.contains { $0 > 1100 })
+                try await withConnection(to: broker.url, subscribing: ["a"]) { connection, inbox in
+                    try await connection.publish(text("a", "b"))
+                    #expect(try await eventually { inbox.texts == ["b"] })
+                }
             }
         }
     }

@@ -116,8 +116,12 @@ package final class Broker: Sendable {
         let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "mosquitto/start.sh")
         let process = Process()
-        process.executableURL = script
-        process.arguments = [directory.path(percentEncoded: false), "\(port)"]
+        // As on most systems; start.sh is to take what it may have.
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = [
+            "-c", "ulimit -S -n 1024; exec \"$0\" \"$@\"", script.path(percentEncoded: false),
+            directory.path(percentEncoded: false), "\(port)",
+        ]
         process.arguments? += bootPort.map { ["\($0)", certificates] } ?? ["--insecure"]
         let logFile = directory.appending(path: "broker.log")
         if !FileManager.default.fileExists(atPath: logFile.path(percentEncoded: false)) {

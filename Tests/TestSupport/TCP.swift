@@ -7,9 +7,15 @@ package enum TCP {
     }
 
     /// A connected socket whose reads end after a second at the latest.
-    package static func connect(to port: Int) throws -> Int32 {
+    ///
+    /// - Parameter host: the last part of the own address: 2 for 127.0.0.2.
+    package static func connect(to port: Int, from host: UInt32 = 1) throws -> Int32 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure(number: errno) }
+        if host != 1, withLoopback(0, host: host, { bind(descriptor, $0, $1) }) != 0 {
+            defer { close(descriptor) }
+            throw Failure(number: errno)
+        }
         var limit = timeval(tv_sec: 1, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         guard withLoopback(port, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
@@ -35,10 +41,12 @@ package enum TCP {
         return (descriptor, Int(UInt16(bigEndian: address.sin_port)))
     }
 
-    private static func withLoopback(_ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+    private static func withLoopback(
+        _ port: Int, host: UInt32 = 1, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0000 | host).bigEndian
         address.sin_port = UInt16(truncatingIfNeeded: port).bigEndian
         return withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
