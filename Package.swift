@@ -27,6 +27,7 @@ let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio"
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
@@ -68,7 +69,8 @@ let package = Package(
             dependencies: [
                 "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles",
                 "Fleet",
-                crypto, hummingbird, hummingbirdTLS, nioSSL, lifecycle, signals, logging, httpTypes, nio,
+                crypto, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging, httpTypes,
+                nio,
             ]),
         .target(
             name: "Agent",

@@ -25,6 +25,7 @@ package struct ManagerService: Sendable {
     ///
     /// Throws a description of what to do when something that it needs is missing or taken.
     package func run() async throws {
+        DescriptorLimit.raise()
         try prepareDirectories()
         let opened = try Records.open(at: configuration.path("trunkline.sqlite"))
         let vault = try Vault.open(

@@ -1,5 +1,6 @@
 import Fleet
 import Hummingbird
+import HummingbirdCore
 import HummingbirdTLS
 import Logging
 import NIOCore
@@ -29,11 +30,23 @@ func buildApplication(
     let api = API(operations: operations, configuration: configuration, logger: logger)
     return Application(
         router: api.router(),
-        server: try configuration.tls.map { try .tls(.http1(), tlsConfiguration: $0) } ?? .http1(),
+        server: .limited(configuration.limits, tls: configuration.tls),
         configuration: ApplicationConfiguration(
             address: .hostname(configuration.host, port: configuration.port), serverName: "trunkline/\(Version.text)"),
         onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
         logger: logger)
+}
+
+extension HTTPServerBuilder {
+    /// HTTP/1.1, over TLS where there is a configuration for it.
+    fileprivate static func limited(_ limits: AccessLimits, tls: TLSConfiguration?) -> HTTPServerBuilder {
+        HTTPServerBuilder { responder in
+            let idle = TimeAmount.milliseconds(limits.idle.milliseconds)
+            let http = HTTP1Channel(responder: responder, configuration: .init(idleTimeout: idle))
+            guard let tls else { return LimitedChannel(http, limits: limits) }
+            return LimitedChannel(try TLSChannel(http, tlsConfiguration: tls), limits: limits)
+        }
+    }
 }
 
 /// What every request carries along.

@@ -4,9 +4,15 @@ import HTTPTypes
 import Hummingbird
 import Synchronization
 
-/// How much the API takes from one token.
+/// How much the API takes from one token, from one address and in all.
 struct AccessLimits: Sendable {
+    /// Of one token.
     var requestsPerSecond = 100
+    /// Open at a time, in all.
+    var connections = 1000
+    var connectionsOfOneAddress = 200
+    /// Without a request, or in the middle of one that does not go on. Longer than clients keep theirs for the next request.
+    var idle = TimeSpan.seconds(90)
 }
 
 /// Decides who comes in: a bearer token that is in force, not too often, from an address that did not guess.
