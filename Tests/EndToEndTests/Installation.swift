@@ -75,7 +75,7 @@ final class Installation: Sendable {
         return TransportSecurity(trust: authority.pem, identity: .init(certificate: certificate.pem, key: key.pem))
     }
 
-    func startManager(_ arguments: [String] = []) async throws {
+    func startManager(_ arguments: [String] = [], trust: String? = nil) async throws {
         try? FileManager.default.removeItem(atPath: data + "/server.json")
         let process = Process()
         process.executableURL = Self.programs.appending(path: "trunkline")
@@ -97,9 +97,10 @@ final class Installation: Sendable {
             guard process.isRunning else { throw Unexpected("the manager ended with \(process.terminationStatus)") }
             guard let bytes = FileManager.default.contents(atPath: self.data + "/server.json"),
                 let file = try? JSONDecoder().decode([String: String].self, from: bytes), let server = file["server"],
-                let token = file["token"], let trust = file["trust"]
+                let token = file["token"]
             else { return false }
-            self.connection.withLock { $0 = (server, token, trust) }
+            // Where the API has a certificate of the user's, the file says nothing: clients are told whom to trust.
+            self.connection.withLock { $0 = (server, token, file["trust"] ?? trust ?? "") }
             return true
         }
         guard listening else { throw Unexpected("the manager did not listen in time") }

@@ -92,27 +92,12 @@ struct CertificateFiles: Sendable {
     func writeTrust(_ text: String) throws { try PrivateFile.write(Data(text.utf8), to: trustFile) }
 
     /// Mosquitto reads certificates and revocations again when it gets SIGHUP; connections that are up stay up.
-    func reloadBroker() {
-        if let reload {
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/bin/sh")
-            process.arguments = ["-c", reload]
-            do { try process.run() } catch {
-                return logger.error("the broker can't be told to reload", metadata: ["error": "\(error)"])
-            }
-            process.waitUntilExit()
-            guard process.terminationStatus == 0 else {
-                return logger.error(
-                    "the broker was not reloaded",
-                    metadata: ["command": "\(reload)", "status": "\(process.terminationStatus)"]
-                )
-            }
-            return
-        }
+    ///
+    /// A broker that does not run is as good as told: it reads them when it starts.
+    func reloadBroker() throws {
+        if let reload { return try run(reload) }
         guard let text = try? String(contentsOfFile: "\(brokerDirectory)/mosquitto.pid", encoding: .utf8),
-            let pid = Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 1,
-            // The number may have become another process's.
-            let name = try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8), name == "mosquitto\n"
+            let pid = Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)), pid > 1, isBroker(pid)
         else {
             return logger.info(
                 "no broker to tell of new certificates; one elsewhere needs --broker-reload",
@@ -120,7 +105,39 @@ struct CertificateFiles: Sendable {
         }
         // A broker that is just starting would die of it.
         for _ in 0..<200 where !catchesHangup(pid) { usleep(10_000) }
-        if catchesHangup(pid) { kill(pid, SIGHUP) }
+        if catchesHangup(pid), kill(pid, SIGHUP) == 0 { return }
+        if isBroker(pid) { throw ReloadError("mosquitto, process \(pid), can't be told to reload") }
+    }
+
+    /// The number may have become another process's.
+    private func isBroker(_ pid: Int32) -> Bool {
+        (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "mosquitto\n"
+    }
+
+    struct ReloadError: Error, CustomStringConvertible {
+        var description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    /// Seconds that the user's command may take.
+    private static let reloadTime = 30
+
+    private func run(_ command: String) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", command]
+        process.standardInput = FileHandle.nullDevice
+        let ended = DispatchSemaphore(value: 0)
+        process.terminationHandler = { _ in ended.signal() }
+        do { try process.run() } catch { throw ReloadError("\(command): \(error.localizedDescription)") }
+        guard ended.wait(timeout: .now() + .seconds(Self.reloadTime)) == .success else {
+            kill(process.processIdentifier, SIGKILL)
+            throw ReloadError("the command of --broker-reload did not end in \(Self.reloadTime) s: \(command)")
+        }
+        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
+            throw ReloadError(
+                "the command of --broker-reload ended with \(process.terminationStatus): \(command)")
+        }
     }
 
     /// Whether the process has a handler for SIGHUP (proc(5), `SigCgt`).

@@ -159,12 +159,9 @@ final class CertificateOffice: Sendable {
     }
 
     /// Makes the broker read everything again; returns when it was told.
-    func reloadBroker() async {
-        await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { [files] in
-                files.reloadBroker()
-                continuation.resume()
-            }
+    func reloadBroker() async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async { [files] in continuation.resume(with: Result { try files.reloadBroker() }) }
         }
     }
 

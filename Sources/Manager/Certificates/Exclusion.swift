@@ -10,6 +10,7 @@ actor Exclusion {
     private let logger: Logger
     private var wanted = 0
     private var written = 0
+    private var attempt: Task<Void, Never>?
     private var number: Int
     private var last: Timestamp
 
@@ -30,28 +31,45 @@ actor Exclusion {
     private static let tries = 6
     /// What is revoked within this time goes into one list.
     private static let gathering = Duration.milliseconds(50)
+    /// Before a broker that could not be told is told again.
+    private static let pause = Duration.seconds(5)
 
-    /// Publishes the list of revoked certificates as the records have it now. Returns when the broker was told.
+    /// Publishes the list of revoked certificates as the records have it now. Returns when the broker was told, however often
+    /// that has to be tried.
     func publish() async {
         wanted += 1
         let mine = wanted
         try? await Task.sleep(for: Self.gathering)
         while written < mine {
-            // OpenSSL believes the later of two lists, by whole seconds.
-            let next = max(last + .seconds(1), Timestamp.now - Self.margin)
-            let wait = next - Timestamp.now
-            if wait > .zero, !Task.isCancelled {
-                try? await Task.sleep(for: wait.duration)
-                continue
+            let attempt = attempt ?? Task { await tell() }
+            self.attempt = attempt
+            await withTaskCancellationHandler {
+                await attempt.value
+            } onCancel: {
+                attempt.cancel()
             }
-            let all = wanted
-            number += 1
-            last = next
-            do { try office.writeRevocations(number: number, at: next) } catch {
-                logger.critical("the list of revoked certificates can't be written", metadata: ["error": "\(error)"])
-            }
-            await office.reloadBroker()
+            if Task.isCancelled { return }
+        }
+    }
+
+    /// One list, and the broker that reads it. Cancelled, it waits for nothing.
+    private func tell() async {
+        defer { attempt = nil }
+        // OpenSSL believes the later of two lists, by whole seconds.
+        let next = max(last + .seconds(1), Timestamp.now - Self.margin)
+        try? await Task.sleep(for: max(.zero, next - Timestamp.now).duration)
+        let all = wanted
+        number += 1
+        last = next
+        do {
+            try office.writeRevocations(number: number, at: next)
+            try await office.reloadBroker()
             written = max(written, all)
+        } catch {
+            logger.error(
+                "the broker does not know yet which certificates are revoked, and is told again soon",
+                metadata: ["error": "\(error)"])
+            try? await Task.sleep(for: Self.pause)
         }
     }
 

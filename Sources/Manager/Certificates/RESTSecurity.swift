@@ -14,9 +14,14 @@ enum RESTSecurity {
                 privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem)))
             tls.minimumTLSVersion = .tlsv12
             tls.applicationProtocols = ["http/1.1"]
+            // Says now, rather than at the first connection, that they do not go together.
+            _ = try NIOSSLContext(configuration: tls)
             return tls
         } catch {
-            throw StartError("the certificate of the REST API can't be used: \(error)")
+            let files = configuration.serverCertificate.map { " (\($0.certificate) with the key \($0.key))" } ?? ""
+            throw StartError(
+                "the REST API can't use its certificate\(files): it needs both in PEM, and the certificate's own key: \(error)"
+            )
         }
     }
 

@@ -42,7 +42,8 @@ struct Dispatch: Sendable {
                 switch item {
                 case .receiving(let status): await receiving(status)
                 case .absent(let machine): await delivery.absent(machine)
-                case .revocations: await exclusion?.publish()
+                // Nobody else waits for a broker that is slow to hear.
+                case .revocations: group.addTask { await exclusion?.publish() }
                 default:
                     guard let machine = item.machine, lines.join(item, of: machine) else { continue }
                     if running >= Self.width {
