@@ -58,11 +58,14 @@ extension Transaction {
             ])
     }
 
+    /// The first answer stays; a mark that the request was carried out (status 0) gives way to it.
     func save(_ answer: IdempotentAnswerRow) throws {
         try run(
             """
             INSERT INTO idempotency (key, caller, request, status, headers, body, at) VALUES (?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (key, caller) DO NOTHING
+            ON CONFLICT (key, caller) DO UPDATE SET status = excluded.status, headers = excluded.headers,
+                body = excluded.body, at = excluded.at
+            WHERE idempotency.status = 0
             """,
             [
                 answer.key, answer.caller, answer.request, answer.status, try json.text(answer.headers), answer.body,

@@ -194,6 +194,7 @@ package struct IdempotentAnswerRow: Hashable, Sendable {
     package var caller: String
     /// A digest of what was asked.
     package var request: String
+    /// 0: it was carried out, and its answer is not known yet.
     package var status: Int
     package var headers: [String: String]
     package var body: String

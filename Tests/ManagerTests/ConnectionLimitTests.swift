@@ -27,7 +27,8 @@ struct ConnectionLimitTests {
     private enum Outcome: Sendable { case answered, closed, silent }
 
     /// What happens to a connection on which this is said.
-    private func say(_ text: String = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", on descriptor: Int32) async -> Outcome {
+    private func say(_ text: String = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", on descriptor: Int32) async -> Outcome
+    {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
                 Wire.send(descriptor, text)

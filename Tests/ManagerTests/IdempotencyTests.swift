@@ -2,6 +2,7 @@ import Foundation
 import HummingbirdTesting
 import HTTPTypes
 import Fleet
+import GRDB
 import Testing
 
 @testable import Manager
@@ -64,6 +65,35 @@ struct IdempotencyTests {
                     #expect(
                         try await ask(.post, "/v1/plan", Site.record("c"), ["Idempotency-Key": key]).status == status)
                 }
+            }
+        }
+    }
+
+    @Test("A manager that ends between the act and its answer does not act again, and says that it was done")
+    func cutOff() async throws {
+        try await Site.with { site in
+            let database = try DatabaseQueue(path: site.database)
+            try await site.rest { ask in
+                _ = try await ask.push(try site.bundle())
+                _ = try await ask(.post, "/v1/groups", Site.record(platform: "none"))
+                let invite = {
+                    try await ask(
+                        .post, "/v1/groups/test/invitations", "{\"uses\": 1, \"ttl\": \"1h\"}",
+                        type: "application/json",
+                        ["Idempotency-Key": "k"])
+                }
+                // The answer can't be written: what a power cut after the act leaves.
+                try await database.write {
+                    try $0.execute(
+                        sql: "CREATE TRIGGER cut BEFORE UPDATE ON idempotency BEGIN SELECT RAISE(ABORT, 'cut'); END")
+                }
+                #expect(try await invite().status == 500)
+                try await database.write { try $0.execute(sql: "DROP TRIGGER cut") }
+                let again = try await invite()
+                let detail = try again.problem().detail
+                #expect(again.status == 409 && detail.contains("was carried out"), "\(detail)")
+                let events = try await site.control.events(EventFilter(), after: 0, limit: 100).items
+                #expect(events.filter { $0.kind == .invitationMade }.count == 1)
             }
         }
     }

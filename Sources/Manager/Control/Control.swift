@@ -232,6 +232,9 @@ actor Control {
         var burst = Burst()
         let answer = try body(self, &burst)
         do {
+            if !burst.changes.isEmpty, let mark = RequestMark.current {
+                burst.changes.append(.idempotentAnswer(try row(of: mark)))
+            }
             try finish(burst)
         } catch {
             recover()

@@ -116,9 +116,24 @@ struct EventFilter: Hashable, Sendable {
 /// What a request under an `Idempotency-Key` was answered with; `request` is a digest of method, path and body, so that a key used for another request is refused.
 struct IdempotentAnswer: Hashable, Sendable {
     var request: String
+    /// `RequestMark.status`: it was carried out, and that is all that is known.
     var status: Int
     var headers: [String: String]
     var body: String
+
+    var isMark: Bool { status == RequestMark.status }
+}
+
+/// The keyed request that is being carried out in this task. What it changes is committed together with this mark, so that it is not
+/// carried out again where the manager is killed before its answer is kept.
+struct RequestMark: Hashable, Sendable {
+    @TaskLocal static var current: RequestMark?
+    /// Not one of HTTP.
+    static let status = 0
+
+    var key: String
+    var caller: String
+    var request: String
 }
 
 /// Why the manager does not do what it was asked; the REST API maps the code to an HTTP status in one place.

@@ -34,9 +34,17 @@ extension API {
                     code: .conflict,
                     message: "This Idempotency-Key was used for another request; make a new key for each request.")
             }
+            guard !kept.isMark else {
+                throw Refusal(
+                    code: .conflict,
+                    message:
+                        "This request was carried out, but the manager ended before its answer was kept; see what it did with: trunkline events"
+                )
+            }
             return kept.response
         }
-        let response = try await body()
+        let mark = RequestMark(key: key, caller: incoming.caller.name, request: request)
+        let response = try await RequestMark.$current.withValue(mark) { try await body() }
         // What was refused changed nothing and may be tried again.
         guard (200..<300).contains(response.status.code), let kept = try await IdempotentAnswer(response, to: request)
         else {
