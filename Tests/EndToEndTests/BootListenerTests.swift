@@ -45,7 +45,7 @@ struct BootListenerTests {
             try await installation.push(files: Installation.script("soft"), client)
             let machines = try await installation.invite(
                 1, client,
-                record: Installation.record(software: "soft@1", count: 1, platform: "none", heartbeat: "1s"))
+                record: Installation.record(software: "soft@1", count: 1, platform: "none"))
             defer { for machine in machines { machine.end(with: SIGTERM) } }
             try await client.converged("test")
             guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
@@ -61,7 +61,7 @@ struct BootListenerTests {
                 let back = try await eventually { try await client.allMachines(group: "test")[0].session > 1 }
                 #expect(back, "a machine with a certificate comes back")
                 _ = try await client.changeGroup(
-                    "test", to: Installation.record(software: "soft@1", count: 2, platform: "none", heartbeat: "1s"))
+                    "test", to: Installation.record(software: "soft@1", count: 2, platform: "none"))
                 let ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
                 let late = try InvitedMachine("late", ticket: ticket, in: installation)
                 defer { late.end(with: SIGTERM) }

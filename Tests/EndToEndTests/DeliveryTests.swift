@@ -136,13 +136,13 @@ struct DeliveryTests {
             try await installation.push(files: Installation.script("soft"), client)
             let machines = try await installation.invite(
                 3, client,
-                record: Installation.record(software: "soft@1", count: 3, platform: "none", heartbeat: "2s"))
+                record: Installation.record(software: "soft@1", count: 3, platform: "none"))
             try await client.converged("test")
             try await installation.push(
                 files: Installation.script("soft", version: "2"), padding: 40 * Self.part, client)
             machines[1].signal(SIGSTOP)
             _ = try await client.changeGroup(
-                "test", to: Installation.record(software: "soft@2", count: 3, platform: "none", heartbeat: "2s"))
+                "test", to: Installation.record(software: "soft@2", count: 3, platform: "none"))
             let others = try await eventually(within: .seconds(60)) {
                 try await client.group("test").status.verified == 2
             }

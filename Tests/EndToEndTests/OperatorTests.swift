@@ -69,7 +69,8 @@ struct OperatorTests {
             #expect(try await installation.withClient { try await $0.allGroups() }.isEmpty)
             func list(_ arguments: String...) throws -> Ended {
                 try Ended.run(
-                    Installation.programs.appending(path: "trunkline"), ["group", "list", "--data", installation.data] + arguments)
+                    Installation.programs.appending(path: "trunkline"),
+                    ["group", "list", "--data", installation.data] + arguments)
             }
             // The server and the token are found in the data directory; whom to trust only the user knows.
             #expect(try list("--trust", trust).status == 0)
@@ -112,7 +113,7 @@ struct OperatorTests {
                 try await installation.push(files: Installation.script("soft"), client)
                 let machines = try await installation.invite(
                     1, client,
-                    record: Installation.record(software: "soft@1", count: 1, platform: "none", heartbeat: "1s"))
+                    record: Installation.record(software: "soft@1", count: 1, platform: "none"))
                 defer { for machine in machines { machine.end(with: SIGTERM) } }
                 try await client.converged("test")
                 let outcast = try #require(try await client.allMachines(group: "test").first).id

@@ -3,6 +3,7 @@ import Client
 import Fleet
 import Foundation
 import GroupLanguage
+import TestSupport
 
 /// Software and records for tests: the real samples in `Config/`, and small scripts where a failure must be provoked.
 extension Installation {
@@ -53,7 +54,7 @@ extension Installation {
               service = voice
               run     = ["./start.sh"]
               stop    { signal = TERM  timeout = 3s }
-              \(health ? "health  { exec = [\"./healthy.sh\"]  every = 200ms  timeout = 1s  failures = 2 }" : "")
+              \(health ? "health  { exec = [\"./healthy.sh\"]  every = 200ms  timeout = 5s  failures = 2 }" : "")
             }
             """,
             "start.sh": start ?? """
@@ -70,7 +71,7 @@ extension Installation {
     /// A record for scripts, with short times so that tests do not wait for long ones.
     static func record(
         _ group: String = "test", software: String, count: Int = 1, platform: String = "local",
-        heartbeat: String = "1s",
+        heartbeat: String = "2s",
         rollout: String = "", environment: String = "", rules: String? = nil
     ) -> String {
         """
@@ -124,13 +125,11 @@ extension TrunklineClient {
     @discardableResult
     func converged(_ name: String, within limit: Duration = .seconds(60)) async throws -> GroupView {
         var last: GroupView?
-        let deadline = ContinuousClock.now.advanced(by: limit)
-        while ContinuousClock.now < deadline {
-            let group = try await group(name)
-            if group.status.phase == .converged { return group }
-            last = group
-            try await Task.sleep(for: .milliseconds(50))
+        let converged = try await eventually(within: limit, every: .milliseconds(50)) {
+            last = try await group(name)
+            return last?.status.phase == .converged
         }
+        if converged, let last { return last }
         let machines = try await allMachines(group: name).map {
             "\($0.id) \($0.state) \($0.software?.health.rawValue ?? "-") generation \($0.software?.generation ?? 0)/\($0.generation) \($0.reason ?? "")"
         }

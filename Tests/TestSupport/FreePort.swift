@@ -23,19 +23,6 @@ package enum FreePort {
     package struct PortError: Error {}
 }
 
-/// Waits for what must come true, without a fixed sleep.
-package func eventually(
-    within limit: Duration = .seconds(20), every pause: Duration = .milliseconds(20),
-    _ condition: () async throws -> Bool
-) async throws -> Bool {
-    let deadline = ContinuousClock.now.advanced(by: limit)
-    while ContinuousClock.now < deadline {
-        if try await condition() { return true }
-        try await Task.sleep(for: pause)
-    }
-    return try await condition()
-}
-
 extension FreePort {
     /// Whether nothing listens on it, neither TCP nor UDP.
     package static func isFree(_ port: Int) -> Bool {
