@@ -8,16 +8,19 @@ actor Exclusion {
     private let office: CertificateOffice
     private let broker: BrokerAddress
     private let logger: Logger
+    private let period: TimeSpan
     private var wanted = 0
     private var written = 0
     private var attempt: Task<Void, Never>?
     private var number: Int
     private var last: Timestamp
 
-    init(office: CertificateOffice, broker: BrokerAddress, logger: Logger) throws {
+    /// - Parameter period: how often certificates and the list are made anew.
+    init(office: CertificateOffice, broker: BrokerAddress, logger: Logger, period: TimeSpan = .hours(24)) throws {
         self.office = office
         self.broker = broker
         self.logger = logger
+        self.period = period
         let now = Timestamp.now
         // Both grow over restarts: the list of before was written when its file was.
         number = Int(now.milliseconds / 1000)
@@ -73,11 +76,11 @@ actor Exclusion {
         }
     }
 
-    /// Keeps certificates and the list fresh, daily, until cancelled.
+    /// Keeps certificates and the list fresh until cancelled.
     func keepFresh() async {
         // The first one may be dated like the last one before a quick restart, which the broker would go on believing.
         await publish()
-        while (try? await Task.sleep(for: .seconds(86_400))) != nil {
+        while (try? await Task.sleep(for: period.duration)) != nil {
             do { try office.tidy(at: .now) } catch {
                 logger.error("the broker's certificate was not renewed", metadata: ["error": "\(error)"])
             }
