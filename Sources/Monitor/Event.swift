@@ -20,8 +20,10 @@ extension Monitor {
         /// The platform's answers.
         case launched(machine: String)
         case launchFailed(machine: String, reason: String)
-        /// The platform says that the machine no longer exists, asked for or not.
+        /// The platform says that the machine no longer exists, without having been asked for that.
         case gone(machine: String, reason: String)
+        /// The platform has released the machine: nothing of it is left.
+        case released(machine: String)
         /// The connection with the broker is up (again): every current order is to be sent, since the broker may have lost them.
         case connected
         /// `nextDeadline` has come.
@@ -57,7 +59,7 @@ extension Monitor {
         case sendOrder(machine: String, group: String)
         /// Make a boot ticket and ask the platform for the machine; answer with `launched` or `launchFailed`.
         case launch(machine: String, group: String, index: Int, platform: Platform)
-        /// Answer with `gone`.
+        /// Answer with `released`; where that fails, it is asked for again.
         case release(machine: String, group: String, platform: Platform)
         /// Remember the machine's key as revoked and clear its retained topics; it gets nothing more.
         case revoke(machine: String, group: String, fingerprint: String?)

@@ -185,26 +185,23 @@ extension Monitor {
             facts: ["state": MachineState.away.rawValue, "reason": reason])
     }
 
-    /// The platform says that there is no such machine.
+    /// The platform says that there is no such machine. What it left behind is the platform's to clear: it is still to be released.
     mutating func gone(_ id: String, _ reason: String) {
+        guard let machine = fleet[id], notes[id]?.releasedAt == nil else { return }
+        if machine.phase == .launching { return giveUp(machine, "ended before it registered: \(reason)") }
+        lose(id, reason)
+        reconsider(id)
+    }
+
+    /// The platform has done what `release` asked for: nothing of the machine is left.
+    mutating func released(_ id: String) {
         guard let machine = fleet[id] else { return }
-        switch machine.phase {
-        case .leaving, .revoked:
-            // It ended before its release was asked for: the platform has still to clear what its agent left running.
-            guard notes[id]?.releasedAt != nil else {
-                lose(id, reason)
-                return reconsider(id)
-            }
-            note(
-                .machineReleased, group: machine.group, machine: id, actor: "platform \(machine.platform)",
-                "\(id) released", facts: ["reason": reason])
-            remove(id)
-            fill(machine.group, machine.index)
-        case .launching: giveUp(machine, "ended before it registered: \(reason)")
-        case .joined:
-            lose(id, reason)
-            reconsider(id)
-        }
+        guard machine.phase == .leaving || machine.phase == .revoked else { return gone(id, "released") }
+        note(
+            .machineReleased, group: machine.group, machine: id, actor: "platform \(machine.platform)",
+            "\(id) released")
+        remove(id)
+        fill(machine.group, machine.index)
     }
 
     // MARK: Leaving

@@ -72,6 +72,7 @@ package struct Monitor: Sendable {
         case .launched(let id): launched(id)
         case .launchFailed(let id, let reason): launchFailed(id, reason)
         case .gone(let id, let reason): gone(id, reason)
+        case .released(let id): released(id)
         case .connected: connected()
         case .due: while let due = deadlines.pop(at: now) { attend(to: due) }
         }

@@ -200,7 +200,7 @@ struct FleetSimulator {
         case .launch(let id, let index): launch(id, index)
         case .release(let id):
             machines[id] = nil
-            later(between(1, 100), .event(.gone(machine: id, reason: "released")))
+            later(between(1, 100), .event(.released(machine: id)))
         case .died(let id):
             // From a machine that is being released only the release's own answer is passed on.
             if machines[id]?.isUp == false, !asked.contains(id) {

@@ -91,7 +91,7 @@ struct LaunchTests {
         desk.join("edge-4")
         desk.send(.replaceMachine("edge-4"))
         desk.report("edge-4", .stopped)
-        desk.send(.gone(machine: "edge-4", reason: "released"))
+        desk.send(.released(machine: "edge-4"))
         desk.send(.launchFailed(machine: "edge-5", reason: "no room"))
         #expect(desk.pass(.milliseconds(999)).launches.isEmpty)
         #expect(desk.pass(.milliseconds(1)).launches == ["edge-6"])
@@ -105,7 +105,7 @@ struct LaunchTests {
         let effects = desk.pass(.milliseconds(1))
         #expect(effects.kinds == [.machineLaunchFailed])
         #expect(effects.releases == ["edge-1"])
-        desk.send(.gone(machine: "edge-1", reason: "released"))
+        desk.send(.released(machine: "edge-1"))
         #expect(desk.pass(.seconds(1)).launches == ["edge-2"])
         #expect(desk.machines["edge-2"]?.index == 0)
     }
@@ -116,7 +116,7 @@ struct LaunchTests {
         let effects = desk.send(.gone(machine: "edge-1", reason: "exit 1"))
         #expect(effects.kinds == [.machineLaunchFailed])
         #expect(effects.releases == ["edge-1"])
-        #expect(desk.send(.gone(machine: "edge-1", reason: "released")).removals == ["edge-1"])
+        #expect(desk.send(.released(machine: "edge-1")).removals == ["edge-1"])
         #expect(desk.pass(.milliseconds(999)).launches.isEmpty)
         #expect(desk.pass(.milliseconds(1)).launches == ["edge-2"])
     }
@@ -128,7 +128,7 @@ struct LaunchTests {
         #expect(desk.pass(.milliseconds(29_999)).releases.isEmpty)
         #expect(desk.pass(.milliseconds(1)).releases == ["edge-1"])
         #expect(desk.pass(.seconds(30)).releases == ["edge-1"])
-        #expect(desk.send(.gone(machine: "edge-1", reason: "released")).removals == ["edge-1"])
+        #expect(desk.send(.released(machine: "edge-1")).removals == ["edge-1"])
         #expect(desk.monitor.nextDeadline == nil)
     }
 }
@@ -187,5 +187,14 @@ struct InvitedTests {
         #expect(desk.user("edge", .started) { $0.run = .running }.orders == ["edge-x0"])
         #expect(desk.machines["edge-x0"]?.order?.action == .run)
         #expect(desk.machines["edge-x0"]?.order?.generation == 2)
+    }
+
+    @Test("A machine that ends while its release fails is still to be released: the platform may keep something of it")
+    func endsWhileReleaseFails() {
+        var desk = Desk(running: Samples.group(count: 1))
+        #expect(desk.user("edge", .stopped) { $0.run = .stopped }.releases == ["edge-1"])
+        #expect(desk.send(.gone(machine: "edge-1", reason: "switched off")).isEmpty)
+        #expect(desk.pass(.seconds(30)).releases == ["edge-1"])
+        #expect(desk.send(.released(machine: "edge-1")).removals == ["edge-1"])
     }
 }

@@ -55,7 +55,7 @@ struct ManagerRestartTests {
         let effects = desk.pass(.zero)
         #expect(effects.releases == ["edge-1"])
         #expect(effects.launches.isEmpty)
-        #expect(desk.send(.gone(machine: "edge-1", reason: "released")).launches == ["edge-3"])
+        #expect(desk.send(.released(machine: "edge-1")).launches == ["edge-3"])
     }
 
     @Test("Machines of a group that was deleted are still released")
@@ -65,7 +65,7 @@ struct ManagerRestartTests {
         desk.monitor = Monitor(groups: [], machines: Array(desk.machines.values), acted: [], at: desk.now)
         #expect(desk.pass(.zero).releases == ["edge-1"])
         #expect(desk.monitor.group("edge") == nil)
-        #expect(desk.send(.gone(machine: "edge-1", reason: "released")).removals == ["edge-1"])
+        #expect(desk.send(.released(machine: "edge-1")).removals == ["edge-1"])
         #expect(desk.monitor.machines(of: "edge").isEmpty)
     }
 }

@@ -13,7 +13,7 @@ struct ReplaceTests {
         #expect(desk.machines["edge-1"]?.order?.action == .stop)
         #expect(desk.machines["edge-1"]?.phase == .leaving)
         #expect(desk.report("edge-1", .stopped).releases == ["edge-1"])
-        let gone = desk.send(.gone(machine: "edge-1", reason: "released"))
+        let gone = desk.send(.released(machine: "edge-1"))
         #expect(gone.removals == ["edge-1"])
         #expect(gone.launches == ["edge-3"])
         #expect(desk.machines["edge-3"]?.index == 0)
@@ -43,7 +43,7 @@ struct ReplaceTests {
         #expect(desk.pass(.milliseconds(4999)).launches.isEmpty)
         #expect(desk.pass(.milliseconds(1)).launches == ["edge-2"])
         // The platform answers late; nothing more is launched.
-        #expect(desk.send(.gone(machine: "edge-1", reason: "released")).launches.isEmpty)
+        #expect(desk.send(.released(machine: "edge-1")).launches.isEmpty)
     }
 
     @Test("A leaving machine whose agent ends of its own accord is released, so that its software does not stay")
@@ -53,7 +53,7 @@ struct ReplaceTests {
         let effects = desk.send(.gone(machine: "edge-1", reason: "its agent was killed"))
         #expect(effects.releases == ["edge-1"])
         #expect(effects.removals.isEmpty && effects.launches.isEmpty)
-        #expect(desk.send(.gone(machine: "edge-1", reason: "released")).launches == ["edge-2"])
+        #expect(desk.send(.released(machine: "edge-1")).launches == ["edge-2"])
     }
 
     @Test("An invited machine is never replaced by a rule")
@@ -72,7 +72,7 @@ struct ReplaceTests {
         #expect(desk.monitor.groupStatus("edge")?.phase == .converging)
         for id in ["edge-1", "edge-2"] {
             #expect(desk.report(id, .stopped).releases == [id])
-            #expect(desk.send(.gone(machine: id, reason: "released")).launches.isEmpty)
+            #expect(desk.send(.released(machine: id)).launches.isEmpty)
         }
         #expect(desk.machines.isEmpty)
         #expect(desk.monitor.groupStatus("edge")?.phase == .stopped)
@@ -100,7 +100,7 @@ struct ReplaceTests {
         #expect(effects.orders == ["edge-2", "edge-3"])
         for id in ["edge-2", "edge-3"] {
             desk.report(id, .stopped)
-            desk.send(.gone(machine: id, reason: "released"))
+            desk.send(.released(machine: id))
         }
         #expect(desk.ids() == ["edge-1"])
         #expect(desk.machines["edge-1"]?.order?.generation == 1)
@@ -130,7 +130,7 @@ struct ReplaceTests {
         var desk = Desk(converged: Samples.group(count: 1))
         #expect(desk.user("edge", .revised) { $0.definition.machines.platform = .exec("cloud") }.orders == ["edge-1"])
         desk.report("edge-1", .stopped)
-        let effects = desk.send(.gone(machine: "edge-1", reason: "released"))
+        let effects = desk.send(.released(machine: "edge-1"))
         #expect(effects.contains(.launch(machine: "edge-2", group: "edge", index: 0, platform: .exec("cloud"))))
     }
 
@@ -142,7 +142,7 @@ struct ReplaceTests {
         #expect(effects.orders.isEmpty)
         #expect(desk.monitor.group("edge") == nil)
         #expect(desk.monitor.machines(of: "edge").count == 2)
-        for id in ["edge-1", "edge-2"] { #expect(desk.send(.gone(machine: id, reason: "released")).removals == [id]) }
+        for id in ["edge-1", "edge-2"] { #expect(desk.send(.released(machine: id)).removals == [id]) }
         #expect(desk.monitor.machines(of: "edge").isEmpty)
         #expect(desk.monitor.nextDeadline == nil)
     }
@@ -165,7 +165,7 @@ struct ReplaceTests {
         #expect(desk.send(.revokeMachine("edge-1")).isEmpty)
         #expect(desk.send(.restartMachine("edge-1")).isEmpty)
         #expect(desk.join("edge-1").isEmpty)
-        #expect(desk.send(.gone(machine: "edge-1", reason: "released")).launches == ["edge-3"])
+        #expect(desk.send(.released(machine: "edge-1")).launches == ["edge-3"])
         #expect(desk.machines["edge-2"]?.order?.generation == 1)
     }
 }

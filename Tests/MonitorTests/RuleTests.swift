@@ -74,7 +74,7 @@ struct RuleTests {
         }
         desk.send(.replaceMachine("edge-1"))
         desk.report("edge-1", .stopped)
-        desk.send(.gone(machine: "edge-1", reason: "released"))
+        desk.send(.released(machine: "edge-1"))
         desk.join("edge-2")
         desk.report("edge-2", health: .failing)
         #expect(desk.pass(.seconds(20)).orders.isEmpty)

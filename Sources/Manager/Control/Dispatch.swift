@@ -117,7 +117,7 @@ struct Dispatch: Sendable {
     private func release(_ machine: String, _ platform: Platform) async {
         do {
             if platform != .none { try await platforms.platform(for: platform).release(machine) }
-            control.mailbox.put(.event(.gone(machine: machine, reason: "released")))
+            control.mailbox.put(.event(.released(machine: machine)))
         } catch {
             logger.error("a machine was not released", metadata: ["machine": "\(machine)", "error": "\(error)"])
         }
