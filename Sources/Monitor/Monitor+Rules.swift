@@ -106,7 +106,8 @@ extension Monitor {
         case .revoke:
             revoke(id)
             outcome = .acted
-        case .rollback, .scale, .scaleTo: outcome = ofGroup(judged.rule, group)
+        case .rollback, .scale, .scaleTo:
+            outcome = speaksOfTheRecord(id) ? ofGroup(judged.rule, group) : .waits(until: nil)
         case .notify(let text):
             note(.ruleNotified, group: group, machine: id, actor: "rule \(rule)", text, facts: judged.facts)
             outcome = .acted
@@ -142,12 +143,24 @@ extension Monitor {
         return outcome
     }
 
-    /// The record itself is changed by the shell, as a new revision: what happens is always what the record says.
+    /// Whether what the machine reports comes of the record as it is now: after a roll-back those that still run the version before it
+    /// would ask for another one, which goes forward again.
+    private func speaksOfTheRecord(_ id: String) -> Bool {
+        guard let machine = fleet[id], let group = living(machine.group), let order = machine.order,
+            let status = machine.status
+        else { return false }
+        return order.digest == group.record.digest && status.order >= order.generation
+    }
+
+    /// The record itself is changed by the shell, as a new revision: what happens is always what the record says. Each revision is
+    /// answered by one other at most, however many machines or rules ask for it.
     private mutating func ofGroup(_ rule: Rule, _ name: String) -> Outcome {
-        guard let set = living(name)?.record.definition.machines else { return .waits(until: nil) }
+        guard let group = living(name), group.answered != group.record.revision else { return .waits(until: nil) }
+        let set = group.record.definition.machines
         let count: Int
         switch rule.action {
         case .rollback:
+            groups[name]?.answered = group.record.revision
             turn.effects.append(.rollback(group: name, rule: rule.name))
             return .acted
         case .scale(let step): count = set.count + step
@@ -156,6 +169,7 @@ extension Monitor {
         }
         let bounded = min(max(count, set.minimum ?? 0), set.maximum ?? MachineSet.most)
         guard bounded != set.count else { return .waits(until: nil) }
+        groups[name]?.answered = group.record.revision
         turn.effects.append(.scale(group: name, count: bounded, rule: rule.name))
         return .acted
     }

@@ -145,6 +145,8 @@ extension Monitor {
         /// For rules that are judged once for the group.
         var held: [String: Timestamp] = [:]
         var limited: Set<String> = []
+        /// The revision for which a rule asked for another one.
+        var answered: Int?
         var vacancies: [Int: Vacancy] = [:]
         var converged = false
         private(set) var machineRules: [Rule] = []

@@ -97,6 +97,7 @@ struct Desk {
         _ name: String = "edge", _ change: Monitor.Event.Change, _ body: (inout GroupRecord) -> Void
     ) -> [Monitor.Effect] {
         guard var record = monitor.group(name) else { return [] }
+        if case .revised = change { record.revision += 1 }
         body(&record)
         return user(record, change)
     }

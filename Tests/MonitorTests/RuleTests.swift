@@ -144,6 +144,43 @@ struct RuleTests {
     }
 }
 
+@Suite("Rules of machines that change the record")
+struct RollbackTests {
+    @Test(
+        "A bad version that fails on every machine is rolled back once, not once for each machine",
+        arguments: [TimeSpan.zero, .seconds(10)], [true, false])
+    func once(holds: TimeSpan, deliversFirst: Bool) throws {
+        let undo = Rule(name: "undo", when: Samples.isFailing, holds: holds, action: .rollback)
+        var desk = Desk(
+            converged: Samples.group(
+                count: 3, rules: deliversFirst ? [Samples.deliver, undo] : [undo, Samples.deliver]))
+        let ids = desk.ids()
+        for (good, bad) in [("a", "b"), ("a", "c")] as [(Character, Character)] {
+            let record = try #require(desk.monitor.group("edge"))
+            desk.user(record.asking(for: Samples.digest(bad)), .revised)
+            var effects: [Monitor.Effect] = []
+            for id in ids { effects += desk.report(id, health: .failing) }
+            effects += desk.pass(holds, hearing: ids)
+            #expect(effects.rollbacks == 1)
+
+            let failed = try #require(desk.monitor.group("edge"))
+            effects = desk.user(failed.asking(for: Samples.digest(good)), .revised)
+            #expect(Set(effects.orders) == Set(ids))
+            // They have not heard yet, and say what they said before.
+            let order = try #require(desk.machines["edge-1"]?.order?.generation) - 1
+            for id in ids {
+                effects += desk.report(
+                    id, digest: Samples.digest(bad), generation: order, order: order, health: .failing)
+            }
+            effects += desk.pass(holds + .seconds(5), hearing: ids)
+            #expect(effects.rollbacks == 0)
+            for id in ids { effects += desk.report(id) }
+            effects += desk.pass(.minutes(1), hearing: ids)
+            #expect(effects.rollbacks == 0)
+        }
+    }
+}
+
 @Suite("Rules of the group")
 struct GroupRuleTests {
     static func scaling(_ action: Action, holds: TimeSpan = .zero, limit: Rule.Limit? = nil) -> Rule {

@@ -70,5 +70,9 @@ extension [Monitor.Effect] {
     var kinds: [EventEntry.Kind] { events.map(\.kind) }
     var scales: [Int] { compactMap { if case .scale(_, let count, _) = $0 { count } else { nil } } }
 
+    var rollbacks: Int {
+        count { if case .rollback = $0 { true } else { false } }
+    }
+
     func events(_ kind: EventEntry.Kind) -> [EventEntry] { events.filter { $0.kind == kind } }
 }

@@ -245,10 +245,15 @@ actor Control {
 
     /// A rule's scale or roll-back, as a new revision of its group's record.
     private func revise(_ effect: Monitor.Effect) throws {
-        switch effect {
-        case .scale(let group, let count, let rule): try scale(group, to: count, by: rule)
-        case .rollback(let group, let rule): try rollBack(group, by: "rule \(rule)")
-        default: break
+        do {
+            switch effect {
+            case .scale(let group, let count, let rule): try scale(group, to: count, by: rule)
+            case .rollback(let group, let rule): try rollBack(group, by: "rule \(rule)")
+            default: break
+            }
+        } catch let refusal as Refusal {
+            // Such as a roll-back where there is nothing to go back to. Nothing has changed, and the rule does not ask again.
+            logger.warning("a rule's change of its record is not possible", metadata: ["reason": "\(refusal.message)"])
         }
     }
 }
