@@ -148,6 +148,31 @@ struct RecoveryTests {
         }
     }
 
+    @Test("A version that starts nowhere is rolled back by the rule that says so, once for all machines")
+    func ruleRollsBack() async throws {
+        let rules = """
+            rule "deliver" { when software.digest != group.digest         then deliver }
+              rule "undo"    { when software.digest != group.digest for 5s  then rollback }
+            """
+        try await running(count: 3, rules: rules) { installation, client, machines in
+            try await installation.push(
+                files: Installation.script("soft", version: "2", start: "#!/bin/sh\nexit 3\n"), client)
+            let before = try await client.allEvents(group: "test").last?.id ?? 0
+            _ = try await client.changeGroup(
+                "test", to: Installation.record(software: "soft@2", count: 3, rules: rules))
+            let back = try await eventually(within: .seconds(60)) {
+                let group = try await client.group("test")
+                return group.software == "soft@1" && group.status.verified == 3
+            }
+            #expect(back)
+            let acts = try await client.allEvents(group: "test").filter {
+                $0.id > before && $0.kind == .ruleActed && $0.facts["rule"] == "undo"
+            }
+            #expect(acts.count == 1)
+            #expect(try await client.revisions("test").count == 3)
+        }
+    }
+
     @Test("The manager killed with -9 loses nothing, restarts no healthy software, and completes work in flight")
     func managerKilled() async throws {
         try await running(count: 2) { installation, client, machines in
