@@ -153,14 +153,17 @@ extension Monitor {
     }
 
     /// The record itself is changed by the shell, as a new revision: what happens is always what the record says. Each revision is
-    /// answered by one other at most, however many machines or rules ask for it.
+    /// rolled back or scaled once at most, however many machines or rules ask for it.
     private mutating func ofGroup(_ rule: Rule, _ name: String) -> Outcome {
-        guard let group = living(name), group.answered != group.record.revision else { return .waits(until: nil) }
+        let word = rule.action.word
+        guard let group = living(name), group.answered[word] != group.record.revision else {
+            return .waits(until: nil)
+        }
         let set = group.record.definition.machines
         let count: Int
         switch rule.action {
         case .rollback:
-            groups[name]?.answered = group.record.revision
+            groups[name]?.answered[word] = group.record.revision
             turn.effects.append(.rollback(group: name, rule: rule.name))
             return .acted
         case .scale(let step): count = set.count + step
@@ -169,7 +172,7 @@ extension Monitor {
         }
         let bounded = min(max(count, set.minimum ?? 0), set.maximum ?? MachineSet.most)
         guard bounded != set.count else { return .waits(until: nil) }
-        groups[name]?.answered = group.record.revision
+        groups[name]?.answered[word] = group.record.revision
         turn.effects.append(.scale(group: name, count: bounded, rule: rule.name))
         return .acted
     }

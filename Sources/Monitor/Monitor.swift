@@ -145,8 +145,8 @@ extension Monitor {
         /// For rules that are judged once for the group.
         var held: [String: Timestamp] = [:]
         var limited: Set<String> = []
-        /// The revision for which a rule asked for another one.
-        var answered: Int?
+        /// The revision for which a rule asked for another one, by what it asked for.
+        var answered: [String: Int] = [:]
         var vacancies: [Int: Vacancy] = [:]
         var converged = false
         private(set) var machineRules: [Rule] = []

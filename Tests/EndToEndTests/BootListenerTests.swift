@@ -42,12 +42,8 @@ struct BootListenerTests {
     @Test("A crowd on the boot listener that says nothing keeps neither known parties out nor new machines")
     func crowd() async throws {
         try await Installation.with { installation, client in
-            try await installation.push(files: Installation.script("soft"), client)
-            let machines = try await installation.invite(
-                1, client,
-                record: Installation.record(software: "soft@1", count: 1, platform: "none"))
+            let machines = try await installation.verifiedMachines(1, client)
             defer { for machine in machines { machine.end(with: SIGTERM) } }
-            try await client.converged("test")
             guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
                 throw Unexpected("no boot listener")
             }

@@ -16,12 +16,8 @@ struct CertificateTests {
         _ body: (Installation, TrunklineClient, [InvitedMachine]) async throws -> Void
     ) async throws {
         try await Installation.with(arguments: arguments) { installation, client in
-            try await installation.push(files: Installation.script("soft"), client)
-            let machines = try await installation.invite(
-                count, client,
-                record: Installation.record(software: "soft@1", count: count, platform: "none", heartbeat: "1s"))
+            let machines = try await installation.verifiedMachines(count, client, heartbeat: "1s")
             defer { for machine in machines { machine.end(with: SIGTERM) } }
-            try await client.converged("test")
             try await body(installation, client, machines)
         }
     }

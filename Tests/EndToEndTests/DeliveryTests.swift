@@ -133,11 +133,7 @@ struct DeliveryTests {
     @Test("A stopped machine holds nobody up, and catches up when it goes on")
     func slowMachine() async throws {
         try await Installation.with { installation, client in
-            try await installation.push(files: Installation.script("soft"), client)
-            let machines = try await installation.invite(
-                3, client,
-                record: Installation.record(software: "soft@1", count: 3, platform: "none"))
-            try await client.converged("test")
+            let machines = try await installation.verifiedMachines(3, client)
             try await installation.push(
                 files: Installation.script("soft", version: "2"), padding: 40 * Self.part, client)
             machines[1].signal(SIGSTOP)

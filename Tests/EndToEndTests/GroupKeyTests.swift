@@ -20,11 +20,7 @@ struct GroupKeyTests {
         _ body: (Installation, TrunklineClient, [InvitedMachine]) async throws -> Void
     ) async throws {
         try await Installation.with(arguments: arguments) { installation, client in
-            try await installation.push(files: Installation.script("soft"), client)
-            let machines = try await installation.invite(
-                count, client,
-                record: Installation.record(software: "soft@1", count: count, platform: "none", rules: Self.rules))
-            try await client.converged("test")
+            let machines = try await installation.verifiedMachines(count, client, rules: Self.rules)
             try await body(installation, client, machines)
         }
     }

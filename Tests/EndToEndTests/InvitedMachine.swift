@@ -73,15 +73,26 @@ extension InvitedMachine {
 }
 
 extension Installation {
-    /// A running group `test` of machines of one's own, each a real agent, all verified.
-    func invite(
-        _ count: Int, _ client: TrunklineClient, record: String
-    ) async throws -> [InvitedMachine] {
+    /// A running group `test` of machines of one's own, each a real agent.
+    func invite(_ count: Int, _ client: TrunklineClient, record: String) async throws -> [InvitedMachine] {
         _ = try await client.createGroup(record)
         _ = try await client.instruct(group: "test", .start)
         let ticket = try await client.invite(to: "test", InvitationRequest(uses: count, ttl: .minutes(5)))
         let machines = try (0..<count).map { try InvitedMachine("\($0)", ticket: ticket, in: self) }
         for machine in machines { try machine.start() }
+        return machines
+    }
+
+    /// The same, all verified, with a script as their software.
+    func verifiedMachines(
+        _ count: Int, _ client: TrunklineClient, heartbeat: String = "2s", rules: String? = nil
+    ) async throws -> [InvitedMachine] {
+        try await push(files: Installation.script("soft"), client)
+        let machines = try await invite(
+            count, client,
+            record: Installation.record(
+                software: "soft@1", count: count, platform: "none", heartbeat: heartbeat, rules: rules))
+        try await client.converged("test")
         return machines
     }
 }

@@ -110,12 +110,8 @@ struct OperatorTests {
             #expect(told, "who runs it reads that it fails")
 
             try await installation.withClient { client in
-                try await installation.push(files: Installation.script("soft"), client)
-                let machines = try await installation.invite(
-                    1, client,
-                    record: Installation.record(software: "soft@1", count: 1, platform: "none"))
+                let machines = try await installation.verifiedMachines(1, client)
                 defer { for machine in machines { machine.end(with: SIGTERM) } }
-                try await client.converged("test")
                 let outcast = try #require(try await client.allMachines(group: "test").first).id
                 let security = try machines[0].security(in: installation)
                 _ = try await client.instruct(machine: outcast, .revoke)

@@ -173,6 +173,28 @@ struct RecoveryTests {
         }
     }
 
+    @Test("A roll-back with nothing to go back to changes nothing and says so, and the manager goes on")
+    func nothingToRollBackTo() async throws {
+        let rules = """
+            rule "deliver" { when software.digest != group.digest     then deliver }
+              rule "undo"    { when machine.state == failed for 300ms   then rollback }
+            """
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft", start: "#!/bin/sh\nexit 3\n"), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", rules: rules))
+            _ = try await client.instruct(group: "test", .start)
+            let said = try await eventually {
+                try await client.allEvents(group: "test").contains {
+                    $0.kind == .ruleLimited && $0.message.contains("no earlier revision")
+                }
+            }
+            #expect(said)
+            #expect(try await client.group("test").revision == 1)
+            let log = try String(contentsOf: installation.directory.appending(path: "manager.log"), encoding: .utf8)
+            #expect(!log.contains("starting again from the records"))
+        }
+    }
+
     @Test("The manager killed with -9 loses nothing, restarts no healthy software, and completes work in flight")
     func managerKilled() async throws {
         try await running(count: 2) { installation, client, machines in

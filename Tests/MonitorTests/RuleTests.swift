@@ -179,6 +179,19 @@ struct RollbackTests {
             #expect(effects.rollbacks == 0)
         }
     }
+
+    @Test("A roll-back that was not possible does not keep another rule from scaling")
+    func refused() {
+        let undo = Rule(name: "undo", when: Samples.isFailing, holds: .zero, action: .rollback)
+        var desk = Desk(
+            converged: Samples.group(
+                count: 1, minimum: 1, maximum: 9, rules: [undo, GroupRuleTests.scaling(.scale(1))]))
+        #expect(desk.report("edge-1", health: .failing).rollbacks == 1)
+        // The shell found nothing to go back to: no revision comes.
+        let effects = desk.report("edge-1", health: .failing, metrics: ["calls": 90]) + desk.pass(.seconds(1))
+        #expect(effects.rollbacks == 0)
+        #expect(effects.scales == [2])
+    }
 }
 
 @Suite("Rules of the group")

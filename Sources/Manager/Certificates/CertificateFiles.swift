@@ -131,7 +131,8 @@ struct CertificateFiles: Sendable {
         process.terminationHandler = { _ in ended.signal() }
         do { try process.run() } catch { throw ReloadError("\(command): \(error.localizedDescription)") }
         guard ended.wait(timeout: .now() + .seconds(Self.reloadTime)) == .success else {
-            kill(process.processIdentifier, SIGKILL)
+            // Foundation gives it a process group of its own; what it started is not to pile up.
+            kill(-process.processIdentifier, SIGKILL)
             throw ReloadError("the command of --broker-reload did not end in \(Self.reloadTime) s: \(command)")
         }
         guard process.terminationReason == .exit, process.terminationStatus == 0 else {

@@ -245,15 +245,28 @@ actor Control {
 
     /// A rule's scale or roll-back, as a new revision of its group's record.
     private func revise(_ effect: Monitor.Effect) throws {
-        do {
+        // A keyed request that happens to be answered meanwhile did not ask for this.
+        try RequestMark.$current.withValue(nil) {
             switch effect {
-            case .scale(let group, let count, let rule): try scale(group, to: count, by: rule)
-            case .rollback(let group, let rule): try rollBack(group, by: "rule \(rule)")
+            case .scale(let group, let count, let rule):
+                try revise(group, by: rule) { try scale(group, to: count, by: rule) }
+            case .rollback(let group, let rule):
+                try revise(group, by: rule) { try rollBack(group, by: "rule \(rule)") }
             default: break
             }
-        } catch let refusal as Refusal {
-            // Such as a roll-back where there is nothing to go back to. Nothing has changed, and the rule does not ask again.
-            logger.warning("a rule's change of its record is not possible", metadata: ["reason": "\(refusal.message)"])
+        }
+    }
+
+    /// What is refused, such as a roll-back where there is nothing to go back to, changes nothing and stands in the history.
+    private func revise(_ group: String, by rule: String, _ change: () throws -> Void) throws {
+        do { try change() } catch let refusal as Refusal {
+            try transact { _, burst in
+                burst.changes.append(
+                    .event(
+                        EventEntry(
+                            at: burst.now, group: group, machine: nil, kind: .ruleLimited, actor: "rule \(rule)",
+                            message: "rule \(rule) changes nothing: \(refusal.message)", facts: ["rule": rule])))
+            }
         }
     }
 }
