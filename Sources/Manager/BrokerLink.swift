@@ -54,6 +54,7 @@ struct BrokerLink: Sendable {
             case .connected: await connected()
             case .disconnected(let reason):
                 await control.set(connected: false)
+                control.mailbox.put(.event(.deaf(reason: reason.isEmpty ? "no connection with the broker" : reason)))
                 logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
             case .message(let message):
                 if message.topic.hasSuffix("/log"), case .log(_, let machine) = control.topics.parse(message.topic) {
@@ -82,6 +83,7 @@ struct BrokerLink: Sendable {
             await control.logDesk.subscribeAgain()
             await control.set(connected: true)
             control.mailbox.put(.event(.connected))
+            control.mailbox.put(.event(.hearing))
             logger.notice("connected with the broker", metadata: ["broker": "\(control.configuration.broker)"])
         } catch {
             logger.error("the broker does not let the manager subscribe", metadata: ["error": "\(error)"])

@@ -19,13 +19,28 @@ extension Monitor {
         case status(Status)
         /// The platform's answers.
         case launched(machine: String)
-        case launchFailed(machine: String, reason: String)
+        /// Not certain: it may have been launched all the same (a time-out, a driver that died); the platform's list decides.
+        case launchFailed(machine: String, reason: String, isCertain: Bool = true)
         /// The platform says that the machine no longer exists, without having been asked for that.
         case gone(machine: String, reason: String)
         /// The platform has released the machine: nothing of it is left.
         case released(machine: String)
+        /// The platform's list, asked for at `asked`: which machines of this manager run, and of which something is left though they don't.
+        /// Nothing is concluded about what was launched later than it was asked.
+        case listed(platform: Platform, running: Set<String>, remains: Set<String>, asked: Timestamp)
+        case listFailed(platform: Platform, reason: String)
+        /// A driver that had died runs again: what it runs is compared with the records.
+        case driverBack(Platform)
+        /// A person lets the machines of a stopped group go.
+        case releaseMachines(of: String)
+        /// A person gives up launched machines whose platform is gone for good.
+        case forgetMachines(of: String)
         /// The connection with the broker is up (again): every current order is to be sent, since the broker may have lost them.
         case connected
+        /// The manager cannot hear machines: no connection, a subscription missing, its own intake behind. A monitor begins so.
+        case deaf(reason: String)
+        /// It can (again).
+        case hearing
         /// `nextDeadline` has come.
         case due
 
@@ -61,6 +76,12 @@ extension Monitor {
         case launch(machine: String, group: String, index: Int, platform: Platform)
         /// Answer with `released`; where that fails, it is asked for again.
         case release(machine: String, group: String, platform: Platform)
+        /// Ask the platform which machines it runs; answer with `listed` or `listFailed`. At most one is asked at a time for each platform.
+        case list(platform: Platform)
+        /// Release what no record knows; nothing is answered.
+        case releaseUnknown(machine: String, platform: Platform)
+        /// When a rule acted: takes the place of what was kept for it.
+        case saveActs(RuleActs)
         /// Remember the machine's key as revoked and clear its retained topics; it gets nothing more.
         case revoke(machine: String, group: String, fingerprint: String?)
         /// A rule scales: make a revision with this count, commit it, and come back with `group(…, .revised)`.

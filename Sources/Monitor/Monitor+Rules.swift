@@ -192,7 +192,9 @@ extension Monitor {
         turn.effects.insert(.record(entry), at: min(place, turn.effects.count))
         guard rule.limit != nil || rule.actsOnce else { return }
         let key = Act(group: group, rule: rule.name, index: index)
-        acts[key] = (acts[key] ?? []).filter { time in rule.limit.map { time + $0.per > now } == true } + [now]
+        let times = (acts[key] ?? []).filter { time in rule.limit.map { time + $0.per > now } == true } + [now]
+        acts[key] = times
+        turn.effects.append(.saveActs(RuleActs(group: group, rule: rule.name, index: index, times: times)))
     }
 
     /// Once for as long as the limit holds it back.

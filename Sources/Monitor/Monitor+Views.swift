@@ -3,6 +3,9 @@ import Rules
 
 /// What people ask the monitor.
 extension Monitor {
+    /// Since when and why nothing can be heard; nil: it can.
+    package var deafness: (since: Timestamp, reason: String)? { nil }
+
     package func machine(_ id: String) -> MachineRecord? { fleet[id] }
     package func group(_ name: String) -> GroupRecord? { living(name)?.record }
 
@@ -186,4 +189,17 @@ extension Monitor {
 extension TimeSpan {
     /// To whole seconds, upwards.
     fileprivate var rounded: TimeSpan { .seconds((milliseconds + 999) / 1000) }
+}
+
+extension [RuleActs] {
+    /// What recorded `rule.acted` events say, for records that have nothing better: in order, as far back as any `per` reaches.
+    package init(events: [EventEntry]) {
+        var times: [Monitor.Act: [Timestamp]] = [:]
+        for event in events {
+            guard let rule = event.facts["rule"], let group = event.group else { continue }
+            let key = Monitor.Act(group: group, rule: rule, index: event.facts["index"].flatMap { Int($0) })
+            times[key, default: []].append(event.at)
+        }
+        self = times.map { RuleActs(group: $0.group, rule: $0.rule, index: $0.index, times: $1) }
+    }
 }

@@ -16,8 +16,8 @@ package struct Monitor: Sendable {
 
     /// - Parameters:
     ///   - machines: every machine in the records, also those of groups that are gone.
-    ///   - acted: the recorded `rule.acted` events, in order, as far back as any `per` reaches.
-    package init(groups: [GroupRecord], machines: [MachineRecord], acted: [EventEntry], at now: Timestamp) {
+    ///   - acts: what was last said with `saveActs`.
+    package init(groups: [GroupRecord], machines: [MachineRecord], acts: [RuleActs], at now: Timestamp) {
         for record in groups { self.groups[record.name] = Group(record) }
         for machine in machines {
             fleet[machine.id] = machine
@@ -25,10 +25,8 @@ package struct Monitor: Sendable {
             if machine.phase == .launching { notes[machine.id, default: Notes()].launchAgain = true }
             join(machine)
         }
-        for event in acted {
-            guard let rule = event.facts["rule"], let group = event.group else { continue }
-            acts[Act(group: group, rule: rule, index: event.facts["index"].flatMap { Int($0) }), default: []].append(
-                event.at)
+        for row in acts where !row.times.isEmpty {
+            self.acts[Act(group: row.group, rule: row.rule, index: row.index)] = row.times
         }
         for record in groups {
             guard let group = self.groups[record.name] else { continue }
@@ -36,7 +34,7 @@ package struct Monitor: Sendable {
             // Since when they have held is not kept; that they acted is, and they do so once for as long as they hold.
             for rule in group.groupRules where rule.actsOnce {
                 self.groups[record.name]?.held[rule.name] =
-                    acts[Act(group: record.name, rule: rule.name, index: nil)]?.last
+                    self.acts[Act(group: record.name, rule: rule.name, index: nil)]?.last
             }
             deadlines.set(.group(record.name), at: now)
             // Places that were waiting for another attempt.
@@ -70,9 +68,10 @@ package struct Monitor: Sendable {
         case .registered(let registered): take(registered)
         case .status(let status): take(status)
         case .launched(let id): launched(id)
-        case .launchFailed(let id, let reason): launchFailed(id, reason)
+        case .launchFailed(let id, let reason, _): launchFailed(id, reason)
         case .gone(let id, let reason): gone(id, reason)
         case .released(let id): released(id)
+        case .listed, .listFailed, .driverBack, .releaseMachines, .forgetMachines, .deaf, .hearing: break
         case .connected: connected()
         case .due: while let due = deadlines.pop(at: now) { attend(to: due) }
         }

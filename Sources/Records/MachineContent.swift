@@ -14,6 +14,12 @@ struct MachineContent: Codable {
     var verified: Bool?
     /// Left out where empty.
     var held: [String: Timestamp]?
+    var launchedAt: Timestamp?
+    /// Left out where unknown.
+    var platformState: PlatformState?
+    var stoppedBy: String?
+    var holder: String?
+    var sessionFloor: Int?
 
     enum CodingKeys: String, CodingKey {
         case phaseSince = "phase_since"
@@ -22,6 +28,11 @@ struct MachineContent: Codable {
         case awaySince = "away_since"
         case wellSince = "well_since"
         case verified, held
+        case launchedAt = "launched_at"
+        case platformState = "platform_state"
+        case stoppedBy = "stopped_by"
+        case holder
+        case sessionFloor = "session_floor"
     }
 
     init(_ machine: MachineRecord) {
@@ -35,6 +46,11 @@ struct MachineContent: Codable {
         wellSince = machine.wellSince
         verified = machine.verified ? true : nil
         held = machine.held.isEmpty ? nil : machine.held
+        launchedAt = machine.launchedAt
+        platformState = machine.platformState == .unknown ? nil : machine.platformState
+        stoppedBy = machine.stoppedBy
+        holder = machine.holder
+        sessionFloor = machine.sessionFloor
     }
 }
 
@@ -51,6 +67,7 @@ struct StatusContent: Codable {
     var receiving: Receiving?
     var metrics: [String: Double]?
     var reason: String?
+    var holder: String?
 
     init(_ status: Status) {
         group = status.group
@@ -66,11 +83,12 @@ struct StatusContent: Codable {
         let finite = status.metrics.filter { $0.value.isFinite }
         metrics = finite.isEmpty ? nil : finite
         reason = status.reason
+        holder = status.holder
     }
 
     var status: Status {
         Status(
             group: group, machine: machine, session: session, sequence: sequence, at: at, state: state, order: order,
-            software: software, receiving: receiving, metrics: metrics ?? [:], reason: reason)
+            software: software, receiving: receiving, metrics: metrics ?? [:], reason: reason, holder: holder)
     }
 }

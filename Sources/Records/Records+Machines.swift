@@ -115,6 +115,8 @@ extension MachineRecord {
             fingerprint: try row.optional("fingerprint"), facts: content.facts, order: content.order,
             status: content.status?.status, session: content.session, heardAt: content.heardAt,
             awaySince: content.awaySince, wellSince: content.wellSince, verified: content.verified ?? false,
-            held: content.held ?? [:])
+            held: content.held ?? [:], launchedAt: content.launchedAt,
+            platformState: content.platformState ?? .unknown, stoppedBy: content.stoppedBy, holder: content.holder,
+            sessionFloor: content.sessionFloor)
     }
 }

@@ -41,6 +41,7 @@ package struct Scope: Sendable {
         case .machineState: .text(machine.state.rawValue)
         case .machinePlatform: .text(machine.platform.description)
         case .machineVerified: .bool(machine.verified)
+        case .platformState: .text(machine.platformState.rawValue)
         case .softwareName: machine.status?.software.map { .text($0.name) }
         case .softwareVersion: machine.status?.software.map { .text($0.version) }
         // A machine that runs nothing has no digest: that differs from every digest, so that it is delivered to.

@@ -12,7 +12,7 @@ struct Desk {
     private var sessions: [String: Int] = [:]
     private var sequences: [String: Int] = [:]
 
-    init() { monitor = Monitor(groups: [], machines: [], acted: [], at: start) }
+    init() { monitor = Monitor(groups: [], machines: [], acts: [], at: start) }
 
     /// A group that was just started.
     init(running record: GroupRecord) {
@@ -173,6 +173,6 @@ struct Desk {
     mutating func restartManager() {
         monitor = Monitor(
             groups: groups.values.sorted { $0.name < $1.name }, machines: machines.values.sorted { $0.id < $1.id },
-            acted: history.filter { $0.kind == .ruleActed }, at: now)
+            acts: .init(events: history.filter { $0.kind == .ruleActed }), at: now)
     }
 }

@@ -74,7 +74,7 @@ struct FleetSimulator {
         generator = SeededGenerator(seed: seed)
         self.platform = platform
         groupRow = Samples.group(Self.name, count: count, platform: platform)
-        monitor = Monitor(groups: [], machines: [], acted: [], at: start)
+        monitor = Monitor(groups: [], machines: [], acts: [], at: start)
         tell(.group(groupRow, .created))
         change(.started) { $0.run = .running }
     }
@@ -154,7 +154,7 @@ struct FleetSimulator {
             keys.remove(id)
             orders[id] = nil
             statuses[id] = nil
-        case .saveGroup, .saveMachine, .record, .scale, .rollback: return
+        case .saveGroup, .saveMachine, .record, .scale, .rollback, .list, .releaseUnknown, .saveActs: return
         }
     }
 
@@ -176,7 +176,7 @@ struct FleetSimulator {
     mutating func restartManager() {
         restarts += 1
         monitor = Monitor(
-            groups: [groupRow], machines: rows.values.sorted { $0.id < $1.id }, acted: acted, at: now)
+            groups: [groupRow], machines: rows.values.sorted { $0.id < $1.id }, acts: .init(events: acted), at: now)
         tell(.connected)
         for id in statuses.keys.sorted() { if let status = statuses[id] { later(.milliseconds(20), .status(status)) } }
     }

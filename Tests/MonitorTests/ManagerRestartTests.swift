@@ -62,7 +62,7 @@ struct ManagerRestartTests {
     func deleted() {
         var desk = Desk(converged: Samples.group(count: 1))
         desk.send(.groupDeleted("edge"))
-        desk.monitor = Monitor(groups: [], machines: Array(desk.machines.values), acted: [], at: desk.now)
+        desk.monitor = Monitor(groups: [], machines: Array(desk.machines.values), acts: [], at: desk.now)
         #expect(desk.pass(.zero).releases == ["edge-1"])
         #expect(desk.monitor.group("edge") == nil)
         #expect(desk.send(.released(machine: "edge-1")).removals == ["edge-1"])

@@ -91,6 +91,7 @@ struct ExpressionTests {
         let scope = scope(machine("edge-7", index: 6, away: true, verified: true), counts: counts)
         let expected: [Fact: FactValue] = [
             .machineID: .text("edge-7"), .machineIndex: .number(6), .machineState: .text("away"),
+            .platformState: .text("unknown"),
             .machinePlatform: .text("local"), .machineVerified: .bool(true), .softwareName: .text("kamailio"),
             .softwareVersion: .text("5.6.3"), .softwareDigest: .text("d1"), .softwareHealth: .text("passing"),
             .softwareRestarts: .number(2), .groupDigest: .text("d2"), .groupService: .text("voice"),

@@ -65,7 +65,9 @@ extension EventEntry.Kind {
     package var isAudited: Bool {
         switch self {
         case .groupConverged, .machineLaunched, .machineLaunchFailed, .machineOrdered, .machineState, .machineAway,
-            .machineBack, .machineReleased, .ruleLimited, .ruleNotified, .statusRefused:
+            .machineBack, .machineReleased, .machineLaunchUncertain, .machineUnknown, .machineBehind, .machineAhead,
+            .machineShared, .managerDeaf, .managerHearing, .groupHolding, .groupHoldingEnded, .platformSilent,
+            .platformBack, .ruleLimited, .ruleNotified, .statusRefused:
             false
         default: true
         }

@@ -40,14 +40,19 @@ package struct GroupStatusView: Codable, Hashable, Sendable {
     package var verified: Int
     package var failed: Int
     package var away: Int
+    /// Why rules about absence hold; nil: they don't.
+    package var holding: String?
 
-    package init(phase: Phase, desired: Int, present: Int, verified: Int, failed: Int, away: Int) {
+    package init(
+        phase: Phase, desired: Int, present: Int, verified: Int, failed: Int, away: Int, holding: String? = nil
+    ) {
         self.phase = phase
         self.desired = desired
         self.present = present
         self.verified = verified
         self.failed = failed
         self.away = away
+        self.holding = holding
     }
 }
 
@@ -115,12 +120,17 @@ package struct MachineView: Codable, Hashable, Sendable {
     /// Of the bundle that it is receiving: parts that it has.
     package var receiving: Receiving?
     package var heardAt: Timestamp?
+    package var platformState: PlatformState
+    /// The rule that stopped it.
+    package var stoppedBy: String?
 
     package enum CodingKeys: String, CodingKey {
         case id, group, index, platform, state, software, generation, verified
         case awaySince = "away_since"
         case key, session, facts, metrics, reason, receiving
         case heardAt = "heard_at"
+        case platformState = "platform_state"
+        case stoppedBy = "stopped_by"
     }
 
     package init(_ machine: MachineRecord) {
@@ -140,6 +150,8 @@ package struct MachineView: Codable, Hashable, Sendable {
         reason = machine.status?.reason
         receiving = machine.status?.receiving
         heardAt = machine.heardAt
+        platformState = machine.platformState
+        stoppedBy = machine.stoppedBy
     }
 }
 

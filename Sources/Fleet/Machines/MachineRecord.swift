@@ -39,12 +39,23 @@ package struct MachineRecord: Hashable, Sendable {
     package var verified: Bool
     /// For each rule whose condition holds: since when, without a break.
     package var held: [String: Timestamp]
+    /// When its platform said that it was launched; nil before that, and for machines that were invited.
+    package var launchedAt: Timestamp?
+    package var platformState: PlatformState
+    /// The rule that stopped it; it stays so until a person starts or restarts it, it is replaced, or the rule changes or goes.
+    package var stoppedBy: String?
+    /// Which agent process speaks for it: 8 hex digits, made at each start of one.
+    package var holder: String?
+    /// The session that its agent is to begin at, sent with each order: its statuses were behind what is recorded.
+    package var sessionFloor: Int?
 
     package init(
         id: String, group: String, index: Int, platform: Platform, phase: Phase, phaseSince: Timestamp,
         fingerprint: String? = nil, facts: MachineFacts? = nil, order: Order? = nil, status: Status? = nil,
         session: Int = 0, heardAt: Timestamp? = nil, awaySince: Timestamp? = nil, wellSince: Timestamp? = nil,
-        verified: Bool = false, held: [String: Timestamp] = [:]
+        verified: Bool = false, held: [String: Timestamp] = [:], launchedAt: Timestamp? = nil,
+        platformState: PlatformState = .unknown, stoppedBy: String? = nil, holder: String? = nil,
+        sessionFloor: Int? = nil
     ) {
         self.id = id
         self.group = group
@@ -62,8 +73,39 @@ package struct MachineRecord: Hashable, Sendable {
         self.wellSince = wellSince
         self.verified = verified
         self.held = held
+        self.launchedAt = launchedAt
+        self.platformState = platformState
+        self.stoppedBy = stoppedBy
+        self.holder = holder
+        self.sessionFloor = sessionFloor
     }
 
     /// What to show and what rules see: `away` wins over what it last said; `idle` before it said anything.
     package var state: MachineState { awaySince != nil ? .away : status?.state ?? .idle }
+}
+
+/// What the platform said of a machine when it was last asked, or by itself.
+package enum PlatformState: String, Hashable, Sendable, Codable, CaseIterable {
+    case running
+    /// It does not run any more; something of it may be left until it is released.
+    case gone
+    /// Not asked yet, asked in vain, or no platform.
+    case unknown
+}
+
+/// When a rule acted, as far back as its `at_most` reaches, and the last time: what must outlive the manager and every retention.
+package struct RuleActs: Hashable, Sendable {
+    package var group: String
+    package var rule: String
+    /// The place, so that a replacement inherits its predecessor's count; nil for the group as a whole.
+    package var index: Int?
+    /// In order; empty: nothing is to be kept any more.
+    package var times: [Timestamp]
+
+    package init(group: String, rule: String, index: Int?, times: [Timestamp]) {
+        self.group = group
+        self.rule = rule
+        self.index = index
+        self.times = times
+    }
 }

@@ -67,11 +67,13 @@ package struct Status: Hashable, Sendable {
     package var metrics: [String: Double]
     /// Why it is as it is, for people: the last error of a `failed` machine, the roll-back of a replacement.
     package var reason: String?
+    /// 8 hex digits, made at each start of an agent process: two that alternate are one identity used twice.
+    package var holder: String?
 
     package init(
         group: String, machine: String, session: Int, sequence: Int, at: Timestamp, state: MachineState, order: Int = 0,
         software: RunningSoftware? = nil, receiving: Receiving? = nil, metrics: [String: Double] = [:],
-        reason: String? = nil
+        reason: String? = nil, holder: String? = nil
     ) {
         self.group = group
         self.machine = machine
@@ -84,6 +86,7 @@ package struct Status: Hashable, Sendable {
         self.receiving = receiving
         self.metrics = metrics
         self.reason = reason
+        self.holder = holder
     }
 }
 

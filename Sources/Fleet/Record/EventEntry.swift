@@ -34,6 +34,18 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case machineAway = "machine.away"
         case machineBack = "machine.back"
         case machineReleased = "machine.released"
+        /// Its platform did not say whether it was launched; its list will.
+        case machineLaunchUncertain = "machine.launch-uncertain"
+        /// The platform runs a machine that the records do not know.
+        case machineUnknown = "machine.unknown"
+        /// A person gave it up with its platform: nothing of it was released.
+        case machineForgotten = "machine.forgotten"
+        /// It says less than is recorded of it: its state is an older one, restored.
+        case machineBehind = "machine.behind"
+        /// It has accepted more than is recorded: the records are older ones, restored.
+        case machineAhead = "machine.ahead"
+        /// Two agents speak for it and take the connection from each other.
+        case machineShared = "machine.shared"
         /// A user asked for its restart or replacement.
         case machineInstructed = "machine.instructed"
         case machineRevoked = "machine.revoked"
@@ -51,6 +63,15 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case tokenRevoked = "token.revoked"
         /// The manager's master key was replaced.
         case keyRotated = "key.rotated"
+        /// The manager can't hear machines: no rule is judged, and no absence counts.
+        case managerDeaf = "manager.deaf"
+        case managerHearing = "manager.hearing"
+        /// More machines are away at once than `away_limit`: rules about absence hold.
+        case groupHolding = "group.holding"
+        case groupHoldingEnded = "group.holding-ended"
+        /// A platform does not answer when it is asked which machines it runs.
+        case platformSilent = "platform.silent"
+        case platformBack = "platform.back"
         case certificateIssued = "certificate.issued"
     }
 

@@ -59,6 +59,7 @@ package enum Fact: String, Hashable, Sendable, Codable, CaseIterable {
     case machineState = "machine.state"
     case machinePlatform = "machine.platform"
     case machineVerified = "machine.verified"
+    case platformState = "platform.state"
     case softwareName = "software.name"
     case softwareVersion = "software.version"
     case softwareDigest = "software.digest"
@@ -73,7 +74,7 @@ package enum Fact: String, Hashable, Sendable, Codable, CaseIterable {
     case groupAway = "group.away"
 
     package enum Kind: String, Hashable, Sendable {
-        case number, string, bool, span, machineState, health, platform, service
+        case number, string, bool, span, machineState, health, platform, platformState, service
     }
 
     package var kind: Kind {
@@ -83,6 +84,7 @@ package enum Fact: String, Hashable, Sendable, Codable, CaseIterable {
             .number
         case .machineState: .machineState
         case .machinePlatform: .platform
+        case .platformState: .platformState
         case .machineVerified: .bool
         case .softwareHealth: .health
         case .groupService: .service
@@ -90,5 +92,5 @@ package enum Fact: String, Hashable, Sendable, Codable, CaseIterable {
     }
 
     /// Whether it speaks of one machine; a condition without any such fact or `metric` is judged once for the group.
-    package var isOfMachine: Bool { rawValue.hasPrefix("machine.") || rawValue.hasPrefix("software.") }
+    package var isOfMachine: Bool { !rawValue.hasPrefix("group.") }
 }

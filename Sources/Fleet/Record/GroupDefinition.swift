@@ -39,18 +39,41 @@ package struct MachineSet: Hashable, Sendable {
     package var maximum: Int?
     package var platform: Platform
     package var labels: [String: String]
+    /// While more of its machines are away at once, rules about absence hold.
+    package var awayLimit: AwayLimit
+    /// From the platform's word that a machine was launched to its registration.
+    package var bootTimeout: TimeSpan
+
+    package static let defaultAwayLimit = AwayLimit.percent(30)
+    package static let defaultBootTimeout = TimeSpan.minutes(10)
+
+    package enum AwayLimit: Hashable, Sendable {
+        case percent(Double)
+        case count(Int)
+
+        /// In machines; a share of a small group allows 2 all the same.
+        package func machines(of count: Int) -> Int {
+            switch self {
+            case .percent(let percent): max(2, Int((Double(count) * percent / 100).rounded(.down)))
+            case .count(let count): count
+            }
+        }
+    }
 
     /// The most machines that one group may ask for.
     package static let most = 10_000
 
     package init(
-        count: Int, minimum: Int? = nil, maximum: Int? = nil, platform: Platform, labels: [String: String] = [:]
+        count: Int, minimum: Int? = nil, maximum: Int? = nil, platform: Platform, labels: [String: String] = [:],
+        awayLimit: AwayLimit = defaultAwayLimit, bootTimeout: TimeSpan = defaultBootTimeout
     ) {
         self.count = count
         self.minimum = minimum
         self.maximum = maximum
         self.platform = platform
         self.labels = labels
+        self.awayLimit = awayLimit
+        self.bootTimeout = bootTimeout
     }
 }
 

@@ -20,6 +20,7 @@ struct ExpressionChecker {
             case .fact(.machineState): "a machine's state"
             case .fact(.health): "a health"
             case .fact(.platform): "a platform"
+            case .fact(.platformState): "what a platform says of a machine"
             case .fact(.service): "a service"
             case .fact: "a value"
             case .word(let word): "the word `\(word.prefix(64))`"
@@ -91,7 +92,7 @@ struct ExpressionChecker {
         case .string: .string
         case .bool: .bool
         case .span: .span
-        case .machineState, .health, .platform, .service: .fact(fact.kind)
+        case .machineState, .health, .platform, .platformState, .service: .fact(fact.kind)
         }
     }
 
@@ -253,6 +254,7 @@ struct ExpressionChecker {
         case .machineState: MachineState.allCases.map(\.rawValue)
         case .health: Health.allCases.map(\.rawValue)
         case .platform: ["local", "none"]
+        case .platformState: PlatformState.allCases.map(\.rawValue)
         case .service: ["voice", "messaging", "video"]
         case .number, .string, .bool, .span: []
         }

@@ -42,7 +42,8 @@ extension Checker {
     // MARK: Machines
 
     private mutating func machines(_ block: Block) -> MachineSet? {
-        let fields = fields(of: block, Shape(keys: ["count", "min", "max", "platform"], maps: ["labels"]))
+        let fields = fields(
+            of: block, Shape(keys: ["count", "min", "max", "platform", "away_limit", "boot_timeout"], maps: ["labels"]))
         require("count", in: fields, hint: "count = 1")
         require("platform", in: fields, hint: "platform = local")
         let range = 0...MachineSet.most
@@ -51,6 +52,8 @@ extension Checker {
         let maximum = fields.pairs["max"].flatMap { integer($0, in: range) }
         let platform = fields.pairs["platform"].flatMap { self.platform($0) }
         let labels = fields.pairs["labels"].map { self.labels($0) }
+        let awayLimit = fields.pairs["away_limit"].flatMap { self.awayLimit($0) }
+        let bootTimeout = fields.pairs["boot_timeout"].flatMap { duration($0, in: .seconds(10) ... .hours(24)) }
 
         if let minimum, let maximum, minimum > maximum, let pair = fields.pairs["min"] {
             faults.add("out-of-range", pair.value.span, "`min` is greater than `max`", hint: "`max` is \(maximum)")
@@ -67,7 +70,24 @@ extension Checker {
         }
         guard let count, let platform else { return nil }
         return MachineSet(
-            count: count, minimum: minimum, maximum: maximum, platform: platform, labels: labels ?? [:])
+            count: count, minimum: minimum, maximum: maximum, platform: platform, labels: labels ?? [:],
+            awayLimit: awayLimit ?? MachineSet.defaultAwayLimit,
+            bootTimeout: bootTimeout ?? MachineSet.defaultBootTimeout)
+    }
+
+    private mutating func awayLimit(_ pair: Pair) -> MachineSet.AwayLimit? {
+        if case .percent(let percent, _) = pair.value.kind {
+            guard percent >= 0, percent <= 100 else {
+                outOfRange(pair.value, "away_limit", "0% to 100%")
+                return nil
+            }
+            return .percent(percent)
+        }
+        guard literal(pair.value) != nil else {
+            wrongType(pair.value, "away_limit", expected: "a percentage or a count", hint: "such as `30%` or `2`")
+            return nil
+        }
+        return integer(pair, in: 0...MachineSet.most).map(MachineSet.AwayLimit.count)
     }
 
     private mutating func platform(_ pair: Pair) -> Platform? {

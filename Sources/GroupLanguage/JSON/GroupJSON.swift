@@ -60,7 +60,9 @@ struct GroupJSON {
         case any
     }
 
-    private static let machines: [String: Form] = ["platform": .platform, "labels": .map]
+    private static let machines: [String: Form] = [
+        "platform": .platform, "labels": .map, "away_limit": .language, "boot_timeout": .language,
+    ]
     private static let rollout: [String: Form] = [
         "batch": .language, "settle": .language, "on_failure": .language, "bandwidth": .language,
         "delivery": .language, "drain": .drain,

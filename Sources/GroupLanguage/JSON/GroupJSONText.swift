@@ -20,10 +20,17 @@ extension GroupJSON {
 
     private static func machines(_ machines: MachineSet) -> String {
         let labels = machines.labels.sorted { $0.key < $1.key }.map { ($0.key, Optional(quoted($0.value))) }
+        let awayLimit: String =
+            if case .count(let count) = machines.awayLimit {
+                "\(count)"
+            } else {
+                quoted(GroupText.text(machines.awayLimit))
+            }
         return object([
             ("count", "\(machines.count)"), ("min", machines.minimum.map { "\($0)" }),
             ("max", machines.maximum.map { "\($0)" }), ("platform", quoted(machines.platform.description)),
-            ("labels", object(labels)),
+            ("labels", object(labels)), ("away_limit", awayLimit),
+            ("boot_timeout", quoted(machines.bootTimeout.description)),
         ])
     }
 

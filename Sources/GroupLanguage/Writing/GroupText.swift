@@ -47,6 +47,13 @@ enum GroupText {
         }
     }
 
+    static func text(_ limit: MachineSet.AwayLimit) -> String {
+        switch limit {
+        case .percent(let percent): ExpressionText.number(percent) + "%"
+        case .count(let count): "\(count)"
+        }
+    }
+
     private static func machines(_ machines: MachineSet) -> String {
         var text = "machines {\ncount = \(machines.count)\n"
         if let minimum = machines.minimum { text += "min = \(minimum)\n" }
@@ -57,6 +64,7 @@ enum GroupText {
                 .map { "\(ExpressionText.quoted($0.key)) = \(ExpressionText.quoted($0.value))" }
             text += "labels = { \(labels.joined(separator: ", ")) }\n"
         }
+        text += "away_limit = \(Self.text(machines.awayLimit))\nboot_timeout = \(machines.bootTimeout)\n"
         return text + "}\n"
     }
 

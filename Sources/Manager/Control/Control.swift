@@ -50,6 +50,8 @@ actor Control {
         case order(machine: String)
         case launch(LaunchRequest, Platform)
         case release(machine: String, Platform)
+        case releaseUnknown(machine: String, Platform)
+        case list(Platform)
         /// `after`: said before the retained messages are cleared.
         case clearTopics(group: String, machine: String, after: Message? = nil)
         case receiving(Status)
@@ -87,7 +89,7 @@ actor Control {
         let groups = try records.allGroups().map { try GroupRecord(row: $0) }
         // No `per` of a rule is longer than this.
         let acted = try records.ruleActs(since: now - .hours(24 * 30))
-        return Monitor(groups: groups, machines: try records.allMachines(), acted: acted, at: now)
+        return Monitor(groups: groups, machines: try records.allMachines(), acts: .init(events: acted), at: now)
     }
 
     /// Handles what arrives until the mailbox is closed.
@@ -165,6 +167,11 @@ actor Control {
             statusKeys[machine] = nil
             burst.work.append(.clearTopics(group: group, machine: machine))
             exclude(machine, of: group, in: &burst)
+        case .list(let platform): burst.work.append(.list(platform))
+        case .releaseUnknown(let machine, let platform):
+            burst.work.append(.releaseUnknown(machine: machine, platform))
+        // The history has them, too.
+        case .saveActs: break
         case .scale, .rollback: burst.revisions.append(effect)
         }
     }

@@ -44,6 +44,7 @@ struct Dispatch: Sendable {
                 case .absent(let machine): await delivery.absent(machine)
                 // Nobody else waits for a broker that is slow to hear.
                 case .revocations: group.addTask { await exclusion?.publish() }
+                case .list(let platform): group.addTask { await list(platform) }
                 default:
                     guard let machine = item.machine, lines.join(item, of: machine) else { continue }
                     if running >= Self.width {
@@ -83,13 +84,17 @@ struct Dispatch: Sendable {
             }
         case .launch(let request, let platform): await launch(request, platform)
         case .release(let machine, let platform): await release(machine, platform)
+        case .releaseUnknown(let machine, let platform):
+            do { try await platforms.platform(for: platform).release(machine) } catch {
+                logger.error("a machine was not released", metadata: ["machine": "\(machine)", "error": "\(error)"])
+            }
         case .answer(let machine, let message):
             do { try await connection.publish(message) } catch {
                 // Whoever has no answer asks again.
                 logger.notice("a certificate was not sent", metadata: ["machine": "\(machine)", "error": "\(error)"])
             }
         case .exclude(let machine): await exclusion?.exclude(machine)
-        case .receiving, .absent, .revocations: break
+        case .receiving, .absent, .revocations, .list: break
         }
     }
 
@@ -102,6 +107,17 @@ struct Dispatch: Sendable {
             // Nothing is lost: every current order is published again when the broker is back.
             control.counters.publishFailed()
             logger.notice("an order was not published", metadata: ["machine": "\(machine)", "error": "\(error)"])
+        }
+    }
+
+    private func list(_ platform: Platform) async {
+        let asked = Timestamp.now
+        do {
+            let running = try await platforms.platform(for: platform).list()
+            control.mailbox.put(
+                .event(.listed(platform: platform, running: Set(running), remains: [], asked: asked)))
+        } catch {
+            control.mailbox.put(.event(.listFailed(platform: platform, reason: "\(error)")))
         }
     }
 
@@ -127,12 +143,13 @@ struct Dispatch: Sendable {
 extension Control.Work {
     fileprivate var machine: String? {
         switch self {
-        case .order(let machine), .release(let machine, _), .clearTopics(_, let machine, _), .absent(let machine),
+        case .order(let machine), .release(let machine, _), .releaseUnknown(let machine, _),
+            .clearTopics(_, let machine, _), .absent(let machine),
             .answer(let machine, _), .exclude(let machine):
             machine
         case .launch(let request, _): request.machine
         case .receiving(let status): status.machine
-        case .revocations: nil
+        case .revocations, .list: nil
         }
     }
 }

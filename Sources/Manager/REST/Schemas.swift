@@ -88,11 +88,12 @@ enum Schemas {
                 "text": text("The record in the language."),
                 "status": OpenAPI.reference("GroupStatus"), "changed": time, "by": text(),
             ]),
-            "GroupStatus": object([
-                "phase": text(one: GroupStatusView.Phase.allCases.map(\.rawValue)), "desired": number(),
-                "present": number(),
-                "verified": number(), "failed": number(), "away": number(),
-            ]),
+            "GroupStatus": object(
+                [
+                    "phase": text(one: GroupStatusView.Phase.allCases.map(\.rawValue)), "desired": number(),
+                    "present": number(),
+                    "verified": number(), "failed": number(), "away": number(),
+                ], optional: ["holding": text("Why rules about absence hold.")]),
             "GroupChange": object(["group": OpenAPI.reference("Group"), "plan": OpenAPI.reference("Plan")]),
             "Revision": object(["revision": number(from: 1), "text": text(), "by": text(), "at": time]),
             "Machine": object(
@@ -100,14 +101,14 @@ enum Schemas {
                     "id": text(), "group": text(), "index": number(), "platform": text(),
                     "state": OpenAPI.reference("MachineState"),
                     "generation": number("Of its current order; 0: none yet."), "verified": truth, "session": number(),
-                    "metrics": numbers,
+                    "metrics": numbers, "platform_state": text(one: PlatformState.allCases.map(\.rawValue)),
                 ],
                 optional: [
                     "software": OpenAPI.reference("RunningSoftware"), "away_since": time,
                     "key": text("Fingerprint of its security key."),
                     "facts": OpenAPI.reference("MachineFacts"), "reason": text(),
                     "receiving": OpenAPI.reference("Receiving"),
-                    "heard_at": time,
+                    "heard_at": time, "stopped_by": text("The rule that stopped it."),
                 ]),
             "RunningSoftware": object([
                 "name": text(), "version": text(), "digest": text(), "generation": number(),
