@@ -149,9 +149,15 @@ extension TrunklineClient {
         case let error as IOError where error.errnoCode == ECONNREFUSED: "connection refused"
         case let error as IOError: String(cString: strerror(error.errnoCode))
         case let error as HTTPClientError where error == .connectTimeout: "it can't be reached"
+        case let error as HTTPClientError where error == .deadlineExceeded || error == .readTimeout:
+            "it did not answer in time"
+        case let error as HTTPClientError: error.shortDescription
+        case is SocketAddressError: "its name can't be resolved"
+        case let error as NIOSSLExtraError where error == .failedToValidateHostname:
+            "its certificate is for other names than this one (serve --server-name adds one)"
         case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
-            "its certificate is not one to trust (\(error)); name whom to believe with --trust FILE (trust.pem in the manager's data directory)"
-        default: "\(error)"
+            "it speaks no TLS, or its certificate is not one to trust; name whom to believe with --trust FILE (trust.pem in the manager's data directory)"
+        default: "the connection broke"
         }
     }
 }

@@ -11,6 +11,7 @@ import NIOSSL
 package func withClient<Answer>(
     server: String, token: String, trust: String? = nil, _ body: (TrunklineClient) async throws -> Answer
 ) async throws -> Answer {
+    let (server, token) = (try ServerAddress.check(server), try ServerAddress.check(token: token))
     var configuration = HTTPClient.Configuration()
     configuration.timeout.connect = .seconds(5)
     // Who named a wrong address wants to hear it now.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Fleet
 import Foundation
+import GroupLanguage
 
 /// The command line: the manager itself (`serve`, `dev`) and the client verbs.
 struct Trunkline: AsyncParsableCommand {
@@ -32,7 +33,9 @@ struct Trunkline: AsyncParsableCommand {
 enum Program {
     /// ArgumentParser ends with 64 where the usage was wrong; ours is 2.
     static func main() async {
+        Streams.prepare()
         do {
+            try Verbs.check(Array(CommandLine.arguments.dropFirst()))
             var command = try Trunkline.parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
@@ -42,8 +45,32 @@ enum Program {
         } catch {
             let code = Trunkline.exitCode(for: error)
             let text = Trunkline.fullMessage(for: error)
-            if code.isSuccess { print(text) } else if !text.isEmpty { Note.line(text) }
+            if code.isSuccess { StandardOutput.line(text) } else if !text.isEmpty { Note.line(text) }
             exit(code == .validationFailure ? 2 : code.rawValue)
         }
+    }
+}
+
+/// Verbs that do not exist, found before ArgumentParser takes them for arguments too many.
+enum Verbs {
+    static func check(_ arguments: [String]) throws {
+        var arguments = arguments[...]
+        if arguments.first == "help" { arguments.removeFirst() }
+        var command: any ParsableCommand.Type = Trunkline.self
+        while let word = arguments.popFirst(), !word.hasPrefix("-"), !command.configuration.subcommands.isEmpty {
+            let children = command.configuration.subcommands
+            guard let child = children.first(where: { name(of: $0) == word }) else {
+                let path = command == Trunkline.self ? "trunkline" : "trunkline \(name(of: command))"
+                let close = Suggestion.nearest(to: word, among: children.map(name))
+                throw ValidationError(
+                    "`\(path)` has no verb `\(word)`\(close.map { "; did you mean `\($0)`?" } ?? ""). `\(path) --help` lists those that it has."
+                )
+            }
+            command = child
+        }
+    }
+
+    private static func name(of command: any ParsableCommand.Type) -> String {
+        command.configuration.commandName ?? command._commandName
     }
 }

@@ -1,7 +1,7 @@
 /// "Did you mean": the known word nearest to a wrong one.
-enum Suggestion {
+package enum Suggestion {
     /// The nearest of `known` by edit distance, when it is near enough to be what was meant.
-    static func nearest(to word: String, among known: some Sequence<String>) -> String? {
+    package static func nearest(to word: String, among known: some Sequence<String>) -> String? {
         guard !word.isEmpty, word.utf8.count <= 64 else { return nil }
         let lower = word.lowercased()
         var best: (word: String, distance: Int)?

@@ -104,15 +104,16 @@ struct AuditCommand: AsyncParsableCommand {
 
         private func show(_ entry: AuditEntry) throws {
             if output.quiet {
-                print(entry.seq)
+                StandardOutput.line("\(entry.seq)")
             } else if output.format == .json {
                 let encoder = JSONEncoder()
                 encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-                print(String(decoding: try encoder.encode(entry), as: UTF8.self))
+                StandardOutput.line(String(decoding: try encoder.encode(entry), as: UTF8.self))
             } else {
                 let change = [entry.before, entry.after].compactMap(\.self).joined(separator: " → ")
                 let what = entry.what.padding(toLength: 20, withPad: " ", startingAt: 0)
-                print("\(entry.seq)  \(entry.at)  \(what)  \(entry.subject)  [\(entry.who), \(entry.from)]  \(change)")
+                StandardOutput.line(
+                    "\(entry.seq)  \(entry.at)  \(what)  \(entry.subject)  [\(entry.who), \(entry.from)]  \(change)")
             }
         }
     }
@@ -217,7 +218,7 @@ struct DebugCertificateCommand: AsyncParsableCommand {
     func run() async throws {
         let made = try await location.with { try await $0.debugCertificate(ttl: ttl) }
         if output.format == .json { return try output.json(made) }
-        print(made.pem, terminator: "")
+        StandardOutput.write(made.pem)
         Note.line("\(made.name), until \(made.expires)")
     }
 }

@@ -109,11 +109,13 @@ struct GroupCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a boot ticket for machines of one's own (groups with platform = none).",
             discussion:
-                "The ticket on standard output is a secret: trunkline group invite edge --uses 3 --ttl 1h > ticket.json"
+                "The ticket is a secret: trunkline group invite edge --uses 3 --ttl 1h --to ticket.json"
         )
         @Argument var group: String
         @Option(help: "How many machines may join with it.") var uses = 1
         @Option(help: "How long it is good for.") var ttl = TimeSpan.hours(1)
+        @Option(help: ArgumentHelp("Write it to this new file, for its owner's eyes only (0600).", valueName: "file"))
+        var to: String?
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
@@ -122,7 +124,12 @@ struct GroupCommand: AsyncParsableCommand {
             }
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(ticket), as: UTF8.self))
+            let text = String(decoding: try encoder.encode(ticket), as: UTF8.self)
+            if let to { try SecretFile.write(text + "\n", to: to) } else { StandardOutput.line(text) }
+            let machines = uses == 1 ? "one machine" : "\(uses) machines"
+            Note.line(
+                "\(to ?? "the ticket") is a secret: with it \(machines) may join \(group) until \(ticket.expires); copy it over a safe channel"
+            )
         }
     }
 }
@@ -139,15 +146,33 @@ enum RecordFile {
 
 enum TextFile {
     static func read(_ file: String) throws -> String {
-        let bytes: Data?
-        if file == "-" {
-            bytes = try FileHandle.standardInput.readToEnd() ?? Data()
-        } else {
-            bytes = FileManager.default.contents(atPath: file)
+        let bytes = try Streams.read(file)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw Failure("\(file == "-" ? "standard input" : file) is not UTF-8 text")
         }
-        guard let bytes else { throw Failure("\(file) is not there or can't be read") }
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure("\(file) is not UTF-8 text") }
         return text
+    }
+}
+
+extension TextFile {
+    /// Exchanges the file's content at once or not at all; a link stays a link, and mode and owner stay what they are.
+    static func replace(_ file: String, with text: String) throws {
+        let path = URL(fileURLWithPath: file).resolvingSymlinksInPath().path
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            throw Failure("\(file) can't be read: \(String(cString: strerror(errno)))")
+        }
+        let fresh = path + ".new-\(getpid())"
+        let bytes = Data(text.utf8)
+        do {
+            try bytes.write(to: URL(fileURLWithPath: fresh), options: .withoutOverwriting)
+            guard chmod(fresh, status.st_mode & 0o7777) == 0,
+                chown(fresh, status.st_uid, status.st_gid) == 0 || geteuid() != 0, rename(fresh, path) == 0
+            else { throw Failure(String(cString: strerror(errno))) }
+        } catch {
+            unlink(fresh)
+            throw Failure("\(file) can't be written: \((error as? Failure)?.description ?? error.localizedDescription)")
+        }
     }
 }
 

@@ -64,7 +64,10 @@ struct MachineCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await location.with { client in
-                for try await line in client.logs(ofMachine: machine) { print(line) }
+                for try await view in client.logs(ofMachine: machine) {
+                    let time = view.at.description.dropFirst(11).prefix(8)
+                    for line in view.lines { StandardOutput.line("\(machine) \(view.stream) \(time) \(line)") }
+                }
             }
         }
     }

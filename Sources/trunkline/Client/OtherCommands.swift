@@ -12,14 +12,17 @@ struct SecretCommand: AsyncParsableCommand {
 
     struct Set: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Set a secret; its value is read from standard input, one final newline is left off.")
+            abstract: "Set a secret: asked for without echo at a terminal, else read from standard input.",
+            discussion: "One final line end is left off.")
         @Argument var name: String
+        @Option(help: ArgumentHelp("Read the value from this file.", valueName: "file")) var fromFile: String?
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
-            var value = try TextFile.read("-")
-            if value.hasSuffix("\n") { value.removeLast() }
-            guard !value.isEmpty else { throw Failure("the value on standard input is empty") }
+            let value =
+                try fromFile.map { try HiddenInput.text(Streams.read($0), of: $0) }
+                ?? HiddenInput.read(prompt: "Value of \(name) (not shown): ")
+            guard !value.isEmpty else { throw Failure("the value is empty; \(name) was left as it is") }
             try await location.with { [value] in try await $0.setSecret(name, to: value) }
             Note.line("\(name) set")
         }
@@ -80,13 +83,13 @@ struct EventsCommand: AsyncParsableCommand {
 
     private func show(_ event: EventEntry) throws {
         if output.quiet {
-            print(event.id)
+            StandardOutput.line("\(event.id)")
         } else if output.format == .json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(event), as: UTF8.self))
+            StandardOutput.line(String(decoding: try encoder.encode(event), as: UTF8.self))
         } else {
-            print(event.line)
+            StandardOutput.line(event.line)
         }
     }
 }
@@ -110,26 +113,26 @@ struct FormatCommand: ParsableCommand {
     func run() throws {
         var failed: [String] = []
         for file in files {
-            let text = try TextFile.read(file)
-            do {
-                let formatted = try GroupLanguage.format(text)
-                if file == "-" {
-                    print(formatted, terminator: "")
-                } else if formatted != text {
-                    if check {
-                        failed.append("\(file) is not in canonical form")
-                    } else {
-                        do { try formatted.write(toFile: file, atomically: true, encoding: .utf8) } catch {
-                            throw Failure("\(file) can't be written: \(error.localizedDescription)")
-                        }
-                        print(file)
-                    }
-                }
-            } catch let diagnostics as Diagnostics {
-                failed.append(diagnostics.rendered(file: file, source: text))
-            }
+            do { if let fault = try format(file) { failed.append(fault) } } catch { failed.append("\(error)") }
         }
         if !failed.isEmpty { throw Failure(failed.joined(separator: "\n")) }
+    }
+
+    /// What is wrong with the file; nil: nothing.
+    private func format(_ file: String) throws -> String? {
+        let text = try TextFile.read(file)
+        let formatted: String
+        do { formatted = try GroupLanguage.format(text) } catch {
+            return error.rendered(file: file, source: text)
+        }
+        if file == "-" {
+            StandardOutput.write(formatted)
+        } else if formatted != text {
+            if check { return "\(file) is not in canonical form" }
+            try TextFile.replace(file, with: formatted)
+            StandardOutput.line(file)
+        }
+        return nil
     }
 }
 

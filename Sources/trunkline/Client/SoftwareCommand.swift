@@ -57,7 +57,7 @@ struct SoftwareCommand: AsyncParsableCommand {
 
         private func progress(_ sent: Int, _ total: Int) {
             let percent = total == 0 ? 100 : sent * 100 / total
-            FileHandle.standardError.write(Data("\r\(percent) % of \(total) bytes".utf8))
+            Note.write("\r\(percent) % of \(total) bytes")
         }
     }
 

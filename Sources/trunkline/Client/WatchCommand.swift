@@ -35,12 +35,10 @@ struct LiveTable {
                 }
             } else {
                 tasks.addTask {
-                    print(
-                        Table(columns: MachineView.columns).text(try await client.allMachines(group: group)),
-                        terminator: "")
+                    StandardOutput.write(
+                        Table(columns: MachineView.columns).text(try await client.allMachines(group: group)))
                     for try await event in client.eventStream(group: group, machine: nil, after: latest) {
-                        print(event.line)
-                        fflush(nil)
+                        StandardOutput.line(event.line)
                     }
                 }
             }
@@ -72,8 +70,7 @@ struct LiveTable {
         text += Table(columns: MachineView.columns).text(machines) { Terminal.paint($1, $0.colour) }
         // Home, then each line cleared to its end, then what is below: no flicker.
         let lines = text.replacingOccurrences(of: "\n", with: "\u{1B}[K\n")
-        print("\u{1B}[H\(lines)\u{1B}[J", terminator: "")
-        fflush(nil)
+        StandardOutput.write("\u{1B}[H\(lines)\u{1B}[J")
     }
 }
 

@@ -42,22 +42,20 @@ struct Demo: Sendable {
                 try await traffic("messages", port: plan.port(1, ofMachine: machine.index))
             }
         }
-        print(Terminal.paint("\nDone: calls, switch and messages went through every machine.\n", .green))
-        fflush(nil)
+        StandardOutput.line(Terminal.paint("\nDone: calls, switch and messages went through every machine.\n", .green))
     }
 
     private func step(_ title: String, _ body: () async throws -> String) async throws {
         let start = ContinuousClock.now
-        print(Terminal.paint("▸ ", .bold) + title)
-        fflush(nil)
+        StandardOutput.line(Terminal.paint("▸ ", .bold) + title)
         do {
             let result = try await body()
-            print("  " + Terminal.paint("✓", .green) + " \(result)  " + Terminal.paint(seconds(.now - start), .dim))
+            StandardOutput.line(
+                "  " + Terminal.paint("✓", .green) + " \(result)  " + Terminal.paint(seconds(.now - start), .dim))
         } catch {
-            print("  " + Terminal.paint("✗", .red) + " \(error)")
+            StandardOutput.line("  " + Terminal.paint("✗", .red) + " \(error)")
             throw Failure("the demo failed at: \(title)")
         }
-        fflush(nil)
     }
 
     private func seconds(_ duration: Duration) -> String {
@@ -117,8 +115,8 @@ struct Demo: Sendable {
             Column("verified", { moment($0.id) { $0.kind == .machineVerified } }),
             Column("runs", { $0.software.map { "\($0.name)@\($0.version)" } ?? "-" }),
         ])
-        print("\n" + table.text(rows).split(separator: "\n").map { "    \($0)" }.joined(separator: "\n"))
-        print("    switch requested → all verified: \(seconds(took)) (of which the record asks for 'settle')\n")
-        fflush(nil)
+        StandardOutput.line("\n" + table.text(rows).split(separator: "\n").map { "    \($0)" }.joined(separator: "\n"))
+        StandardOutput.line(
+            "    switch requested → all verified: \(seconds(took)) (of which the record asks for 'settle')\n")
     }
 }

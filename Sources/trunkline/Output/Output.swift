@@ -16,18 +16,18 @@ struct OutputOptions: ParsableArguments {
     /// A list: a table with a header, a JSON array, or names.
     func list<Item: Encodable>(_ items: [Item], columns: [Column<Item>], name: (Item) -> String) throws {
         if quiet {
-            for item in items { print(name(item)) }
+            for item in items { StandardOutput.line(name(item)) }
         } else if format == .json {
             try json(items)
         } else {
-            print(Table(columns: columns).text(items), terminator: "")
+            StandardOutput.write(Table(columns: columns).text(items))
         }
     }
 
     /// One thing: lines of a label and a value, or a JSON object.
     func show<Item: Encodable>(_ item: Item, name: String, lines: [(String, String)]) throws {
         if quiet {
-            print(name)
+            StandardOutput.line(name)
         } else if format == .json {
             try json(item)
         } else {
@@ -35,7 +35,7 @@ struct OutputOptions: ParsableArguments {
             for (label, value) in lines where !value.isEmpty {
                 let indented = value.replacingOccurrences(
                     of: "\n", with: "\n" + String(repeating: " ", count: width + 2))
-                print(label.padding(toLength: width + 2, withPad: " ", startingAt: 0) + indented)
+                StandardOutput.line(label.padding(toLength: width + 2, withPad: " ", startingAt: 0) + indented)
             }
         }
     }
@@ -43,7 +43,7 @@ struct OutputOptions: ParsableArguments {
     func json(_ item: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(item), as: UTF8.self))
+        StandardOutput.line(String(decoding: try encoder.encode(item), as: UTF8.self))
     }
 }
 
@@ -80,18 +80,13 @@ struct Table<Item> {
     }
 }
 
-/// What people are told while something goes on; never on standard output.
-enum Note {
-    static func line(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
-    }
-}
-
 /// Whether a stream is a terminal, and how to colour on it (NO_COLOR is respected).
 enum Terminal {
     static let isOutput = isatty(STDOUT_FILENO) == 1
     static let isError = isatty(STDERR_FILENO) == 1
-    static let colours = isOutput && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
+    static let colours =
+        isOutput && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
+        && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
     enum Colour: String {
         case green = "32", yellow = "33", red = "31", dim = "2", bold = "1"
