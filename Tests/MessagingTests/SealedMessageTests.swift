@@ -189,18 +189,55 @@ struct SealedMessageTests {
             contentKey: Data(count: 32), delivery: .individual,
             manifest: SoftwareManifest(name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"]),
             environment: ["SIP_PORT": "5060", "EMPTY": ""], heartbeat: .seconds(10),
-            trust: .init(authorities: "pem", authority: "id", groupKey: Data(count: 32)))
+            trust: .init(authorities: "pem", authority: "id", groupKey: Data(count: 32)), session: 7)
         #expect(try OrderContent.decode(order.encoded()) == order)
         for change: (inout OrderContent) -> Void in [
             { $0.parts = 3 }, { $0.partSize = 0 }, { $0.size = -1 }, { $0.size = .max }, { $0.contentKey = Data() },
             { $0.digest = "x" }, { $0.generation = -1 }, { $0.environment = ["A=B": "c"] },
             { $0.environment = ["A": "\u{0}"] },
+            { $0.session = -1 }, { $0.session = .max }, { $0.reason = String(repeating: "x", count: 1025) },
             { $0.heartbeat = .zero }, { $0.manifest.run = [] }, { $0.trust?.groupKey = Data(count: 31) },
         ] {
             var changed = order
             change(&changed)
             #expect(throws: WireError.self) { try OrderContent.decode(changed.encoded()) }
         }
+    }
+
+    @Test("what an earlier manager leaves out of an order is not there, and what a later one adds is passed over")
+    func otherVersionsOfAnOrder() throws {
+        let order = OrderContent(
+            action: .run, generation: 3, digest: String(repeating: "0", count: 64), size: 1, parts: 1,
+            contentKey: Data(count: 32), delivery: .shared,
+            manifest: SoftwareManifest(name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"]),
+            environment: [:], heartbeat: .seconds(10))
+        let text = String(decoding: try order.encoded(), as: UTF8.self)
+        #expect(!text.contains("session") && !text.contains("reason"))
+        let later = text.replacing(#"{"action""#, with: #"{"epoch":4,"action""#)
+        #expect(later != text)
+        #expect(try OrderContent.decode(Data(later.utf8)) == order)
+        let payload = Data(
+            (#"{"v":1,"epoch":4,"group":"g","machine":"m","generation":3,"action":"leave","#
+                + #""software":{"name":"k","version":"1","digest":"\#(order.digest)","x":1},"enc":"AQI=","sealed":"AQI="}"#)
+                .utf8)
+        #expect(try OrderMessage.decode(payload).action == .leave)
+    }
+
+    @Test("a dismissal says why, within bounds, as an order and as the answer to a registration")
+    func dismissals() throws {
+        let order = OrderContent.leave(generation: 9, reason: String(repeating: "é", count: 600))
+        let read = try OrderContent.decode(order.encoded())
+        #expect(read == order && read.action == .leave && read.generation == 9)
+        #expect(read.reason == String(repeating: "é", count: 512))
+        let answer = CertificateContent(dismissed: "group edge was removed")
+        let back = try CertificateContent.decode(answer.encoded())
+        #expect(back.dismissed == "group edge was removed" && back.certificate.isEmpty && back.trust.isEmpty)
+        var long = answer
+        long.dismissed = String(repeating: "x", count: 1025)
+        #expect(throws: WireError.self) { try CertificateContent.decode(long.encoded()) }
+        let certificate = CertificateContent(certificate: "a", trust: "b")
+        #expect(try CertificateContent.decode(certificate.encoded()).dismissed == nil)
+        #expect(!String(decoding: try certificate.encoded(), as: UTF8.self).contains("dismissed"))
     }
 
     @Test("the manager's status and log lines are read as they were written")

@@ -41,6 +41,7 @@ struct StatusMessageTests {
             status.metrics[random.name()] = value.randomElement(using: &random)
         }
         if Bool.random(using: &random) { status.reason = random.text() }
+        if Bool.random(using: &random) { status.holder = String(random.digest().prefix(8)) }
         return status
     }
 
@@ -69,7 +70,9 @@ struct StatusMessageTests {
             since: Timestamp(milliseconds: 0), restarts: 0)
         status.metrics = ["calls": 3, "b": 0.5, "a": 1e20]
         status.reason = "a \"quote\"\n"
+        status.holder = "00c0ffee"
         let text = String(decoding: StatusMessage.encode(status) { _ in Data(repeating: 0, count: 32) }, as: UTF8.self)
+        #expect(text.contains(#","session":3,"seq":0,"holder":"00c0ffee","at":""#))
         #expect(text.contains(#""software":{"name":"kamailio","version":"5.6.3","digest":"aaaa"#))
         #expect(text.contains(#","metrics":{"a":1e+20,"b":0.5,"calls":3},"reason":"a \"quote\"\n","mac":""#))
     }
@@ -120,6 +123,16 @@ struct StatusMessageTests {
     @Test("a plain one is taken")
     func plain() throws { _ = try StatusMessage.decode(Data((Self.good + Self.zeroMAC).utf8)) }
 
+    @Test("a member that is not known is passed over")
+    func unknownMembers() throws {
+        let known = try StatusMessage.decode(Data((Self.good + Self.zeroMAC).utf8))
+        for member in [#","wire":[2]"#, #","agent":"9.0","x":{"mac":null}"#] {
+            let read = try StatusMessage.decode(Data((Self.good + member + Self.zeroMAC).utf8))
+            #expect(read.status == known.status)
+            #expect(read.signed == Data((Self.good + member).utf8), "it is under the MAC all the same")
+        }
+    }
+
     @Test(
         "values outside of what they may be are refused",
         arguments: [
@@ -130,6 +143,8 @@ struct StatusMessageTests {
             (#""order":0"#, #""order":0,"mac":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=""#),
             (#""order":0"#, #""order":0,"metrics":{"a":1e999}"#), (#""order":0"#, #""order":0,"metrics":{"":1}"#),
             (#""order":0"#, #""order":0,"metrics":{"a\n":1}"#),
+            (#""order":0"#, #""order":0,"holder":"c0ffee""#), (#""order":0"#, #""order":0,"holder":"00C0FFEE""#),
+            (#""order":0"#, #""order":0,"holder":"00c0ff\n ""#),
             (#""order":0"#, #""order":0,"receiving":{"digest":"00","have":"1"}"#),
             (#""order":0"#, #""order":0,"software":{"name":"k"}"#), (#"{"v""#, #"[{"v""#), (#"AAAA="#, #"AAAB="#),
             (#"AAAA="#, #"AAA=="#),

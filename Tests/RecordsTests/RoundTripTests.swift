@@ -46,6 +46,15 @@ struct RoundTripTests {
         try expectEverything(in: records)
     }
 
+    @Test("is read back with what only newer agents say")
+    func newerStatus() throws {
+        _ = try records.commit(Samples.everything)
+        var machine = Samples.machine()
+        machine.status?.holder = "00c0ffee"
+        _ = try records.commit([.saveMachine(machine)])
+        #expect(try records.machine("edge-1")?.status?.holder == "00c0ffee")
+    }
+
     @Test("is there after the file is closed and opened anew, all in the one file")
     func reopened() throws {
         _ = try records.commit(Samples.everything)

@@ -2,6 +2,8 @@
 package struct Order: Hashable, Sendable, Codable {
     package enum Action: String, Hashable, Sendable, Codable {
         case run, stop
+        /// Stop, keep the data, and come no more: the group is gone, or does not want the machine.
+        case leave
     }
 
     /// Counts per machine and only ever grows; a machine (re)starts its software once for each generation that it accepts.

@@ -67,7 +67,7 @@ package struct Status: Hashable, Sendable {
     package var metrics: [String: Double]
     /// Why it is as it is, for people: the last error of a `failed` machine, the roll-back of a replacement.
     package var reason: String?
-    /// 8 hex digits, made at each start of an agent process: two that alternate are one identity used twice.
+    /// 8 hex digits, made at each start of an agent process: two that alternate are one identity used twice. Nil from agents before 0.2.
     package var holder: String?
 
     package init(

@@ -1,7 +1,7 @@
 package import FoundationEssentials
 
-/// The manager's answer to a registration: a certificate, sealed to the machine's key. Once it has it, the machine connects
-/// as itself and finds its order.
+/// The manager's answer to a registration, sealed to the machine's key: a certificate, with which the machine connects as itself and
+/// finds its order, or the word that it is not wanted any more.
 package struct CertificateMessage: Hashable, Sendable {
     package let group: String
     package let machine: String
@@ -59,16 +59,28 @@ package struct CertificateContent: Codable, Hashable, Sendable {
     package var certificate: String
     /// Whom to believe about the broker from now on.
     package var trust: String
+    /// Why the machine is to stop its software and come no more; certificate and trust are empty then.
+    package var dismissed: String?
 
     package init(certificate: String, trust: String) {
         self.certificate = certificate
         self.trust = trust
     }
 
+    package init(dismissed reason: String) {
+        certificate = ""
+        trust = ""
+        dismissed = reason.cut(to: StatusMessage.longestReason)
+    }
+
     package func encoded() throws(WireError) -> Data { try SealedContent.encode(self) }
 
     package static func decode(_ json: Data) throws(WireError) -> CertificateContent {
         try WireChecks.size(json, atMost: CertificateMessage.largest)
-        return try WireChecks.decode(CertificateContent.self, json)
+        let content = try WireChecks.decode(CertificateContent.self, json)
+        if let reason = content.dismissed {
+            try WireChecks.require(reason.utf8.count <= StatusMessage.longestReason, "the reason is too long")
+        }
+        return content
     }
 }

@@ -104,6 +104,11 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package var heartbeat: TimeSpan
     /// Nil with a plain broker.
     package var trust: Trust?
+    /// The session to begin at, for a machine that is behind what the manager has heard: one that is below raises its counter to it
+    /// and connects anew. Nil where nothing is behind.
+    package var session: Int?
+    /// Why, for people; only with `leave`.
+    package var reason: String?
 
     /// Whom the machine is to trust from now on; changes without a new generation.
     package struct Trust: Codable, Hashable, Sendable {
@@ -124,7 +129,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package init(
         action: Order.Action, generation: Int, digest: String, size: Int, partSize: Int = standardPartSize, parts: Int,
         contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
-        heartbeat: TimeSpan, trust: Trust? = nil
+        heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil, reason: String? = nil
     ) {
         self.action = action
         self.generation = generation
@@ -138,6 +143,18 @@ package struct OrderContent: Codable, Hashable, Sendable {
         self.environment = environment
         self.heartbeat = heartbeat
         self.trust = trust
+        self.session = session
+        self.reason = reason
+    }
+
+    /// Tells a machine that it is not wanted any more. It holds whatever the machine has accepted: its generation says nothing.
+    package static func leave(generation: Int, reason: String) -> OrderContent {
+        let none = SoftwareReference(name: "none", version: "0")
+        return OrderContent(
+            action: .leave, generation: generation, digest: String(repeating: "0", count: 64), size: 0, parts: 0,
+            contentKey: Data(count: 32), delivery: .shared,
+            manifest: SoftwareManifest(name: none.name, version: none.version, service: "none", run: ["none"]),
+            environment: [:], heartbeat: .seconds(10), reason: reason.cut(to: StatusMessage.longestReason))
     }
 
     package func encoded() throws(WireError) -> Data { try SealedContent.encode(self) }
@@ -163,6 +180,10 @@ package struct OrderContent: Codable, Hashable, Sendable {
             "the environment has a name or value that no environment can have")
         try WireChecks.require(
             (1...86_400_000).contains(content.heartbeat.milliseconds), "the heartbeat is out of range")
+        if let session = content.session { try WireChecks.count(session, "the session to begin at") }
+        if let reason = content.reason {
+            try WireChecks.require(reason.utf8.count <= StatusMessage.longestReason, "the reason is too long")
+        }
         return content
     }
 

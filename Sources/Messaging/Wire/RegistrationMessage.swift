@@ -55,9 +55,7 @@ package struct RegistrationMessage: Hashable, Sendable {
             credential = .ticket(ticket)
         case (nil, let fingerprint?):
             try WireChecks.require(
-                fingerprint.utf8.count == 16
-                    && fingerprint.utf8.allSatisfy { ($0 >= 48 && $0 <= 57) || ($0 >= 97 && $0 <= 102) },
-                "the key is not a fingerprint")
+                fingerprint.utf8.count == 16 && WireChecks.isHex(fingerprint), "the key is not a fingerprint")
             credential = .key(fingerprint)
         default: throw WireError(.malformed, "there is not one of ticket and key")
         }

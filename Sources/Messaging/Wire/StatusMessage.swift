@@ -25,6 +25,7 @@ package struct StatusMessage: Hashable, Sendable {
         json.write("machine", status.machine)
         json.write("session", status.session)
         json.write("seq", status.sequence)
+        if let holder = status.holder { json.write("holder", holder) }
         json.write("at", status.at.description)
         json.write("state", status.state.rawValue)
         json.write("order", status.order)
@@ -84,6 +85,7 @@ private struct StatusJSON: Decodable {
     var machine: String
     var session: Int
     var seq: Int
+    var holder: String?
     var at: Timestamp
     var state: MachineState
     var order: Int
@@ -93,7 +95,7 @@ private struct StatusJSON: Decodable {
     var reason: String?
 
     enum CodingKeys: CodingKey {
-        case v, group, machine, session, seq, at, state, order, software, receiving, metrics, reason
+        case v, group, machine, session, seq, holder, at, state, order, software, receiving, metrics, reason
     }
 
     init(from decoder: any Decoder) throws {
@@ -104,6 +106,7 @@ private struct StatusJSON: Decodable {
         machine = try container.decode(String.self, forKey: .machine)
         session = try container.decode(Int.self, forKey: .session)
         seq = try container.decode(Int.self, forKey: .seq)
+        holder = try container.decodeIfPresent(String.self, forKey: .holder)
         at = try container.decode(Timestamp.self, forKey: .at)
         state = try container.decode(MachineState.self, forKey: .state)
         order = try container.decode(Int.self, forKey: .order)
@@ -120,6 +123,10 @@ private struct StatusJSON: Decodable {
         try WireChecks.count(session, "session")
         try WireChecks.count(seq, "seq")
         try WireChecks.count(order, "order")
+        if let holder {
+            try WireChecks.require(
+                holder.utf8.count == 8 && WireChecks.isHex(holder), "the holder does not have 8 hex digits")
+        }
         if let software {
             try WireChecks.reference(name: software.name, version: software.version)
             try WireChecks.digest(software.digest)
@@ -136,6 +143,7 @@ private struct StatusJSON: Decodable {
         }
         return Status(
             group: group, machine: machine, session: session, sequence: seq, at: at, state: state, order: order,
-            software: software, receiving: receiving, metrics: metrics, reason: reason)
+            software: software, receiving: receiving, metrics: metrics, reason: reason,
+            holder: holder)
     }
 }

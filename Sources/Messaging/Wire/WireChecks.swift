@@ -38,6 +38,11 @@ enum WireChecks {
         try require(Name.isValid(name) && Name.isValidVersion(version), "the software is not NAME@VERSION")
     }
 
+    /// Digits as everybody writes them here: in lower case.
+    static func isHex(_ text: String) -> Bool {
+        text.utf8.allSatisfy { ($0 >= 48 && $0 <= 57) || ($0 >= 97 && $0 <= 102) }
+    }
+
     /// Not negative, and exact in every language's numbers.
     static func count(_ value: Int, _ what: String) throws(WireError) {
         try require((0..<(1 << 53)).contains(value), "\(what) is out of range")
