@@ -101,7 +101,9 @@ let package = Package(
         .testTarget(name: "FleetTests", dependencies: ["Fleet", "TestSupport"]),
         .testTarget(name: "GroupLanguageTests", dependencies: ["GroupLanguage", "Fleet", "TestSupport"]),
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet", "TestSupport"]),
-        .testTarget(name: "MonitorTests", dependencies: ["Monitor", "Rules", "Fleet", "TestSupport"]),
+        .testTarget(
+            name: "MonitorTests",
+            dependencies: ["Monitor", "Rules", "Agent", "Bundles", "CZlib", "Fleet", "TestSupport"]),
         .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto, "TestSupport"]),
         .testTarget(name: "CertificatesTests", dependencies: ["Certificates", "Fleet", "TestSupport"]),
         .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet", "TestSupport"]),

@@ -3,23 +3,38 @@ import Monitor
 import Testing
 import TestSupport
 
-/// A bundle's way to virtual receivers: a clock, a broker that takes parts, links that keep the order and lose some, receivers that report in batches.
+@testable import Agent
+
+/// A bundle's way to machines over virtual time: the manager's `Delivery`, the agent's own `Receiver` on each machine, a broker that takes
+/// parts, and links that keep the order, lose some parts and damage others.
 struct DeliverySimulator {
-    struct Receiver {
-        var have = PartRanges()
+    struct Machine {
         var latency = TimeSpan.milliseconds(5)
         /// Its link takes this long for one part.
         var perPart = TimeSpan.milliseconds(2)
         var loss = 0.0
-        var linkFreeAt = start
-        var reports = false
-        var doneAt: Timestamp?
+        var damage = 0.0
+        /// Nil until it joins.
+        fileprivate(set) var receiver: Receiver?
+        fileprivate(set) var linkFreeAt = start
+        fileprivate(set) var alarmAt: Timestamp?
+        fileprivate(set) var doneAt: Timestamp?
+        /// Reports so far, and those of them that only said again what was lacking.
+        fileprivate(set) var reports = 0
+        fileprivate(set) var repeats = 0
+
+        init(
+            latency: TimeSpan = .milliseconds(5), perPart: TimeSpan = .milliseconds(2), loss: Double = 0,
+            damage: Double = 0
+        ) {
+            (self.latency, self.perPart, self.loss, self.damage) = (latency, perPart, loss, damage)
+        }
     }
 
     enum Happening {
         case taken(Int)
-        case arrives(Int, at: String)
-        case report(String)
+        case arrives(Int, at: String, whole: Bool)
+        case alarm(String)
         case act((inout DeliverySimulator) -> Void)
     }
 
@@ -27,7 +42,7 @@ struct DeliverySimulator {
     let parts: Int
     let window: Int
     var now = start
-    var receivers: [String: Receiver] = [:]
+    private(set) var machines: [String: Machine] = [:]
     var generator: SeededGenerator
     /// When each part was sent, in order.
     private(set) var sendings: [(part: Int, at: Timestamp)] = []
@@ -46,14 +61,24 @@ struct DeliverySimulator {
         queue.insert((at, what), at: place)
     }
 
-    mutating func join(_ name: String, _ receiver: Receiver) {
-        receivers[name] = receiver
+    mutating func join(_ name: String, _ machine: Machine) {
+        var machine = machine
+        machine.receiver = Receiver(count: parts, have: PartRanges(), now: now - start)
+        machines[name] = machine
         report(name)
+        setAlarm(name)
     }
 
     mutating func leave(_ name: String) {
-        receivers[name] = nil
+        machines[name] = nil
         publish(delivery.left(name, at: now))
+    }
+
+    /// Its disk was exchanged: it starts anew.
+    mutating func lose(_ name: String) {
+        guard var machine = machines[name] else { return }
+        machine.doneAt = nil
+        join(name, machine)
     }
 
     /// Until everybody has everything, or `limit`.
@@ -72,135 +97,73 @@ struct DeliverySimulator {
                 continue
             }
             queue.removeFirst()
-            take(first.what)
+            apply(first.what)
         }
         now = end
     }
 
-    private mutating func take(_ what: Happening) {
+    private mutating func apply(_ what: Happening) {
         switch what {
         case .taken(let part): publish(delivery.sent(part: part, at: now))
-        case .arrives(let part, let name):
-            guard receivers[name] != nil else { return }
-            receivers[name]?.have.insert(part)
-            let complete = receivers[name]?.have.firstMissing(below: parts) == nil
-            if complete { return report(name) }
-            guard receivers[name]?.reports == false else { return }
-            receivers[name]?.reports = true
-            later(.milliseconds(100), .report(name))
-        case .report(let name): report(name)
+        case .arrives(let part, let name, let isWhole):
+            receive(name) { receiver, now in
+                guard receiver.wants(part) else { return }
+                if isWhole { receiver.took(part, now: now) } else { receiver.refused(now: now) }
+            }
+        case .alarm(let name):
+            guard let alarm = machines[name]?.alarmAt, alarm <= now else { return }
+            machines[name]?.alarmAt = nil
+            receive(name) { $0.due(now: $1) }
+            if let next = machines[name]?.alarmAt, next <= now {
+                Issue.record("a deadline of the receiver is set again for the same instant")
+                machines[name] = nil
+            }
         case .act(let body): body(&self)
         }
     }
 
+    /// As the agent's loop does: whatever happened, a report goes out when what it says is new or has to be said again.
+    private mutating func receive(_ name: String, _ happening: (inout Receiver, TimeSpan) -> Void) {
+        guard let before = machines[name]?.receiver else { return }
+        var receiver = before
+        happening(&receiver, now - start)
+        let mustRepeat = receiver.mustRepeat
+        if mustRepeat { receiver.repeated() }
+        machines[name]?.receiver = receiver
+        if mustRepeat { machines[name]?.repeats += 1 }
+        if mustRepeat || receiver.reported != before.reported { report(name) }
+        setAlarm(name)
+    }
+
+    private mutating func setAlarm(_ name: String) {
+        guard let machine = machines[name] else { return }
+        let deadline = machine.receiver?.deadline.map { start + $0 }
+        guard deadline != machine.alarmAt else { return }
+        machines[name]?.alarmAt = deadline
+        if let deadline { later(deadline - now, .alarm(name)) }
+    }
+
     private mutating func report(_ name: String) {
-        guard let receiver = receivers[name] else { return }
-        receivers[name]?.reports = false
-        if receiver.have.firstMissing(below: parts) == nil, receiver.doneAt == nil { receivers[name]?.doneAt = now }
-        publish(delivery.wants(name, have: receiver.have, at: now))
+        guard let machine = machines[name], let receiver = machine.receiver else { return }
+        if receiver.isComplete, machine.doneAt == nil { machines[name]?.doneAt = now }
+        machines[name]?.reports += 1
+        publish(delivery.wants(name, have: receiver.reported, at: now))
     }
 
     private mutating func publish(_ steps: [Delivery.Step]) {
         for case .publish(let part) in steps {
             sendings.append((part, now))
             later(.milliseconds(1), .taken(part))
-            for name in receivers.keys.sorted() {
-                guard var receiver = receivers[name] else { continue }
+            for name in machines.keys.sorted() {
+                guard var machine = machines[name] else { continue }
                 // The link is busy with what was lost on it, too.
-                receiver.linkFreeAt = max(receiver.linkFreeAt, now) + receiver.perPart
-                let arrival = receiver.linkFreeAt + receiver.latency
-                receivers[name] = receiver
-                if Double.random(in: 0..<1, using: &generator) >= receiver.loss {
-                    later(arrival - now, .arrives(part, at: name))
-                }
+                machine.linkFreeAt = max(machine.linkFreeAt, now) + machine.perPart
+                let arrival = machine.linkFreeAt + machine.latency
+                machines[name] = machine
+                guard Double.random(in: 0..<1, using: &generator) >= machine.loss else { continue }
+                let isWhole = Double.random(in: 0..<1, using: &generator) >= machine.damage
+                later(arrival - now, .arrives(part, at: name, whole: isWhole))
             }
         }
-    }
-}
-
-@Suite("Delivery over virtual time")
-struct DeliverySimulationTests {
-    @Test("One clean receiver gets each part once")
-    func clean() {
-        var site = DeliverySimulator(parts: 200)
-        site.join("a", .init())
-        site.run(for: .minutes(1))
-        #expect(site.receivers["a"]?.doneAt != nil)
-        #expect(site.sendings.map(\.part) == Array(0..<200))
-    }
-
-    @Test(
-        "A slow receiver that goes on taking parts holds nobody up for long, and is served to the end",
-        arguments: [300, 1000, 1900], [false, true])
-    func trickle(_ perPart: Int64, slowFirst: Bool) throws {
-        var site = DeliverySimulator(parts: 400)
-        let slow = DeliverySimulator.Receiver(perPart: .milliseconds(perPart))
-        if slowFirst { site.join("slow", slow) }
-        site.join("fast", .init())
-        if !slowFirst { site.join("slow", slow) }
-        site.run(for: .hours(1))
-        let fast = try #require(site.receivers["fast"]?.doneAt)
-        #expect(fast - start < .milliseconds(perPart) * 100, "at the slow one's pace it takes 400 times that")
-        #expect(site.receivers["slow"]?.doneAt != nil)
-        #expect(site.sendings.count <= 1000)
-    }
-
-    @Test("The bandwidth is kept to over time", arguments: [100_000, 1_000_000, 20_000_000, 100_000_000, 300_000_000])
-    func bandwidth(_ rate: Int) throws {
-        var site = DeliverySimulator(parts: 400, window: 400, bandwidth: rate)
-        site.join("a", .init(latency: .zero, perPart: .zero))
-        site.run(for: .hours(2))
-        #expect(site.receivers["a"]?.doneAt != nil)
-        // In every stretch: no more than its length allows, the 100 ms that may be made up for, and one part.
-        for first in stride(from: 0, to: site.sendings.count, by: 37) {
-            for last in stride(from: first, to: site.sendings.count, by: 23) {
-                let span = Double((site.sendings[last].at - site.sendings[first].at).milliseconds + 100) / 1000
-                let bytes = Double(last - first) * 262_144
-                #expect(bytes <= span * Double(rate) + 262_144)
-            }
-        }
-        let whole = Double((try #require(site.sendings.last).at - start).milliseconds) / 1000
-        #expect(whole <= 1.05 * 400 * 262_144 / Double(rate) + 1, "and it is used")
-    }
-
-    @Test("Whoever stays gets everything, over links that lose parts, and not much is sent twice", arguments: 0..<40)
-    func property(_ seed: UInt64) {
-        var chooser = SeededGenerator(seed: seed &+ 7000)
-        let parts = Int.random(in: 1...300, using: &chooser)
-        var site = DeliverySimulator(parts: parts, window: Int.random(in: 1...40, using: &chooser), seed: seed)
-        var joins = 0
-        var losses = 0.0
-        for number in 0..<Int.random(in: 1...8, using: &chooser) {
-            let name = "m\(number)"
-            let receiver = DeliverySimulator.Receiver(
-                latency: .milliseconds(.random(in: 1...300, using: &chooser)),
-                perPart: .milliseconds(.random(in: 0...20, using: &chooser)),
-                loss: Bool.random(using: &chooser) ? 0 : .random(in: 0...0.3, using: &chooser))
-            joins += 1
-            losses += receiver.loss
-            let arrival = TimeSpan.milliseconds(.random(in: 0...5000, using: &chooser))
-            site.later(arrival, .act { $0.join(name, receiver) })
-            switch Int.random(in: 0..<5, using: &chooser) {
-            case 0: site.later(arrival + .seconds(1), .act { $0.leave(name) })
-            case 1:
-                // Its disk was exchanged.
-                joins += 1
-                site.later(
-                    arrival + .seconds(2),
-                    .act { site in
-                        guard site.receivers[name] != nil else { return }
-                        site.receivers[name]?.have = PartRanges()
-                        site.receivers[name]?.doneAt = nil
-                        site.later(.zero, .report(name))
-                    })
-            default: break
-            }
-        }
-        site.run(for: .hours(1))
-        for (name, receiver) in site.receivers { #expect(receiver.doneAt != nil, "\(name) of seed \(seed)") }
-        #expect(site.delivery.isIdle)
-        // Each may need all of it on its own, and what its link loses again; a loss is noticed window by window.
-        let most = Double(parts * joins) * 3 + losses * Double(parts) * 4 + Double(site.window * joins * 10)
-        #expect(Double(site.sendings.count) <= most)
     }
 }

@@ -21,15 +21,31 @@ struct AggregateTests {
             "one that does not report the metric is left out")
     }
 
-    @Test("Of nobody there is no number, and comparisons with it are false", arguments: Aggregate.allCases)
-    func nobody(aggregate: Aggregate) {
+    @Test(
+        "Of nobody there is no number, and comparisons with it are false",
+        arguments: [Aggregate.average, .sum, .minimum, .maximum], [[], [machine("edge-1")]])
+    func nobody(aggregate: Aggregate, present: [MachineRecord]) {
+        let expression = Expression.aggregate(aggregate, .metric("calls"))
+        #expect(scope(nil, present: present).value(of: expression) == nil)
+        #expect(!scope(nil, present: present).holds(.binary(.greaterOrEqual, expression, number(0))))
+        #expect(!scope(nil, present: present).holds(.binary(.less, expression, number(0))))
+    }
+
+    @Test("Of nobody the count is the number 0, and comparisons with it hold")
+    func countOfNobody() {
+        let busy = Expression.binary(.greater, .metric("calls"), number(0))
         for present in [[], [machine("edge-1")]] {
-            guard aggregate != .count else { continue }
-            let expression = Expression.aggregate(aggregate, .metric("calls"))
-            #expect(scope(nil, present: present).value(of: expression) == nil)
-            #expect(!scope(nil, present: present).holds(.binary(.greaterOrEqual, expression, number(0))))
-            #expect(!scope(nil, present: present).holds(.binary(.less, expression, number(0))))
+            let count = Expression.aggregate(.count, busy)
+            #expect(scope(nil, present: present).value(of: count) == .number(0))
+            #expect(scope(nil, present: present).holds(.binary(.equal, count, number(0))))
+            #expect(!scope(nil, present: present).holds(.binary(.greater, count, number(0))))
         }
+    }
+
+    @Test("Every aggregate has a test here")
+    func all() {
+        let tested: Set<Aggregate> = [.average, .sum, .minimum, .maximum, .count]
+        #expect(Set(Aggregate.allCases) == tested)
     }
 
     @Test("count counts those for which its condition holds; of nobody it is 0")

@@ -1,0 +1,100 @@
+import Fleet
+import Monitor
+import Testing
+import TestSupport
+
+@Suite("Delivery over virtual time")
+struct DeliverySimulationTests {
+    @Test("One clean receiver gets each part once")
+    func clean() throws {
+        var site = DeliverySimulator(parts: 200)
+        site.join("a", .init())
+        site.run(for: .minutes(1))
+        let doneAt = try #require(site.machines["a"]?.doneAt)
+        #expect(doneAt - start < .seconds(1), "its link takes 400 ms: no window waits for a late report")
+        #expect(site.sendings.map(\.part) == Array(0..<200))
+        #expect(site.machines["a"]?.reports == 1 + 200 / 8, "it says that it wants them, and then reports every eighth")
+    }
+
+    @Test(
+        "A slow receiver that goes on taking parts holds nobody up for long, and is served to the end",
+        arguments: [300, 1000, 1900], [false, true])
+    func trickle(_ perPart: Int64, slowFirst: Bool) throws {
+        var site = DeliverySimulator(parts: 400)
+        let slow = DeliverySimulator.Machine(perPart: .milliseconds(perPart))
+        if slowFirst { site.join("slow", slow) }
+        site.join("fast", .init())
+        if !slowFirst { site.join("slow", slow) }
+        site.run(for: .hours(1))
+        let fast = try #require(site.machines["fast"]?.doneAt)
+        #expect(fast - start < .milliseconds(perPart) * 100, "at the slow one's pace it takes 400 times that")
+        #expect(site.machines["slow"]?.doneAt != nil)
+        #expect(site.sendings.count <= 1000)
+    }
+
+    @Test("The bandwidth is kept to over time", arguments: [100_000, 1_000_000, 20_000_000, 100_000_000, 300_000_000])
+    func bandwidth(_ rate: Int) throws {
+        var site = DeliverySimulator(parts: 400, window: 400, bandwidth: rate)
+        site.join("a", .init(latency: .zero, perPart: .zero))
+        site.run(for: .hours(2))
+        #expect(site.machines["a"]?.doneAt != nil)
+        // In every stretch: no more than its length allows, the 100 ms that may be made up for, and one part.
+        for first in stride(from: 0, to: site.sendings.count, by: 37) {
+            for last in stride(from: first, to: site.sendings.count, by: 23) {
+                let span = Double((site.sendings[last].at - site.sendings[first].at).milliseconds + 100) / 1000
+                let bytes = Double(last - first) * 262_144
+                #expect(bytes <= span * Double(rate) + 262_144)
+            }
+        }
+        let whole = Double((try #require(site.sendings.last).at - start).milliseconds) / 1000
+        #expect(whole <= 1.05 * 400 * 262_144 / Double(rate) + 1, "and it is used")
+    }
+
+    @Test("A part that came damaged is sent again until it is whole")
+    func damaged() {
+        var site = DeliverySimulator(parts: 50, seed: 3)
+        site.join("a", .init(damage: 0.3))
+        site.run(for: .minutes(10))
+        #expect(site.machines["a"]?.doneAt != nil)
+        #expect(site.sendings.count > 50, "some came damaged")
+        #expect(site.delivery.isIdle)
+    }
+
+    @Test("Whoever stays gets everything, over links that lose parts, and not much is sent twice", arguments: 0..<40)
+    func property(_ seed: UInt64) {
+        var chooser = SeededGenerator(seed: seed &+ 7000)
+        let parts = Int.random(in: 1...300, using: &chooser)
+        var site = DeliverySimulator(parts: parts, window: Int.random(in: 1...40, using: &chooser), seed: seed)
+        var joins = 0
+        var losses = 0.0
+        var staying: Set<String> = []
+        for number in 0..<Int.random(in: 1...8, using: &chooser) {
+            let name = "m\(number)"
+            let machine = DeliverySimulator.Machine(
+                latency: .milliseconds(.random(in: 1...300, using: &chooser)),
+                perPart: .milliseconds(.random(in: 0...20, using: &chooser)),
+                loss: Bool.random(using: &chooser) ? 0 : .random(in: 0...0.3, using: &chooser),
+                damage: Bool.random(using: &chooser) ? 0 : .random(in: 0...0.1, using: &chooser))
+            joins += 1
+            losses += machine.loss + machine.damage
+            let arrival = TimeSpan.milliseconds(.random(in: 0...5000, using: &chooser))
+            site.later(arrival, .act { $0.join(name, machine) })
+            // The first one stays, so that there is somebody to be served.
+            switch Int.random(in: number == 0 ? 1..<5 : 0..<5, using: &chooser) {
+            case 0: site.later(arrival + .seconds(1), .act { $0.leave(name) })
+            case 1:
+                joins += 1
+                staying.insert(name)
+                site.later(arrival + .seconds(2), .act { $0.lose(name) })
+            default: staying.insert(name)
+            }
+        }
+        site.run(for: .hours(1))
+        #expect(Set(site.machines.keys) == staying)
+        for (name, machine) in site.machines { #expect(machine.doneAt != nil, "\(name) of seed \(seed)") }
+        #expect(site.delivery.isIdle)
+        // Each may need all of it on its own, and what its link loses again; a loss is noticed window by window.
+        let most = Double(parts * joins) * 3 + losses * Double(parts) * 4 + Double(site.window * joins * 10)
+        #expect(Double(site.sendings.count) <= most)
+    }
+}
