@@ -85,7 +85,8 @@ struct CommandStreamTests {
         try "group \"a\" {\n service=voice\nsoftware = \"soft@1\"\nmachines{count=1 platform=local}}\n"
             .write(to: file, atomically: true, encoding: .utf8)
         let ended = try shell(
-            "chmod 640 real.trunk; ln -s real.trunk link.trunk; \"$T\" fmt missing.trunk link.trunk", directory: directory)
+            "chmod 640 real.trunk; ln -s real.trunk link.trunk; \"$T\" fmt missing.trunk link.trunk",
+            directory: directory)
         #expect(ended.status == 1)
         #expect(ended.error.contains("missing.trunk"), "\(ended.error)")
         #expect(ended.output == "link.trunk\n")
