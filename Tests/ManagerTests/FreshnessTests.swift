@@ -12,15 +12,15 @@ struct FreshnessTests {
     @Test("It gets a new certificate and a new list of revocations in each period, as long as the manager runs")
     func renewed() async throws {
         try await Site.with(secure: true) { site in
-            let office = try #require(await site.control.office)
+            let issuer = try #require(await site.control.issuer)
             let directory = site.configuration.brokerDirectory
             func certificate() throws -> TransportCertificate {
                 try TransportCertificate(pem: try String(contentsOfFile: directory + "/broker.pem", encoding: .utf8))
             }
-            let exclusion = try Exclusion(
-                office: office, broker: try BrokerLink.address(site.configuration), logger: site.api.logger,
+            let revocations = try RevocationPublisher(
+                issuer: issuer, broker: try BrokerLink.address(site.configuration), logger: site.api.logger,
                 period: .milliseconds(100))
-            let keeping = Task { await exclusion.keepFresh() }
+            let keeping = Task { await revocations.keepFresh() }
             var serials: Set<String> = []
             var lists: Set<Data> = []
             let renewed = try await eventually {

@@ -92,9 +92,9 @@ struct LimiterTests {
 
     @Test("An IPv6 address stands for its network, an IPv4 address for itself, however it is written")
     func networks() {
-        #expect(Gate.network(of: "2001:db8::1") == Gate.network(of: "2001:db8:0:0:ffff::2"))
-        #expect(Gate.network(of: "2001:db8::1") != Gate.network(of: "2001:db8:0:1::1"))
-        #expect(Gate.network(of: "::ffff:192.0.2.1") == Gate.network(of: "192.0.2.1"))
-        #expect(Gate.network(of: "192.0.2.1") != Gate.network(of: "192.0.2.2"))
+        #expect(Authenticator.network(of: "2001:db8::1") == Authenticator.network(of: "2001:db8:0:0:ffff::2"))
+        #expect(Authenticator.network(of: "2001:db8::1") != Authenticator.network(of: "2001:db8:0:1::1"))
+        #expect(Authenticator.network(of: "::ffff:192.0.2.1") == Authenticator.network(of: "192.0.2.1"))
+        #expect(Authenticator.network(of: "192.0.2.1") != Authenticator.network(of: "192.0.2.2"))
     }
 }

@@ -40,11 +40,11 @@ struct Site: Sendable {
         let records = try vault.audited(opened)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         configuration.isInsecure = !secure
-        let office = secure ? try CertificateOffice.open(configuration, records: records, logger: logger) : nil
+        let issuer = secure ? try CertificateIssuer.open(configuration, records: records, logger: logger) : nil
         let control = try Control(
             configuration: configuration, records: records,
-            vault: vault, office: office,
-            connection: try BrokerLink.connection(configuration, office: office, token: token, logger: logger),
+            vault: vault, issuer: issuer,
+            connection: try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger),
             logger: logger)
         var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)

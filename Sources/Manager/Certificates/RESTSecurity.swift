@@ -5,9 +5,9 @@ import NIOSSL
 /// TLS of the REST API: a certificate of the manager's own authority, or the user's.
 enum RESTSecurity {
     static func configuration(
-        _ configuration: ManagerConfiguration, office: CertificateOffice
+        _ configuration: ManagerConfiguration, issuer: CertificateIssuer
     ) throws -> TLSConfiguration {
-        let (certificate, key) = try identity(configuration, office: office)
+        let (certificate, key) = try identity(configuration, issuer: issuer)
         do {
             var tls = TLSConfiguration.makeServerConfiguration(
                 certificateChain: try NIOSSLCertificate.fromPEMBytes(Array(certificate.utf8)).map { .certificate($0) },
@@ -26,11 +26,11 @@ enum RESTSecurity {
     }
 
     private static func identity(
-        _ configuration: ManagerConfiguration, office: CertificateOffice
+        _ configuration: ManagerConfiguration, issuer: CertificateIssuer
     ) throws -> (certificate: String, key: String) {
         guard let given = configuration.serverCertificate else {
             let names = Set([configuration.host, "localhost", "127.0.0.1", "::1"] + configuration.serverNames)
-            return try office.serverIdentity(names: names.filter { $0 != "0.0.0.0" && $0 != "::" }.sorted())
+            return try issuer.serverIdentity(names: names.filter { $0 != "0.0.0.0" && $0 != "::" }.sorted())
         }
         func read(_ path: String) throws -> String {
             do { return try String(contentsOfFile: path, encoding: .utf8) } catch {

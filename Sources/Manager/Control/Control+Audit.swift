@@ -73,25 +73,6 @@ extension Control {
     static func state(_ record: GroupRecord) -> [String: String] {
         ["run": record.run.rawValue, "paused": "\(record.paused)"]
     }
-
-    func audit(after: Int64, limit: Int) async throws -> Page<AuditEntry> {
-        page(try records.audit(after: after, limit: limit + 1), limit: limit, cursor: { "\($0.seq)" }, view: { $0 })
-    }
-
-    /// Reads the log in pages, off the control: nothing waits for it.
-    @concurrent nonisolated func verifyAudit() async throws -> AuditVerdict {
-        var verifier = AuditVerifier(code: vault.keyring.keys.auditSeal.code)
-        var last: Int64 = .min
-        while true {
-            try Task.checkCancellation()
-            let (rows, head) = try records.auditPage(after: last, limit: 1000)
-            for row in rows {
-                if let verdict = verifier.take(row) { return verdict }
-                last = row.entry.seq
-            }
-            if rows.count < 1000 { return verifier.end(head) }
-        }
-    }
 }
 
 extension EventEntry {

@@ -19,11 +19,11 @@ actor Control {
     let vault: Vault
     let configuration: ManagerConfiguration
     /// Nil with a plain broker.
-    let office: CertificateOffice?
+    let issuer: CertificateIssuer?
     let topics: Topics
     let logger: Logger
     let feed = EventFeed()
-    let logDesk: LogDesk
+    let logRelay: LogRelay
     let counters = Counters()
     nonisolated let mailbox = Mailbox<Input>()
     /// What is to be done outside, after its burst was committed.
@@ -65,16 +65,16 @@ actor Control {
     }
 
     init(
-        configuration: ManagerConfiguration, records: Records, vault: Vault, office: CertificateOffice? = nil,
+        configuration: ManagerConfiguration, records: Records, vault: Vault, issuer: CertificateIssuer? = nil,
         connection: Connection, logger: Logger
     ) throws {
         self.configuration = configuration
         self.records = records
         self.vault = vault
-        self.office = office
+        self.issuer = issuer
         self.logger = logger
         topics = Topics(root: configuration.root)
-        logDesk = LogDesk(topics: topics, connection: connection)
+        logRelay = LogRelay(topics: topics, connection: connection)
         // Unbounded on purpose: each element stands for a committed decision, and their number is bounded by the fleet's size.
         (work, workContinuation) = AsyncStream.makeStream()
         monitor = try Self.loadMonitor(records)
@@ -101,7 +101,7 @@ actor Control {
         timer?.set(nil)
         workContinuation.finish()
         feed.close()
-        await logDesk.close()
+        await logRelay.close()
     }
 
     func set(connected: Bool) { self.connected = connected }
@@ -178,7 +178,7 @@ actor Control {
 
     /// A manager that was killed after it had committed a revocation has ended no connection.
     private func excludeAgain() {
-        guard office != nil else { return }
+        guard issuer != nil else { return }
         let now = Timestamp.now
         let recent = (try? records.revokedCertificates(at: now))?.filter {
             $0.revoked.map { now - $0 < .hours(1) } ?? false
@@ -188,7 +188,7 @@ actor Control {
 
     /// A machine that is gone or revoked gets no connection with the broker any more.
     private func exclude(_ machine: String, of group: String, in burst: inout Burst) {
-        guard office != nil else { return }
+        guard issuer != nil else { return }
         burst.changes.append(.revokeCertificates(name: machine, at: burst.now))
         burst.work.append(.exclude(machine: machine))
         // The end of its connection makes the broker say its last will.

@@ -20,14 +20,6 @@ extension Control {
         return .caller(Caller(name: row.name, address: address, role: row.role, groups: row.groups))
     }
 
-    func tokens() async throws -> [TokenView] {
-        try records.tokens().map { row in
-            TokenView(
-                name: row.name, role: row.role, groups: row.groups, created: row.created, by: row.createdBy,
-                expires: row.expires, revoked: row.revoked, lastUsed: row.lastUsed)
-        }
-    }
-
     func createToken(_ request: TokenRequest, by caller: Caller) async throws -> MadeToken {
         guard Name.isValid(request.name) else {
             throw Refusal(

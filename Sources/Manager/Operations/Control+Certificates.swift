@@ -8,9 +8,9 @@ extension Control {
     static let longestDebugLife = TimeSpan.hours(24 * 7)
 
     func rotateAuthority(finish: Bool, force: Bool, by caller: Caller) async throws -> AuthorityRotationView {
-        let office = try requireOffice()
-        if finish { try office.finishRotation(force: force) } else { try office.beginRotation() }
-        let view = office.view
+        let issuer = try requireIssuer()
+        if finish { try issuer.finishRotation(force: force) } else { try issuer.beginRotation() }
+        let view = issuer.view
         try transact { _, burst in
             burst.note(
                 .keyRotated, by: caller,
@@ -29,12 +29,12 @@ extension Control {
     func debugCertificate(
         _ request: DebugCertificateRequest, by caller: Caller
     ) async throws -> DebugCertificateView {
-        let office = try requireOffice()
+        let issuer = try requireIssuer()
         guard request.ttl >= .seconds(10), request.ttl <= Self.longestDebugLife else {
             throw Refusal(code: .malformed, message: "ttl must be 10s to 7d: a debug certificate is short-lived.")
         }
         return try transact { _, burst in
-            let (certificate, key) = try office.debugCertificate(life: request.ttl, at: burst.now)
+            let (certificate, key) = try issuer.debugCertificate(life: request.ttl, at: burst.now)
             burst.note(
                 .certificateIssued, by: caller,
                 "Certificate \(certificate.commonName) to read the broker's traffic until \(certificate.notAfter)",
@@ -44,11 +44,11 @@ extension Control {
         }
     }
 
-    private func requireOffice() throws -> CertificateOffice {
-        guard let office else {
+    private func requireIssuer() throws -> CertificateIssuer {
+        guard let issuer else {
             throw Refusal(
                 code: .conflict, message: "The manager runs with --insecure: there are no certificates.")
         }
-        return office
+        return issuer
     }
 }

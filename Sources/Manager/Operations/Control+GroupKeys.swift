@@ -10,7 +10,7 @@ import Sealing
 /// it; when all have, and no ticket names the old one any more, the old one is forgotten.
 extension Control {
     func rotateGroupKey(_ name: String, force: Bool, by caller: Caller) async throws -> GroupKeyRotationView {
-        guard office != nil else {
+        guard issuer != nil else {
             throw Refusal(
                 code: .conflict,
                 message:
@@ -86,19 +86,5 @@ extension Control {
                     at: burst.now, group: name, kind: .keyRotated, actor: "manager",
                     message: "Every machine of \(name) knows the group's new key; the old one is forgotten",
                     facts: ["key": try SecurityKey.PublicKey(rawRepresentation: row.keyPublic).fingerprint])))
-    }
-}
-
-extension Vault {
-    /// The keys under which a group's machines may speak, the current one first.
-    func keys(of group: GroupRow) throws -> [SecurityKey] {
-        try [groupKey(group.keySealed, of: group.name)]
-            + (group.previousKey.map { [try previousGroupKey($0.sealed, of: group.name)] } ?? [])
-    }
-    /// The one of them with this public half; nil where it was given up.
-    func key(of group: GroupRow, withPublicHalf half: Data) throws -> SecurityKey? {
-        if half == group.keyPublic { return try groupKey(group.keySealed, of: group.name) }
-        guard let previous = group.previousKey, previous.publicHalf == half else { return nil }
-        return try previousGroupKey(previous.sealed, of: group.name)
     }
 }

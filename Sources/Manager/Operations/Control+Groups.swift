@@ -47,25 +47,6 @@ extension Control {
         }.view(in: self)
     }
 
-    func groups(after: String?, limit: Int, within pattern: GroupPattern?) async throws -> Page<GroupView> {
-        let rows = try records.groups(after: after, limit: limit + 1, matching: pattern)
-        return page(rows, limit: limit, cursor: \.name, view: view)
-    }
-
-    func group(_ name: String) async throws -> GroupView { view(try row(name)) }
-
-    func recordJSON(_ name: String) async throws -> String {
-        GroupLanguage.json(of: try GroupRecord(row: try row(name)).definition)
-    }
-
-    func revisions(_ name: String) async throws -> Page<RevisionView> {
-        _ = try row(name)
-        return Page(
-            items: try records.revisions(of: name).map {
-                RevisionView(revision: $0.revision, text: $0.text, by: $0.by, at: $0.at)
-            })
-    }
-
     func changeGroup(_ name: String, to source: RecordSource, ifRevision: Int?, by caller: Caller) async throws
         -> (group: GroupView, plan: PlanView)
     {
@@ -86,13 +67,6 @@ extension Control {
             return plan
         }
         return (try view(row(name)), plan)
-    }
-
-    func plan(_ source: RecordSource, by caller: Caller) async throws -> PlanView {
-        drain()
-        let checked = try check(source)
-        try caller.require(group: checked.definition.name)
-        return monitor.plan(checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
     }
 
     func instruct(_ name: String, _ instruction: GroupInstruction, ifRevision: Int?, by caller: Caller) async throws

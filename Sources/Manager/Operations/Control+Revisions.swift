@@ -58,17 +58,6 @@ extension Control {
         return row
     }
 
-    func view(_ row: GroupRow) -> GroupView {
-        let record = monitor.group(row.name)
-        let definition = record?.definition
-        return GroupView(
-            name: row.name, revision: row.revision, state: record?.run ?? row.run, service: definition?.service ?? "",
-            software: definition?.software.description ?? "", digest: row.digest, text: row.text,
-            status: monitor.groupStatus(row.name)
-                ?? GroupStatusView(phase: .defined, desired: 0, present: 0, verified: 0, failed: 0, away: 0),
-            changed: row.changed, by: row.changedBy)
-    }
-
     func requireSecrets(of definition: GroupDefinition) throws {
         let wanted = definition.environment.flatMap { $0.value.secrets }
         let missing = try wanted.filter { try records.secret($0) == nil }

@@ -63,20 +63,6 @@ extension Control {
         return manifest
     }
 
-    func software(after: String?, limit: Int) async throws -> Page<SoftwareView> {
-        let rows = try records.software(after: after.flatMap(SoftwareReference.init), limit: limit + 1)
-        return page(rows, limit: limit, cursor: \.reference.description, view: SoftwareView.init)
-    }
-
-    func software(_ reference: SoftwareReference) async throws -> SoftwareView {
-        guard let row = try records.software(reference) else {
-            throw Refusal(
-                code: .notFound, message: "There is no software \(reference); push it with: trunkline software push DIR"
-            )
-        }
-        return SoftwareView(row)
-    }
-
     func removeSoftware(_ reference: SoftwareReference, by caller: Caller) async throws {
         try transact { control, burst in
             guard let row = try control.records.software(reference) else {
@@ -96,22 +82,6 @@ extension Control {
                 try? FileManager.default.removeItem(atPath: control.configuration.bundle(row.digest))
             }
         }
-    }
-
-    /// `limit + 1` rows make a page and tell whether there is another.
-    nonisolated func page<Row, View>(_ rows: [Row], limit: Int, cursor: (Row) -> String, view: (Row) -> View) -> Page<
-        View
-    > {
-        let shown = rows.prefix(limit)
-        return Page(items: shown.map(view), next: rows.count > limit ? shown.last.map(cursor) : nil)
-    }
-}
-
-extension SoftwareView {
-    init(_ row: SoftwareRow) {
-        self.init(
-            name: row.name, version: row.version, service: row.service, digest: row.digest,
-            size: row.size, pushed: row.pushed)
     }
 }
 

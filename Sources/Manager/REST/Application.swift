@@ -67,13 +67,13 @@ struct API: Sendable {
     let configuration: RESTConfiguration
     let logger: Logger
     let inFlight = RequestsInFlight()
-    let gate: Gate
+    let authenticator: Authenticator
 
     init(operations: any Operations, configuration: RESTConfiguration, logger: Logger) {
         self.operations = operations
         self.configuration = configuration
         self.logger = logger
-        gate = Gate(limits: configuration.limits)
+        authenticator = Authenticator(limits: configuration.limits)
     }
 
     /// Every route, in the order of the documentation.
@@ -116,7 +116,7 @@ struct API: Sendable {
             caller: Caller(name: "anonymous", address: context.address))
         var api = self
         if !route.isOpen {
-            let caller = try await gate.admit(request, from: context.address, by: operations)
+            let caller = try await authenticator.admit(request, from: context.address, by: operations)
             guard caller.role >= route.needs else {
                 throw Refusal(
                     code: .forbidden,

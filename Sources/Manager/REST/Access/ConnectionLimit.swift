@@ -46,7 +46,7 @@ struct LimitedChannel<Base: ServerChildChannel>: ServerChildChannel {
     }
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Base.Value> {
-        let network = Gate.network(of: channel.remoteAddress?.ipAddress ?? "unknown")
+        let network = Authenticator.network(of: channel.remoteAddress?.ipAddress ?? "unknown")
         guard count.value.withLock({ $0.open(network) }) else {
             logger.debug("too many connections", metadata: ["address": "\(network)"])
             // NIO leaves it open when this fails.

@@ -4,8 +4,8 @@ import Logging
 import Messaging
 
 /// Keeps revoked machines off the broker: the list of revoked certificates, and the end of the connection that is up.
-actor Exclusion {
-    private let office: CertificateOffice
+actor RevocationPublisher {
+    private let issuer: CertificateIssuer
     private let broker: BrokerAddress
     private let logger: Logger
     private let period: TimeSpan
@@ -16,16 +16,16 @@ actor Exclusion {
     private var last: Timestamp
 
     /// - Parameter period: how often certificates and the list are made anew.
-    init(office: CertificateOffice, broker: BrokerAddress, logger: Logger, period: TimeSpan = .hours(24)) throws {
-        self.office = office
+    init(issuer: CertificateIssuer, broker: BrokerAddress, logger: Logger, period: TimeSpan = .hours(24)) throws {
+        self.issuer = issuer
         self.broker = broker
         self.logger = logger
         self.period = period
         let now = Timestamp.now
         // Both grow over restarts: the list of before was written when its file was.
         number = Int(now.milliseconds / 1000)
-        last = max(now - Self.margin, min(office.revocationsWritten ?? now - Self.margin, now))
-        try office.writeRevocations(number: number, at: last)
+        last = max(now - Self.margin, min(issuer.revocationsWritten ?? now - Self.margin, now))
+        try issuer.writeRevocations(number: number, at: last)
     }
 
     /// A list is dated this much back: the broker's clock may be behind, and a list from the future would lock everybody out.
@@ -65,8 +65,8 @@ actor Exclusion {
         number += 1
         last = next
         do {
-            try office.writeRevocations(number: number, at: next)
-            try await office.reloadBroker()
+            try issuer.writeRevocations(number: number, at: next)
+            try await issuer.reloadBroker()
             written = max(written, all)
         } catch {
             logger.error(
@@ -81,7 +81,7 @@ actor Exclusion {
         // The first one may be dated like the last one before a quick restart, which the broker would go on believing.
         await publish()
         while (try? await Task.sleep(for: period.duration)) != nil {
-            do { try office.tidy(at: .now) } catch {
+            do { try issuer.tidy(at: .now) } catch {
                 logger.error("the broker's certificate was not renewed", metadata: ["error": "\(error)"])
             }
             await publish()
@@ -92,11 +92,12 @@ actor Exclusion {
     func exclude(_ machine: String) async {
         await publish()
         do {
-            let security = try office.security(of: machine, life: .minutes(10))
-            var quiet = Logger(label: "trunkline.exclusion")
+            let security = try issuer.security(of: machine, life: .minutes(10))
+            var quiet = Logger(label: "trunkline.revocations")
             quiet.logLevel = .critical
             let connection = Connection(
-                Connection.Configuration(broker: broker, clientID: "boot-exclusion", security: security), logger: quiet)
+                Connection.Configuration(broker: broker, clientID: "boot-revocations", security: security),
+                logger: quiet)
             async let running: Void = connection.run()
             var failures = 0
             for await event in connection.events {

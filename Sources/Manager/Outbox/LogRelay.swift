@@ -3,7 +3,7 @@ import Foundation
 import Messaging
 
 /// Lines of machines' software for those who watch; the broker is asked for a machine's lines only while somebody does.
-actor LogDesk {
+actor LogRelay {
     private let topics: Topics
     private let connection: Connection
     private var watchers: [String: Watched] = [:]

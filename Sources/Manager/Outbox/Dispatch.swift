@@ -10,22 +10,22 @@ import Synchronization
 struct Dispatch: Sendable {
     let control: Control
     let connection: Connection
-    let delivery: DeliveryDesk
+    let delivery: PartServer
     let platforms: Platforms
     /// Nil with a plain broker.
-    let exclusion: Exclusion?
+    let revocations: RevocationPublisher?
     let logger: Logger
     private let lines = Lines()
 
     init(
-        control: Control, connection: Connection, delivery: DeliveryDesk, platforms: Platforms,
-        exclusion: Exclusion? = nil, logger: Logger
+        control: Control, connection: Connection, delivery: PartServer, platforms: Platforms,
+        revocations: RevocationPublisher? = nil, logger: Logger
     ) {
         self.control = control
         self.connection = connection
         self.delivery = delivery
         self.platforms = platforms
-        self.exclusion = exclusion
+        self.revocations = revocations
         self.logger = logger
     }
 
@@ -43,7 +43,7 @@ struct Dispatch: Sendable {
                 case .receiving(let status): await receiving(status)
                 case .absent(let machine): await delivery.absent(machine)
                 // Nobody else waits for a broker that is slow to hear.
-                case .revocations: group.addTask { await exclusion?.publish() }
+                case .revocations: group.addTask { await revocations?.publish() }
                 case .list(let platform): group.addTask { await list(platform) }
                 default:
                     guard let machine = item.machine, lines.join(item, of: machine) else { continue }
@@ -93,7 +93,7 @@ struct Dispatch: Sendable {
                 // Whoever has no answer asks again.
                 logger.notice("a certificate was not sent", metadata: ["machine": "\(machine)", "error": "\(error)"])
             }
-        case .exclude(let machine): await exclusion?.exclude(machine)
+        case .exclude(let machine): await revocations?.exclude(machine)
         case .receiving, .absent, .revocations, .list: break
         }
     }

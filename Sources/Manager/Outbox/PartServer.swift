@@ -6,7 +6,7 @@ import Monitor
 import Sealing
 
 /// Performs what `Delivery` decides: reads parts of bundles, encrypts them, publishes them, and tells it what came of it.
-actor DeliveryDesk {
+actor PartServer {
     private struct Open {
         var delivery: Delivery
         var source: PartSource

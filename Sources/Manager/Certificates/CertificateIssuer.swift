@@ -9,7 +9,7 @@ import Synchronization
 /// Who gets which certificate, and whom everybody is to trust: the authorities in `ca/`, and what the broker needs of them in `broker/`.
 ///
 /// The user's own authority is taken where `ca/ca.pem` and `ca/ca.key` are there before the first start.
-final class CertificateOffice: Sendable {
+final class CertificateIssuer: Sendable {
     /// `previous` is there while the authority is being changed: `current` signs, both are trusted.
     private struct State {
         var current: CertificateAuthority
@@ -40,7 +40,7 @@ final class CertificateOffice: Sendable {
     /// Makes what is missing, and writes what the broker needs; a broker that runs already is told.
     static func open(
         _ configuration: ManagerConfiguration, records: Records, logger: Logger
-    ) throws -> CertificateOffice {
+    ) throws -> CertificateIssuer {
         let now = Timestamp.now
         let files = try CertificateFiles(configuration, logger: logger)
         let current: CertificateAuthority
@@ -55,11 +55,11 @@ final class CertificateOffice: Sendable {
         guard current.notAfter > now else {
             throw StartError("the certificate authority in \(files.directory) expired at \(current.notAfter)")
         }
-        let office = CertificateOffice(
+        let issuer = CertificateIssuer(
             state: State(current: current, previous: try files.authority("previous")), files: files,
             records: records, machineLife: configuration.certificateLife)
-        try office.tidy(at: now)
-        return office
+        try issuer.tidy(at: now)
+        return issuer
     }
 
     /// Everybody who is to be believed, PEM.

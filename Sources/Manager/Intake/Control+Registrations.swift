@@ -7,52 +7,9 @@ import Monitor
 import Records
 import Sealing
 
-/// What arrives by MQTT: hostile until its seal or MAC has been checked.
+/// Registrations: opened, decided, answered.
 extension Control {
-    func receive(_ message: Message, in burst: inout Burst) {
-        switch topics.parse(message.topic) {
-        case .status(let group, let machine):
-            // An empty retained message is our own clearing of a machine that is gone.
-            guard !message.payload.isEmpty else { return }
-            receiveStatus(message.payload, group: group, machine: machine, in: &burst)
-        case .registration(let group, let machine):
-            receiveRegistration(message.payload, group: group, machine: machine, in: &burst)
-        case .bootRegistration(let group, let machine):
-            receiveRegistration(message.payload, group: group, machine: machine, boots: true, in: &burst)
-        default: break
-        }
-    }
-
-    private func receiveStatus(_ payload: Data, group: String, machine: String, in burst: inout Burst) {
-        counters.statusReceived()
-        guard let key = statusKeys[machine] else {
-            // Left over from a machine that is gone, or before its registration came: its next heartbeat says it again.
-            counters.statusUnknown()
-            return
-        }
-        let status: StatusMessage
-        do {
-            status = try StatusMessage.decode(payload)
-        } catch {
-            return refuse(
-                .statusRefused, group: group, machine: machine, "a status could not be read: \(error)", in: &burst)
-        }
-        guard key.isValid(status.mac, for: status.signed) else {
-            return refuse(.statusRefused, group: group, machine: machine, "a status had a wrong MAC", in: &burst)
-        }
-        guard status.status.group == group, status.status.machine == machine else {
-            return refuse(
-                .statusRefused, group: group, machine: machine, "a status of another machine came on this topic",
-                in: &burst)
-        }
-        advance(.status(status.status), in: &burst)
-        counters.statusTaken()
-        if status.status.receiving != nil || counters.isDelivering {
-            burst.work.append(.receiving(status.status))
-        }
-    }
-
-    private func receiveRegistration(
+    func receiveRegistration(
         _ payload: Data, group: String, machine: String, boots: Bool = false, in burst: inout Burst
     ) {
         counters.registrationReceived()
@@ -93,14 +50,14 @@ extension Control {
     private func certify(
         _ registration: OpenedRegistration, group: String, machine: String, boots: Bool, in burst: inout Burst
     ) throws -> Message? {
-        guard let office, let asked = registration.content.certificate else { return nil }
+        guard let issuer, let asked = registration.content.certificate else { return nil }
         guard boots ? asked.reply.hasPrefix("boot-") : asked.reply == machine else {
             // A machine with a certificate that says its first registration again has its answer.
             if !boots, asked.reply.hasPrefix("boot-") { return nil }
             throw RegistrationRefusal("its answer would go to somebody else")
         }
         let issued: (pem: String, row: CertificateRow?)
-        do { issued = try office.certificate(for: machine, request: asked.request, at: burst.now) } catch let error
+        do { issued = try issuer.certificate(for: machine, request: asked.request, at: burst.now) } catch let error
             as CertificateError
         {
             throw RegistrationRefusal("its certificate request is wrong: \(error)")
@@ -118,7 +75,7 @@ extension Control {
                             facts: ["serial": row.serial, "expires": row.notAfter.description])))
             }
         }
-        let content = try CertificateContent(certificate: issued.pem, trust: office.trust).encoded()
+        let content = try CertificateContent(certificate: issued.pem, trust: issuer.trust).encoded()
         let payload = try CertificateMessage.encode(group: group, machine: machine) { header in
             let sealed = try AuthenticSeal.certificate.seal(
                 content, to: registration.key, from: registration.groupKey, authenticating: header)
@@ -263,35 +220,5 @@ extension Control {
                     groupKey: ticket.groupKey),
                 .useTicket(ticket: ticket.id, machine: machine),
             ])
-    }
-
-    /// Counts a refused message and, within limits, writes it into the history: a flood of garbage must not fill the disk.
-    func refuse(_ kind: EventEntry.Kind, group: String, machine: String, _ reason: String, in burst: inout Burst) {
-        counters.refused()
-        logger.warning(
-            "refused", metadata: ["kind": "\(kind.rawValue)", "machine": "\(machine)", "reason": "\(reason)"])
-        guard refusals.mayRecord(at: burst.now) else { return }
-        let known = monitor.group(group) != nil
-        burst.changes.append(
-            .event(
-                EventEntry(
-                    at: burst.now, group: known ? group : nil, machine: machine, kind: kind, actor: "manager",
-                    message:
-                        "\(kind == .statusRefused ? "Status" : "Registration") of \(machine) in \(group) refused: \(reason)",
-                    facts: ["reason": reason])))
-    }
-}
-
-/// At most so many refusals become events in a minute; the counters have all.
-struct RefusalLimit {
-    static let perMinute = 60
-    private var minute: Int64 = 0
-    private var count = 0
-
-    mutating func mayRecord(at now: Timestamp) -> Bool {
-        let current = now.milliseconds / 60_000
-        if current != minute { (minute, count) = (current, 0) }
-        count += 1
-        return count <= Self.perMinute
     }
 }

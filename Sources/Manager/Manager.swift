@@ -34,13 +34,13 @@ package struct ManagerService: Sendable {
         let records = try vault.audited(opened)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         let broker = try BrokerLink.address(configuration)
-        let office =
+        let issuer =
             configuration.isInsecure
-            ? nil : try CertificateOffice.open(configuration, records: records, logger: logger)
-        let exclusion = try office.map { try Exclusion(office: $0, broker: broker, logger: logger) }
-        let connection = try BrokerLink.connection(configuration, office: office, token: token, logger: logger)
+            ? nil : try CertificateIssuer.open(configuration, records: records, logger: logger)
+        let revocations = try issuer.map { try RevocationPublisher(issuer: $0, broker: broker, logger: logger) }
+        let connection = try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger)
         let control = try Control(
-            configuration: configuration, records: records, vault: vault, office: office, connection: connection,
+            configuration: configuration, records: records, vault: vault, issuer: issuer, connection: connection,
             logger: logger)
         let local = try LocalPlatform(
             agent: configuration.agent, arguments: configuration.isInsecure ? ["--insecure"] : [],
@@ -50,15 +50,15 @@ package struct ManagerService: Sendable {
             environment: [
                 "TRUNKLINE_AGENT": configuration.agent, "TRUNKLINE_DRIVER_DIR": configuration.path("driver-machines"),
             ], logger: logger)
-        let delivery = DeliveryDesk(
+        let delivery = PartServer(
             configuration: configuration, connection: connection, counters: control.counters, logger: logger)
         let dispatch = Dispatch(
             control: control, connection: connection, delivery: delivery, platforms: platforms,
-            exclusion: exclusion, logger: logger)
-        let tls = try office.map { try RESTSecurity.configuration(configuration, office: $0) }
+            revocations: revocations, logger: logger)
+        let tls = try issuer.map { try RESTSecurity.configuration(configuration, issuer: $0) }
         let serverFile = ServerFile(
             path: configuration.path("server.json"), host: configuration.host, token: token,
-            trust: configuration.serverCertificate == nil ? office?.trust : nil, isSecure: tls != nil)
+            trust: configuration.serverCertificate == nil ? issuer?.trust : nil, isSecure: tls != nil)
         let rest = try buildApplication(
             operations: control,
             configuration: RESTConfiguration(
@@ -103,11 +103,12 @@ package struct ManagerService: Sendable {
                         local.close()
                     },
                     Part("broker link") { await link.run() },
-                ] + (exclusion.map { exclusion in [Part("certificates") { await exclusion.keepFresh() }] } ?? [])).map {
-                    .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
-                } + [
-                    .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup)
-                ],
+                ] + (revocations.map { revocations in [Part("certificates") { await revocations.keepFresh() }] } ?? []))
+                    .map {
+                        .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
+                    } + [
+                        .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup)
+                    ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         defer { serverFile.remove() }
         do { try await group.run() } catch let error as IOError where error.errnoCode == EADDRINUSE {

@@ -14,15 +14,15 @@ struct BrokerLink: Sendable {
     static let mostWaiting = 20_000
 
     static func connection(
-        _ configuration: ManagerConfiguration, office: CertificateOffice?, token: String, logger: Logger
+        _ configuration: ManagerConfiguration, issuer: CertificateIssuer?, token: String, logger: Logger
     ) throws -> Connection {
         let topics = Topics(root: configuration.root)
         let broker = try address(configuration)
-        let clientID = office == nil ? "trunkline-manager-\(AdminToken.hash(token).prefix(12))" : "boot-manager"
+        let clientID = issuer == nil ? "trunkline-manager-\(AdminToken.hash(token).prefix(12))" : "boot-manager"
         return Connection(
             Connection.Configuration(keepAlive: .seconds(20)) { _ in
                 // Without a certificate the broker says why it refuses; making one cannot fail for long.
-                BrokerRoute(broker: broker, clientID: clientID, security: try? office?.managerSecurity()) {
+                BrokerRoute(broker: broker, clientID: clientID, security: try? issuer?.managerSecurity()) {
                     Message(
                         topic: topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce,
                         retained: true)
@@ -58,7 +58,7 @@ struct BrokerLink: Sendable {
                 logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
             case .message(let message):
                 if message.topic.hasSuffix("/log"), case .log(_, let machine) = control.topics.parse(message.topic) {
-                    await control.logDesk.receive(message.payload, of: machine)
+                    await control.logRelay.receive(message.payload, of: machine)
                     continue
                 }
                 // Waiting here fills the connection's own buffer, which counts what it has to drop.
@@ -80,7 +80,7 @@ struct BrokerLink: Sendable {
                 Message(
                     topic: topics.manager, payload: ManagerStatus.payload(.online), qos: .atLeastOnce,
                     retained: true))
-            await control.logDesk.subscribeAgain()
+            await control.logRelay.subscribeAgain()
             await control.set(connected: true)
             control.mailbox.put(.event(.connected))
             control.mailbox.put(.event(.hearing))

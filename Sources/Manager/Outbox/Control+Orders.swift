@@ -33,7 +33,7 @@ extension Control {
             .rawRepresentation,
             delivery: delivery, manifest: software.manifest,
             environment: try environment(of: order, manifest: software.manifest, index: machine.index),
-            heartbeat: group.definition.heartbeat, trust: office?.orderTrust(groupKey: row.keyPublic))
+            heartbeat: group.definition.heartbeat, trust: issuer?.orderTrust(groupKey: row.keyPublic))
         let plaintext = try content.encoded()
         let payload = try OrderMessage.encode(
             group: machine.group, machine: id, generation: order.generation, action: order.action,
@@ -111,7 +111,7 @@ extension Control {
                 uses: uses, expires: expires, groupKey: row.keyPublic))
         return BootTicket(
             group: group, machine: machine, broker: configuration.brokerForMachines ?? configuration.broker,
-            boot: configuration.bootForMachines, trust: office?.trust, root: configuration.root,
+            boot: configuration.bootForMachines, trust: issuer?.trust, root: configuration.root,
             groupKey: row.keyPublic.base64EncodedString(), ticket: id,
             secret: secret.base64EncodedString(), expires: expires)
     }

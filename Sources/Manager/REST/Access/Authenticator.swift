@@ -16,7 +16,7 @@ struct AccessLimits: Sendable {
 }
 
 /// Decides who comes in: a bearer token that is in force, not too often, from an address that did not guess.
-final class Gate: Sendable {
+final class Authenticator: Sendable {
     private struct State: Sendable {
         var requests: RequestLimiter
         var failures = FailureLimiter()

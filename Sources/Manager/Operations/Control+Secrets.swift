@@ -1,0 +1,46 @@
+import Fleet
+import Foundation
+import Records
+
+extension Control {
+    func setSecret(_ name: String, to value: String, by caller: Caller) async throws {
+        guard Name.isValid(name) else {
+            throw Refusal(
+                code: .malformed, message: "A secret's name is made of a-z, 0-9 and -, at most \(Name.longest).")
+        }
+        guard !value.utf8.contains(0) else {
+            throw Refusal(
+                code: .malformed, message: "A secret can't contain a NUL byte: it travels in the environment.")
+        }
+        try transact { control, burst in
+            let isKnown = try control.records.secret(name) != nil
+            burst.changes.append(
+                .secret(name: name, sealed: try control.vault.seal(secret: value, named: name), at: burst.now))
+            burst.note(
+                .secretSet, by: caller, "Secret \(name) set; running software gets it at its next start by an order",
+                subject: "secret \(name)", before: ["set": "\(isKnown)"], after: ["set": "true"])
+        }
+    }
+
+    func removeSecret(_ name: String, by caller: Caller) async throws {
+        try transact { control, burst in
+            guard try control.records.secret(name) != nil else {
+                throw Refusal(code: .notFound, message: "There is no secret \(name).")
+            }
+            let users = control.groupsNaming(secret: name)
+            guard users.isEmpty else {
+                throw Refusal(
+                    code: .conflict, message: "The secret \(name) is named by \(users.joined(separator: ", ")).")
+            }
+            burst.changes.append(.removeSecret(name))
+            burst.note(
+                .secretRemoved, by: caller, "Secret \(name) removed", subject: "secret \(name)",
+                before: ["set": "true"], after: ["set": "false"])
+        }
+    }
+
+    private func groupsNaming(secret: String) -> [String] {
+        let rows = (try? records.allGroups()) ?? []
+        return rows.filter { $0.text.contains("secret(\"\(secret)\")") }.map(\.name)
+    }
+}
