@@ -68,7 +68,7 @@ let package = Package(
             name: "Manager",
             dependencies: [
                 "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles",
-                "Fleet",
+                "System", "Fleet",
                 crypto, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging, httpTypes,
                 nio,
             ]),
@@ -77,7 +77,7 @@ let package = Package(
             dependencies: [
                 "Messaging", "Sealing", "Certificates", "Bundles", "Fleet", logging, subprocess, systemPackage,
             ]),
-        .target(name: "Platforms", dependencies: ["Fleet", logging, subprocess, systemPackage]),
+        .target(name: "Platforms", dependencies: ["System", "Fleet", logging, subprocess, systemPackage]),
         .target(name: "Records", dependencies: ["Fleet", grdb]),
         .target(name: "Messaging", dependencies: ["CMosquitto", "Fleet", logging]),
         .target(name: "Sealing", dependencies: [crypto]),
@@ -86,6 +86,7 @@ let package = Package(
         .target(name: "Rules", dependencies: ["Fleet"]),
         .target(name: "GroupLanguage", dependencies: ["Fleet"]),
         .target(name: "Bundles", dependencies: ["CZlib", "Fleet"]),
+        .target(name: "System"),
         .target(name: "Fleet"),
         .systemLibrary(
             name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
@@ -98,6 +99,7 @@ let package = Package(
             dependencies: [
                 "Client", "Messaging", "CMosquitto", "Sealing", "Bundles", "Fleet", "PaperFleet", "TestSupport",
             ], path: "Tests/Bench"),
+        .testTarget(name: "SystemTests", dependencies: ["System", "TestSupport"]),
         .testTarget(name: "FleetTests", dependencies: ["Fleet", "TestSupport"]),
         .testTarget(name: "GroupLanguageTests", dependencies: ["GroupLanguage", "Fleet", "TestSupport"]),
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet", "TestSupport"]),

@@ -178,7 +178,8 @@ struct PlatformWatch: Sendable {
     func run() async {
         for await event in platforms.events {
             switch event {
-            case .gone(let machine, let reason): mailbox.put(.event(.gone(machine: machine, reason: reason)))
+            case .gone(let machine, _, let reason): mailbox.put(.event(.gone(machine: machine, reason: reason)))
+            case .driverBack: break
             }
         }
     }

@@ -46,14 +46,14 @@ enum DriverProcess {
             }
             return "ended: \(result.terminationStatus)"
         } catch Failure.lineTooLong {
-            return "wrote a line of more than \(LineSplitter.longest) bytes and was ended"
+            return "wrote a line of more than \(LineSplitter.longestAnswer) bytes and was ended"
         } catch {
             return "failed: \(error)"
         }
     }
 
     private static func receive(_ output: SubprocessOutputSequence, _ platform: ExecPlatform) async throws {
-        var splitter = LineSplitter()
+        var splitter = LineSplitter(limit: LineSplitter.longestAnswer)
         for try await buffer in output {
             do {
                 for line in try splitter.lines(adding: buffer.withUnsafeBytes { Array($0) }) { platform.received(line) }

@@ -44,19 +44,28 @@ struct DriverLine: Decodable, Sendable {
     var id: Int?
     var ok: Bool?
     var error: String?
+    /// Beside `ok: false`: what was asked for may have been done, or yet be.
+    var uncertain: Bool?
     var machines: [String]?
+    var ended: [String]?
     var event: String?
     var machine: String?
     var reason: String?
 }
 
-/// Cuts a stream of bytes into lines, none longer than `longest`.
+/// Cuts a stream of bytes into lines, none longer than `limit`.
 struct LineSplitter {
+    /// Of a request to a driver, and of what it writes for people.
     static let longest = 65_536
+    /// Of an answer: a list of 60,000 machines with the longest ids.
+    static let longestAnswer = 4_194_304
 
     struct TooLong: Error {}
 
+    private let limit: Int
     private var rest: [UInt8] = []
+
+    init(limit: Int = LineSplitter.longest) { self.limit = limit }
 
     /// The lines that `bytes` complete, without their ends.
     mutating func lines(adding bytes: [UInt8]) throws(TooLong) -> [[UInt8]] {
@@ -66,7 +75,7 @@ struct LineSplitter {
                 lines.append(rest)
                 rest = []
             }
-            guard rest.count + piece.element.count <= Self.longest else { throw TooLong() }
+            guard rest.count + piece.element.count <= limit else { throw TooLong() }
             rest.append(contentsOf: piece.element)
         }
         return lines

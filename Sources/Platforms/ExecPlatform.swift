@@ -7,19 +7,29 @@ import Synchronization
 
 /// Machines that a driver program provides: JSON lines on its standard input and output (`Config/platforms/README.md`).
 ///
-/// The driver is started with the first request and started again, after a growing pause, whenever it ends.
+/// The driver is started by `start` or with the first request, and started again, after a growing pause, whenever it ends.
 package final class ExecPlatform: MachinePlatform {
+    let name: String
     let driver: String
     let environment: [String: String]
     let logger: Logger
     private let timeout: Duration
     private let state = Mutex(State())
     private let continuation: AsyncStream<PlatformEvent>.Continuation
+    /// Bounded by 65,536 events that nobody has read yet; of an older one that is dropped, the next list tells.
     package let events: AsyncStream<PlatformEvent>
+
+    private struct Pending {
+        var continuation: CheckedContinuation<Result<DriverLine, PlatformError>, Never>
+        /// Whether the driver may know of the request.
+        var isSent = false
+    }
 
     private struct State {
         var nextID = 0
-        var pending: [Int: CheckedContinuation<Result<DriverLine, PlatformError>, Never>] = [:]
+        var pending: [Int: Pending] = [:]
+        /// Whether a life of it has ended, or could not begin.
+        var hasEnded = false
         /// Where lines to the driver go; nil while none runs.
         var input: AsyncStream<[UInt8]>.Continuation?
         /// Requests that wait for the driver to start.
@@ -36,15 +46,25 @@ package final class ExecPlatform: MachinePlatform {
 
     /// Starts nothing yet.
     package init(
-        driver: String, environment: [String: String] = [:], timeout: TimeSpan = .seconds(60), logger: Logger
+        name: String, driver: String, environment: [String: String] = [:], timeout: TimeSpan = .seconds(60),
+        logger: Logger
     ) {
         // Writing to a driver that has died is an error like any other, not the end of the manager.
         _ = Self.brokenPipesAreErrors
+        self.name = name
         self.driver = driver
         self.environment = environment
         self.timeout = timeout.duration
         self.logger = logger
-        (events, continuation) = AsyncStream.makeStream()
+        (events, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(65_536))
+    }
+
+    /// Runs the driver from now on, so that it can say what happened while no manager asked.
+    package func start() { state.withLock { superviseIfNeeded(&$0) } }
+
+    private func superviseIfNeeded(_ state: inout State) {
+        guard !state.closed, state.supervision == nil else { return }
+        state.supervision = Task { [weak self] in await self?.supervise() }
     }
 
     /// Ends the driver: first its input, then SIGTERM, then SIGKILL. What happens to its machines is its own to decide.
@@ -56,7 +76,7 @@ package final class ExecPlatform: MachinePlatform {
         }
         supervision?.cancel()
         await supervision?.value
-        failAll(PlatformError(.failed, "The driver \(driver) was closed."))
+        failAll("The driver \(driver) was closed.")
         continuation.finish()
     }
 
@@ -68,10 +88,14 @@ package final class ExecPlatform: MachinePlatform {
         _ = try await ask { DriverRequest(id: $0, op: .release, machine: machine) }
     }
 
-    package func list() async throws(PlatformError) -> [String] {
-        let machines = try await ask { DriverRequest(id: $0, op: .list) }.machines
-        guard let machines else { throw PlatformError(.failed, "The driver \(driver) answered list without machines.") }
-        return machines.filter { Name.isValid($0) }
+    package func list() async throws(PlatformError) -> PlatformListing {
+        let answer = try await ask { DriverRequest(id: $0, op: .list) }
+        guard let machines = answer.machines else {
+            throw PlatformError(.failed, "The driver \(driver) answered list without machines.")
+        }
+        return PlatformListing(
+            running: Set(machines.filter { Name.isValid($0) }),
+            remains: Set((answer.ended ?? []).filter { Name.isValid($0) }))
     }
 
     private func ask(_ request: (Int) -> DriverRequest) async throws(PlatformError) -> DriverLine {
@@ -87,9 +111,9 @@ package final class ExecPlatform: MachinePlatform {
         let result = await withCheckedContinuation { continuation in
             let accepted = state.withLock { state in
                 guard !state.closed else { return false }
-                state.pending[id] = continuation
+                state.pending[id] = Pending(continuation: continuation, isSent: state.input != nil)
                 if let input = state.input { input.yield(line) } else { state.queued.append((id, line)) }
-                if state.supervision == nil { state.supervision = Task { [weak self] in await self?.supervise() } }
+                superviseIfNeeded(&state)
                 return true
             }
             guard accepted else {
@@ -104,7 +128,11 @@ package final class ExecPlatform: MachinePlatform {
     }
 
     private func outOfTime(_ id: Int, _ operation: DriverRequest.Operation) {
-        let garbage = state.withLock { $0.garbage }
+        let (garbage, isSent) = state.withLock { ($0.garbage, $0.pending[id]?.isSent ?? true) }
+        guard isSent else {
+            let message = "The driver \(driver) does not run, and \(operation.rawValue) waited for it in vain."
+            return finish(id, .failure(PlatformError(.failed, message)))
+        }
         let hint =
             garbage.map { "it last wrote what is no line of the protocol: \($0)" }
             ?? "look at its output in the manager's log."
@@ -117,16 +145,26 @@ package final class ExecPlatform: MachinePlatform {
             state.queued.removeAll { $0.id == id }
             return state.pending.removeValue(forKey: id)
         }
-        waiting?.resume(returning: result)
+        waiting?.continuation.resume(returning: result)
     }
 
-    /// Every request without an answer fails.
-    private func failAll(_ error: PlatformError) {
+    /// Every request without an answer fails: of one that the driver may have seen, nobody knows what comes of it.
+    private func failAll(_ message: String) {
         let waiting = state.withLock { state in
             defer { (state.pending, state.queued) = ([:], []) }
             return Array(state.pending.values)
         }
-        for waiting in waiting { waiting.resume(returning: .failure(error)) }
+        for waiting in waiting {
+            let error = PlatformError(waiting.isSent ? .unknownOutcome : .failed, message)
+            waiting.continuation.resume(returning: .failure(error))
+        }
+    }
+
+    private func refusal(_ line: DriverLine) -> PlatformError {
+        let error = String((line.error ?? "it gave no reason").prefix(1000))
+        return line.uncertain == true
+            ? PlatformError(.unknownOutcome, "The driver \(driver) does not know what comes of it: \(error)")
+            : PlatformError(.failed, "The driver \(driver) refused: \(error)")
     }
 
     // MARK: - The driver's life
@@ -136,7 +174,7 @@ package final class ExecPlatform: MachinePlatform {
         while !Task.isCancelled {
             let started = ContinuousClock.now
             let how = await DriverProcess.run(self)
-            state.withLock { $0.input = nil }
+            state.withLock { ($0.input, $0.hasEnded) = (nil, true) }
             guard !Task.isCancelled else { break }
             // One that lived for a while starts anew without a pause.
             failures = ContinuousClock.now - started > .seconds(60) ? 0 : failures + 1
@@ -144,7 +182,7 @@ package final class ExecPlatform: MachinePlatform {
             logger.error(
                 "a driver ended and is started again",
                 metadata: ["driver": "\(driver)", "how": "\(how)", "in": "\(pause)"])
-            failAll(PlatformError(.failed, "The driver \(driver) \(how); it is started again in \(pause)."))
+            failAll("The driver \(driver) \(how); it is started again in \(pause).")
             try? await Task.sleep(for: pause)
         }
     }
@@ -155,11 +193,17 @@ package final class ExecPlatform: MachinePlatform {
 
     /// The driver runs: what waited is written to it, in order.
     func connected(_ input: AsyncStream<[UInt8]>.Continuation) {
-        state.withLock { state in
+        let isBack = state.withLock { state in
             state.input = input
-            for (_, line) in state.queued { input.yield(line) }
+            for (id, line) in state.queued {
+                input.yield(line)
+                state.pending[id]?.isSent = true
+            }
             state.queued = []
+            defer { state.hasEnded = false }
+            return state.hasEnded
         }
+        if isBack { continuation.yield(.driverBack(name)) }
     }
 
     /// Takes one line of the driver's standard output.
@@ -175,10 +219,9 @@ package final class ExecPlatform: MachinePlatform {
         }
         if line.event == "gone", let machine = line.machine, Name.isValid(machine) {
             let reason = String((line.reason ?? "the driver says so").prefix(500))
-            continuation.yield(.gone(machine: machine, reason: reason))
+            continuation.yield(.gone(machine: machine, platform: .exec(name), reason: reason))
         } else if let id = line.id, let ok = line.ok {
-            let error = String((line.error ?? "it gave no reason").prefix(1000))
-            finish(id, ok ? .success(line) : .failure(PlatformError(.failed, "The driver \(driver) refused: \(error)")))
+            finish(id, ok ? .success(line) : .failure(refusal(line)))
         } else {
             logger.warning("a driver wrote a line with no meaning here", metadata: ["driver": "\(driver)"])
         }

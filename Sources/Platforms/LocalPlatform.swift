@@ -4,6 +4,7 @@ package import Logging
 import Dispatch
 import Glibc
 import Synchronization
+import System
 
 /// Machines that are agent processes on this host, each with a directory of its own.
 ///
@@ -16,7 +17,8 @@ package final class LocalPlatform: MachinePlatform {
     private let environment: [String: String]
     private let stopTimeout: Duration
     private let logger: Logger
-    private let turns = Turns()
+    /// A machine is worked on by one at a time; what the manager asks for it is coalesced before it comes here.
+    private let turns = KeyedTurns<String>(limit: 16)
     private let state = Mutex(State())
     private let continuation: AsyncStream<PlatformEvent>.Continuation
     /// Unbounded: one element for each machine that dies, and those are bounded by the fleet.
@@ -24,7 +26,9 @@ package final class LocalPlatform: MachinePlatform {
 
     private struct State {
         var agents: [String: ProcessHandle] = [:]
+        var launching: Set<String> = []
         var releasing: Set<String> = []
+        var isClosed = false
     }
 
     /// What an agent inherits from the manager's environment; its secrets (`TRUNKLINE_MASTER_KEY`) are not among it.
@@ -35,8 +39,7 @@ package final class LocalPlatform: MachinePlatform {
     /// Takes over the machines below `directory`: those that run are watched, those that died meanwhile are reported as gone.
     package init(
         agent: String, arguments: [String] = [], directory: String, environment: [String: String] = [:],
-        stopTimeout: TimeSpan = .seconds(20),
-        logger: Logger
+        stopTimeout: TimeSpan = .seconds(20), logger: Logger
     ) throws(PlatformError) {
         self.agent = agent
         self.arguments = arguments
@@ -49,13 +52,13 @@ package final class LocalPlatform: MachinePlatform {
         }
         self.environment = inherited.merging(environment) { _, given in given }
         (events, continuation) = AsyncStream.makeStream()
-        takeOver()
+        try takeOver()
     }
 
     /// Stops watching; the machines go on.
     package func close() {
         let agents = state.withLock { state in
-            defer { state.agents = [:] }
+            defer { (state.agents, state.isClosed) = ([:], true) }
             return state.agents
         }
         for agent in agents.values { agent.forget() }
@@ -64,9 +67,15 @@ package final class LocalPlatform: MachinePlatform {
 
     package func launch(_ request: LaunchRequest) async throws(PlatformError) {
         try check(request.machine)
-        await turns.take(request.machine)
-        defer { turns.giveBack(request.machine) }
-        guard state.withLock({ $0.agents[request.machine] == nil }) else { return }
+        try await enter(request.machine)
+        defer { turns.leave(request.machine) }
+        let runs = state.withLock { state in
+            guard state.agents[request.machine] == nil else { return true }
+            state.launching.insert(request.machine)
+            return false
+        }
+        guard !runs else { return }
+        defer { state.withLock { _ = $0.launching.remove(request.machine) } }
         try await end(request.machine)
         try await offPool { [self] () throws(PlatformError) in
             try directory.prepare(request)
@@ -76,8 +85,8 @@ package final class LocalPlatform: MachinePlatform {
 
     package func release(_ machine: String) async throws(PlatformError) {
         try check(machine)
-        await turns.take(machine)
-        defer { turns.giveBack(machine) }
+        try await enter(machine)
+        defer { turns.leave(machine) }
         let agent = state.withLock { state in
             state.releasing.insert(machine)
             return state.agents[machine]
@@ -96,7 +105,26 @@ package final class LocalPlatform: MachinePlatform {
         try await offPool { [directory] () throws(PlatformError) in try directory.remove(machine) }
     }
 
-    package func list() async throws(PlatformError) -> [String] { state.withLock { $0.agents.keys.sorted() } }
+    /// What is left of a machine is its directory.
+    package func list() async throws(PlatformError) -> PlatformListing {
+        let directories = try await offPool { [directory] () throws(PlatformError) in try directory.listed() }
+        // The directories first: a machine that is launched in between runs, it is no remains.
+        let running = state.withLock { $0.isClosed ? nil : Set($0.agents.keys).union($0.launching) }
+        guard let running else {
+            throw PlatformError(.failed, "The local platform was closed, and watches no machine any more.")
+        }
+        return PlatformListing(running: running, remains: directories)
+    }
+
+    private func enter(_ machine: String) async throws(PlatformError) {
+        do throws(NoTurn) { try await turns.enter(machine) } catch {
+            throw PlatformError(
+                .failed,
+                error == .full
+                    ? "Too much waits to be done with \(machine) already."
+                    : "The request for \(machine) was given up before its turn came.")
+        }
+    }
 
     private func check(_ machine: String) throws(PlatformError) {
         guard Name.isValid(machine) else {
@@ -140,12 +168,12 @@ package final class LocalPlatform: MachinePlatform {
         }
         guard unasked else { return }
         let last = directory.lastLogLine(machine).map { "; its last line: \($0)" } ?? ""
-        continuation.yield(.gone(machine: machine, reason: "its agent \(how)\(last)"))
+        continuation.yield(.gone(machine: machine, platform: .local, reason: "its agent \(how)\(last)"))
     }
 
-    private func takeOver() {
+    private func takeOver() throws(PlatformError) {
         let boot = ProcessTable.bootID
-        for machine in directory.machines {
+        for machine in try directory.listed().sorted() {
             let record = directory.processRecord(machine)
             if let record, record.boot == boot, let handle = ProcessHandle(record.pid, started: record.start) {
                 watch(handle, of: machine)
@@ -154,7 +182,8 @@ package final class LocalPlatform: MachinePlatform {
                 watch(handle, of: machine)
             } else {
                 continuation.yield(
-                    .gone(machine: machine, reason: "its agent did not run when the manager started"))
+                    .gone(
+                        machine: machine, platform: .local, reason: "its agent did not run when the manager started"))
             }
         }
     }

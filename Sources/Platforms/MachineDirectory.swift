@@ -27,10 +27,13 @@ struct MachineDirectory: Sendable {
     func log(_ machine: String) -> String { "\(root)/\(machine)/agent.log" }
     private func process(_ machine: String) -> String { "\(root)/\(machine)/agent.json" }
 
-    /// Every machine that has a directory.
-    var machines: [String] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        return names.filter { Name.isValid($0) }.sorted()
+    /// Every machine that has a directory; an error where that can't be told, which is not the same as none.
+    func listed() throws(PlatformError) -> Set<String> {
+        do {
+            return Set(try FileManager.default.contentsOfDirectory(atPath: root).filter { Name.isValid($0) })
+        } catch {
+            throw PlatformError(.failed, "\(root) can't be read: \(error)")
+        }
     }
 
     /// A fresh state and the ticket; the log of an earlier start becomes `agent.log.1`.

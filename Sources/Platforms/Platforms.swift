@@ -44,12 +44,25 @@ package final class Platforms: Sendable {
             let path = try path(ofDriver: name)
             let (driver, isNew) = state.withLock { state in
                 if let known = state.drivers[name] { return (known, false) }
-                let driver = ExecPlatform(driver: path, environment: environment, logger: logger)
+                let driver = ExecPlatform(name: name, driver: path, environment: environment, logger: logger)
                 state.drivers[name] = driver
                 return (driver, true)
             }
             if isNew { forward(driver.events) }
             return driver
+        }
+    }
+
+    /// Starts the drivers among them, so that they say what happened before anything is asked of them. Each that can't be
+    /// started, with the reason.
+    package func start(_ platforms: some Sequence<Fleet.Platform>) -> [(platform: Fleet.Platform, error: PlatformError)]
+    {
+        Set(platforms).compactMap { platform in
+            guard case .exec = platform else { return nil }
+            do throws(PlatformError) { (try self.platform(for: platform) as? ExecPlatform)?.start() } catch {
+                return (platform, error)
+            }
+            return nil
         }
     }
 

@@ -27,7 +27,8 @@ struct DriverTests {
         try await withWorkspace { workspace in
             try workspace.script("drivers/d", text)
             let platform = ExecPlatform(
-                driver: workspace.drivers + "/d", environment: ["HERE": workspace.root + "/"], timeout: timeout,
+                name: "d", driver: workspace.drivers + "/d", environment: ["HERE": workspace.root + "/"],
+                timeout: timeout,
                 logger: logger)
             do { try await body(platform, workspace) } catch {
                 await platform.close()
@@ -74,10 +75,55 @@ struct DriverTests {
             """
         try await withDriver(text) { platform, workspace in
             let error = try await failure { () throws(PlatformError) in try await platform.release("edge-1") }
-            #expect(error.code == .failed)
+            #expect(error.code == .unknownOutcome && !error.isCertain)
             #expect(
                 error.message.hasPrefix("The driver \(workspace.drivers)/d ended: exited(7); it is started again in "))
-            #expect(try await platform.list() == ["edge-1"])
+            #expect(try await platform.list().running == ["edge-1"])
+            let event = try await nextEvent(of: platform.events)
+            #expect(event == .driverBack("d"))
+        }
+    }
+
+    @Test("A driver that is started without a request says what it knows; its first life is no return")
+    func started() async throws {
+        let text = #"""
+            #!/bin/sh
+            echo '{"event":"gone","machine":"edge-1","reason":"switched off"}'
+            read -r request
+            """#
+        try await withDriver(text) { platform, _ in
+            platform.start()
+            platform.start()
+            let event = try await nextEvent(of: platform.events)
+            #expect(event == .gone(machine: "edge-1", platform: .exec("d"), reason: "switched off"))
+        }
+    }
+
+    @Test("A driver that does not know what comes of a launch says so; a refusal is certain")
+    func uncertain() async throws {
+        let text = Self.reading(
+            #"echo "{\"id\":$id,\"ok\":false,\"error\":\"the cloud is silent\",\"uncertain\":true}""#)
+        try await withDriver(text) { platform, workspace in
+            let error = try await failure { () throws(PlatformError) in try await platform.launch(request("edge-1")) }
+            #expect(!error.isCertain)
+            #expect(
+                error.message
+                    == "The driver \(workspace.drivers)/d does not know what comes of it: the cloud is silent")
+        }
+    }
+
+    @Test("A list of ten thousand machines with the longest ids is taken, and what is left of others is told apart")
+    func longList() async throws {
+        let text = Self.reading(
+            #"""
+            awk -v id="$id" 'BEGIN { printf "{\"id\":%d,\"ok\":true,\"ended\":[\"edge-1\"],\"machines\":[\"last\"", id
+                for (n = 1; n <= 10000; n++) printf ",\"%s-%05d\"", \
+                    "aaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeefffffff", n; print "]}" }'
+            """#)
+        try await withDriver(text) { platform, _ in
+            let listing = try await platform.list()
+            #expect(listing.running.count == 10_001)
+            #expect(listing.remains == ["edge-1"])
         }
     }
 
@@ -85,14 +131,17 @@ struct DriverTests {
     func notStartable() async throws {
         try await withDriver("#!/nowhere/interpreter") { platform, workspace in
             let error = try await failure { () throws(PlatformError) in try await platform.release("edge-1") }
-            #expect(error.code == .failed)
+            #expect(error.isCertain, "it was never there to launch anything")
             #expect(error.message.hasPrefix("The driver \(workspace.drivers)/d "), "\(error)")
         }
     }
 
     @Test("A driver that never answers runs out of time")
     func silent() async throws {
-        try await withDriver(Self.reading(":"), timeout: .milliseconds(200)) { platform, workspace in
+        let text = Self.reading(":").replacing("while", with: #"echo '{"event":"gone","machine":"up"}'; while"#)
+        try await withDriver(text, timeout: .milliseconds(200)) { platform, workspace in
+            platform.start()
+            _ = try await nextEvent(of: platform.events)
             let error = try await failure { () throws(PlatformError) in try await platform.launch(request("edge-1")) }
             #expect(
                 error
@@ -121,8 +170,8 @@ struct DriverTests {
     func endlessLine() async throws {
         try await withDriver("#!/bin/sh\nread -r request\nexec tr '\\0' x < /dev/zero") { platform, _ in
             let error = try await failure { () throws(PlatformError) in try await platform.release("edge-1") }
-            #expect(error.code == .failed)
-            #expect(error.message.contains("wrote a line of more than 65536 bytes and was ended"), "\(error)")
+            #expect(!error.isCertain)
+            #expect(error.message.contains("wrote a line of more than 4194304 bytes and was ended"), "\(error)")
         }
     }
 
@@ -139,7 +188,7 @@ struct DriverTests {
             async let first = platform.list()
             async let second = platform.list()
             let answers = try await [first, second]
-            #expect(Set(answers) == [["first"], ["second"]])
+            #expect(Set(answers.map(\.running)) == [["first"], ["second"]])
         }
     }
 
@@ -154,10 +203,10 @@ struct DriverTests {
             echo "{\"id\":$id,\"ok\":true,\"machines\":[\"../x\",\"edge-2\",\"\",\"A\"]}"
             """#)
         try await withDriver(text) { platform, _ in
-            let machines = try await platform.list()
-            #expect(machines == ["edge-2"])
+            let listing = try await platform.list()
+            #expect(listing == PlatformListing(running: ["edge-2"]))
             let event = try await nextEvent(of: platform.events)
-            #expect(event == .gone(machine: "edge-1", reason: "switched off"))
+            #expect(event == .gone(machine: "edge-1", platform: .exec("d"), reason: "switched off"))
         }
     }
 
@@ -183,7 +232,7 @@ struct DriverTests {
                     setenv(name, "manager's", 1)
                 }
                 let platform = ExecPlatform(
-                    driver: root + "/drivers/d", environment: ["HERE": root], logger: Logger(label: "test"))
+                    name: "d", driver: root + "/drivers/d", environment: ["HERE": root], logger: Logger(label: "test"))
                 try await platform.release("edge-1")
                 await platform.close()
             }

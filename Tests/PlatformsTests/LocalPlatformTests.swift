@@ -13,7 +13,7 @@ struct LocalPlatformTests {
             let asked = request("edge-1")
             try await platform.launch(asked)
             let (agent, _) = try await workspace.running("edge-1")
-            #expect(try await platform.list() == ["edge-1"])
+            #expect(try await platform.list().running == ["edge-1"])
             let home = "\(workspace.machines)/edge-1"
             let ticket = try Data(contentsOf: URL(filePath: "\(home)/ticket.json"))
             #expect(try JSONDecoder().decode(BootTicket.self, from: ticket) == asked.ticket)
@@ -76,7 +76,7 @@ struct LocalPlatformTests {
             #expect(!isAlive(agent))
             #expect(!isAlive(software))
             #expect(!workspace.exists("machines/edge-1"))
-            #expect(try await platform.list() == ["edge-2"])
+            #expect(try await platform.list().running == ["edge-2"])
             #expect(isAlive(other.agent) && isAlive(other.software), "the others go on")
             try await platform.release("edge-2")
         }
@@ -105,12 +105,12 @@ struct LocalPlatformTests {
             #expect(
                 try await nextEvent(of: platform.events)
                     == .gone(
-                        machine: "edge-1",
+                        machine: "edge-1", platform: .local,
                         reason:
                             "its agent was killed by signal 9; its last line: --ticket \(workspace.machines)/edge-1/"
                             + "ticket.json --state \(workspace.machines)/edge-1/state"))
             #expect(isAlive(software))
-            #expect(try await platform.list() == [])
+            #expect(try await platform.list() == PlatformListing(remains: ["edge-1"]))
             try await platform.release("edge-1")
             #expect(!isAlive(software))
             #expect(!workspace.exists("machines/edge-1"))
@@ -159,7 +159,7 @@ struct LocalPlatformTests {
             #expect(
                 try await nextEvent(of: platform.events)
                     == .gone(
-                        machine: "edge-2",
+                        machine: "edge-2", platform: .local,
                         reason: "its agent exited with status 3; its last line: the broker can't be found"))
             platform.close()
             for await event in platform.events { events.append(event) }
@@ -194,9 +194,26 @@ struct LocalPlatformTests {
             let error = try await failure { () throws(PlatformError) in try await platform.launch(request("edge-1")) }
             #expect(error.code == .failed)
             #expect(error.message == "\(workspace.root)/absent can't be started: No such file or directory")
-            #expect(try await platform.list() == [])
+            #expect(try await platform.list() == PlatformListing(remains: ["edge-1"]))
             try await platform.release("edge-1")
             #expect(!workspace.exists("machines/edge-1"))
+        }
+    }
+
+    @Test("A platform that was closed, or can't read its directory, says so: that is not the same as no machine")
+    func listing() async throws {
+        try await withWorkspace { workspace in
+            let platform = try workspace.local()
+            try await platform.launch(request("edge-1"))
+            _ = try await workspace.running("edge-1")
+            try FileManager.default.moveItem(atPath: workspace.machines, toPath: workspace.root + "/elsewhere")
+            let unreadable = try await failure { () throws(PlatformError) in _ = try await platform.list() }
+            #expect(unreadable.message.contains("can't be read"))
+            try FileManager.default.moveItem(atPath: workspace.root + "/elsewhere", toPath: workspace.machines)
+            #expect(try await platform.list() == PlatformListing(running: ["edge-1"]))
+            platform.close()
+            let closed = try await failure { () throws(PlatformError) in _ = try await platform.list() }
+            #expect(closed.message == "The local platform was closed, and watches no machine any more.")
         }
     }
 
@@ -223,10 +240,10 @@ struct LocalPlatformTests {
                 default:
                     guard model.remove(machine) != nil, let agent = workspace.starts(machine).last else { continue }
                     kill(agent, SIGKILL)
-                    guard case .gone(let gone, _) = try await nextEvent(of: platform.events) else { continue }
+                    guard case .gone(let gone, _, _) = try await nextEvent(of: platform.events) else { continue }
                     #expect(gone == machine)
                 }
-                #expect(try await platform.list() == model.sorted())
+                #expect(try await platform.list().running == model)
             }
             for machine in model { try await platform.release(machine) }
         }

@@ -89,7 +89,9 @@ struct PlatformsTests {
             try await platforms.platform(for: .local).launch(request("edge-1"))
             var machines: Set<String> = []
             for _ in 0..<2 {
-                if case .gone(let machine, _) = try await nextEvent(of: platforms.events) { machines.insert(machine) }
+                if case .gone(let machine, _, _) = try await nextEvent(of: platforms.events) {
+                    machines.insert(machine)
+                }
             }
             #expect(machines == ["cloud-1", "edge-1"])
             await platforms.close()

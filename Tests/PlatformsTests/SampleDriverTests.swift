@@ -41,7 +41,7 @@ struct SampleDriverTests {
             let (agent, software) = try await workspace.running("edge-1")
             _ = try await workspace.running("edge-2")
             #expect(workspace.starts("edge-1").count == 1)
-            #expect(try await driver.list() == ["edge-1", "edge-2"])
+            #expect(try await driver.list().running == ["edge-1", "edge-2"])
             let ticket = try Data(contentsOf: URL(filePath: "\(workspace.machines)/edge-1/ticket.json"))
             #expect(try JSONDecoder().decode(BootTicket.self, from: ticket) == asked.ticket)
             try await driver.release("edge-1")
@@ -51,7 +51,7 @@ struct SampleDriverTests {
             #expect(!isAlive(agent))
             #expect(!isAlive(software))
             #expect(!workspace.exists("machines/edge-1"))
-            #expect(try await driver.list() == ["edge-2"])
+            #expect(try await driver.list().running == ["edge-2"])
             try await driver.release("edge-2")
         }
     }
@@ -64,7 +64,8 @@ struct SampleDriverTests {
             kill(agent, SIGKILL)
             #expect(
                 try await nextEvent(of: platforms.events)
-                    == .gone(machine: "edge-1", reason: "its agent ended with status -9"))
+                    == .gone(
+                        machine: "edge-1", platform: .exec("sample"), reason: "its agent ended with status -9"))
             try await driver.release("edge-1")
             #expect(!isAlive(software))
         }
@@ -86,10 +87,12 @@ struct SampleDriverTests {
 
             let next = try platforms(workspace)
             let again = try next.platform(for: .exec("sample"))
-            #expect(try await again.list() == ["edge-1"])
+            #expect(try await again.list() == PlatformListing(running: ["edge-1"], remains: ["edge-2"]))
             #expect(
                 try await nextEvent(of: next.events)
-                    == .gone(machine: "edge-2", reason: "its agent did not run when the driver started"))
+                    == .gone(
+                        machine: "edge-2", platform: .exec("sample"),
+                        reason: "its agent did not run when the driver started"))
             try await again.release("edge-1")
             try await again.release("edge-2")
             #expect(!isAlive(agent) && !isAlive(software))

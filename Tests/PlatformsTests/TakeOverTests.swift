@@ -21,7 +21,7 @@ struct TakeOverTests {
             let (agent, software) = try await workspace.running("edge-1")
             #expect(isAlive(agent))
             let next = try workspace.local()
-            #expect(try await next.list() == ["edge-1"])
+            #expect(try await next.list().running == ["edge-1"])
             try await next.launch(request("edge-1"))
             #expect(workspace.starts("edge-1") == [agent], "it runs already")
             try await next.release("edge-1")
@@ -41,7 +41,7 @@ struct TakeOverTests {
             first.close()
             let second = try workspace.local()
             kill(agent, SIGKILL)
-            guard case .gone("edge-1", _) = try await nextEvent(of: second.events) else {
+            guard case .gone("edge-1", .local, _) = try await nextEvent(of: second.events) else {
                 Issue.record("not reported")
                 return
             }
@@ -58,7 +58,7 @@ struct TakeOverTests {
             first.close()
             try FileManager.default.removeItem(atPath: "\(workspace.machines)/edge-1/agent.json")
             let second = try workspace.local()
-            #expect(try await second.list() == ["edge-1"])
+            #expect(try await second.list().running == ["edge-1"])
             #expect(isAlive(agent))
             try await second.release("edge-1")
             #expect(!isAlive(agent))
@@ -77,8 +77,9 @@ struct TakeOverTests {
             let second = try workspace.local()
             #expect(
                 try await nextEvent(of: second.events)
-                    == .gone(machine: "edge-1", reason: "its agent did not run when the manager started"))
-            #expect(try await second.list() == [])
+                    == .gone(
+                        machine: "edge-1", platform: .local, reason: "its agent did not run when the manager started"))
+            #expect(try await second.list() == PlatformListing(remains: ["edge-1"]))
             try await second.release("edge-1")
             #expect(!isAlive(software))
         }
@@ -101,7 +102,7 @@ struct TakeOverTests {
                 atPath: workspace.machines + "/edge-1/state", withIntermediateDirectories: true)
             try Data(text.utf8).write(to: URL(filePath: workspace.machines + "/edge-1/agent.json"))
             let platform = try workspace.local()
-            #expect(try await platform.list() == [])
+            #expect(try await platform.list() == PlatformListing(remains: ["edge-1"]))
             try await platform.release("edge-1")
             #expect(!workspace.exists("machines/edge-1"))
         }
