@@ -178,8 +178,9 @@ struct PlatformWatch: Sendable {
     func run() async {
         for await event in platforms.events {
             switch event {
-            case .gone(let machine, _, let reason): mailbox.put(.event(.gone(machine: machine, reason: reason)))
-            case .driverBack: break
+            case .gone(let machine, let platform, let reason):
+                mailbox.put(.event(.gone(machine: machine, reason: reason, platform: platform)))
+            case .driverBack(let name): mailbox.put(.event(.driverBack(.exec(name))))
             }
         }
     }

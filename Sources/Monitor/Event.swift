@@ -22,7 +22,8 @@ extension Monitor {
         /// Not certain: it may have been launched all the same (a time-out, a driver that died); the platform's list decides.
         case launchFailed(machine: String, reason: String, isCertain: Bool = true)
         /// The platform says that the machine no longer exists, without having been asked for that.
-        case gone(machine: String, reason: String)
+        /// Not believed where `platform` is not the machine's own.
+        case gone(machine: String, reason: String, platform: Platform? = nil)
         /// The platform has released the machine: nothing of it is left.
         case released(machine: String)
         /// The platform's list, asked for at `asked`: which machines of this manager run, and of which something is left though they don't.

@@ -69,7 +69,8 @@ package struct Monitor: Sendable {
         case .status(let status): take(status)
         case .launched(let id): launched(id)
         case .launchFailed(let id, let reason, _): launchFailed(id, reason)
-        case .gone(let id, let reason): gone(id, reason)
+        case .gone(let id, let reason, let platform):
+            if platform == nil || platform == fleet[id]?.platform { gone(id, reason) }
         case .released(let id): released(id)
         case .listed, .listFailed, .driverBack, .releaseMachines, .forgetMachines, .deaf, .hearing: break
         case .connected: connected()

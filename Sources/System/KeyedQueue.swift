@@ -184,7 +184,9 @@ package final class KeyedTurns<Key: Hashable & Sendable>: Sendable {
     }
 
     private func cancel(_ id: Int, _ key: Key) {
-        for caller in queue.remove(for: key, where: { $0.id == id }) { caller.continuation.resume(returning: .cancelled) }
+        for caller in queue.remove(for: key, where: { $0.id == id }) {
+            caller.continuation.resume(returning: .cancelled)
+        }
     }
 
     private func admit() {

@@ -124,7 +124,9 @@ struct StatusTests {
     @Test("A joined machine of which the platform says that it is gone is away")
     func gone() {
         var desk = Desk(converged: Samples.group(count: 1))
-        #expect(desk.send(.gone(machine: "edge-1", reason: "exit 9")).kinds == [.machineAway])
+        let others = desk.send(.gone(machine: "edge-1", reason: "exit 9", platform: .exec("cloud")))
+        #expect(others.isEmpty, "another platform's driver has nothing to say of it")
+        #expect(desk.send(.gone(machine: "edge-1", reason: "exit 9", platform: .local)).kinds == [.machineAway])
         #expect(desk.pass(.milliseconds(29_999)).launches.isEmpty)
         #expect(desk.pass(.milliseconds(1)).kinds.contains(.ruleActed))
     }

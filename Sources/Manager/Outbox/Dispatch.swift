@@ -113,9 +113,11 @@ struct Dispatch: Sendable {
     private func list(_ platform: Platform) async {
         let asked = Timestamp.now
         do {
-            let running = try await platforms.platform(for: platform).list()
+            let listing = try await platforms.platform(for: platform).list()
             control.mailbox.put(
-                .event(.listed(platform: platform, running: Set(running), remains: [], asked: asked)))
+                .event(
+                    .listed(
+                        platform: platform, running: listing.running, remains: listing.remains, asked: asked)))
         } catch {
             control.mailbox.put(.event(.listFailed(platform: platform, reason: "\(error)")))
         }
@@ -126,7 +128,8 @@ struct Dispatch: Sendable {
             try await platforms.platform(for: platform).launch(request)
             control.mailbox.put(.event(.launched(machine: request.machine)))
         } catch {
-            control.mailbox.put(.event(.launchFailed(machine: request.machine, reason: "\(error)")))
+            control.mailbox.put(
+                .event(.launchFailed(machine: request.machine, reason: "\(error)", isCertain: error.isCertain)))
         }
     }
 
