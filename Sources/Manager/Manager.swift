@@ -26,12 +26,16 @@ package struct ManagerService: Sendable {
     /// Throws a description of what to do when something that it needs is missing or taken.
     package func run() async throws {
         DescriptorLimit.raise()
-        try prepareDirectories()
-        let opened = try Records.open(at: configuration.path("trunkline.sqlite"))
+        let directory = DataDirectory(configuration: configuration, logger: logger)
+        try directory.prepare()
+        let opened = try directory.openRecords()
+        defer { closeRecords(opened) }
         let vault = try Vault.open(
             file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment,
             for: try opened.masterKeyID())
         let records = try vault.audited(opened)
+        try directory.report(records)
+        try directory.sweep(records)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         let broker = try BrokerLink.address(configuration)
         let issuer =
@@ -118,22 +122,10 @@ package struct ManagerService: Sendable {
         }
     }
 
-    private func prepareDirectories() throws {
-        let private700: [FileAttributeKey: Any] = [.posixPermissions: 0o700]
-        for directory in [
-            configuration.dataDirectory, configuration.bundleDirectory, configuration.uploadDirectory,
-            configuration.path("machines"),
-        ] {
-            do {
-                try FileManager.default.createDirectory(
-                    atPath: directory, withIntermediateDirectories: true, attributes: private700)
-            } catch {
-                throw StartError("the data directory \(directory) can't be made: \(error.localizedDescription)")
-            }
-        }
-        // Uploads that a killed manager left behind are worth nothing.
-        for name in try FileManager.default.contentsOfDirectory(atPath: configuration.uploadDirectory) {
-            try? FileManager.default.removeItem(atPath: "\(configuration.uploadDirectory)/\(name)")
+    private func closeRecords(_ records: Records) {
+        do { try records.close() } catch {
+            // The log stays beside the file; nothing is lost.
+            logger.warning("the records were not closed", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -9,12 +9,16 @@ extension Records {
         case saveGroup(GroupRow)
         /// Only what the monitor decides of a group: `run`, `paused`, `nextSerial`. The group must exist.
         case groupState(GroupRecord)
-        /// Takes its revisions, tickets and content keys along; machines and events stay.
+        /// Takes its revisions, tickets, content keys and rules' acts along; machines and events stay, and its machines are remembered
+        /// as departed.
         case removeGroup(String)
         case revision(RevisionRow)
+        /// When a rule acted, in place of what was kept of it; no times: nothing is kept.
+        case ruleActs(RuleActs)
         /// In phase `revoked` the key of this machine is remembered as revoked for ever.
         case saveMachine(MachineRecord)
-        /// Takes its key, its tickets and its content keys along.
+        /// Takes its key, its tickets and its content keys along. Where it had registered and is not revoked it is remembered as
+        /// departed, so that it can be told so.
         case removeMachine(String)
         /// The machine must exist at the end of the burst.
         case machineKey(
@@ -115,8 +119,9 @@ struct Transaction {
         case .removeCertificates(let instant): try removeCertificates(expiredBefore: instant)
         case .saveGroup(let row): try save(row)
         case .groupState(let group): try saveState(of: group)
-        case .removeGroup(let name): try run("DELETE FROM groups WHERE name = ?", [name])
+        case .removeGroup(let name): try removeGroup(name)
         case .revision(let row): try save(row)
+        case .ruleActs(let row): try save(row)
         case .ticket(let id, let group, let machine, let secretSealed, let uses, let expires, let groupKey):
             try saveTicket(
                 TicketRow(

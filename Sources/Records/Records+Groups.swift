@@ -69,6 +69,12 @@ extension Transaction {
         }
     }
 
+    func removeGroup(_ name: String) throws {
+        try markDeparted("m.\"group\" = ?", name)
+        try run("DELETE FROM groups WHERE name = ?", [name])
+        try run("DELETE FROM rule_acts WHERE \"group\" = ?", [name])
+    }
+
     func save(_ revision: RevisionRow) throws {
         try run(
             "INSERT INTO revisions (\"group\", revision, text, digest, by, at) VALUES (?, ?, ?, ?, ?, ?)",

@@ -73,6 +73,7 @@ extension Transaction {
     }
 
     func removeMachine(_ id: String) throws {
+        try markDeparted("m.id = ?", id)
         try run("DELETE FROM machines WHERE id = ?", [id])
         try run("DELETE FROM tickets WHERE machine = ?", [id])
         // An empty machine is the key that all share.
@@ -81,6 +82,7 @@ extension Transaction {
     }
 
     func saveKey(_ key: MachineKeyRow) throws {
+        try run("DELETE FROM departed_machines WHERE machine = ?", [key.machine])
         try run(
             """
             INSERT INTO machine_keys (machine, public_key, fingerprint, status_key_sealed, registration_digest, group_key)

@@ -17,6 +17,10 @@ extension Records {
         SealedColumn(table: "groups", column: "key_sealed", purpose: "'group key ' || name"),
         SealedColumn(table: "groups", column: "previous_key_sealed", purpose: "'previous group key ' || name"),
         SealedColumn(table: "machine_keys", column: "status_key_sealed", purpose: "'status key ' || machine"),
+        SealedColumn(
+            table: "departed_machines", column: "group_key_sealed",
+            purpose: "CASE WHEN is_previous THEN 'previous group key ' ELSE 'group key ' END || \"group\""),
+        SealedColumn(table: "departed_machines", column: "status_key_sealed", purpose: "'status key ' || machine"),
         SealedColumn(table: "tickets", column: "secret_sealed", purpose: "'ticket ' || id"),
         SealedColumn(table: "content_keys", column: "sealed", purpose: "'content key ' || digest"),
         SealedColumn(table: "secrets", column: "sealed", purpose: "'secret ' || name"),

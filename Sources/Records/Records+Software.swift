@@ -16,6 +16,11 @@ extension Records {
             SoftwareRow.init(row:))
     }
 
+    /// Of all bundles that are there.
+    package func bundleDigests() throws(RecordsError) -> Set<String> {
+        Set(try rows("SELECT DISTINCT digest FROM software", []) { try $0.value("digest") })
+    }
+
     /// Everything that was pushed with these bytes, so that they are deleted only with the last.
     package func software(digest: String) throws(RecordsError) -> [SoftwareRow] {
         try rows("SELECT * FROM software WHERE digest = ? ORDER BY name, version", [digest], SoftwareRow.init(row:))

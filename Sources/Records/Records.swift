@@ -7,13 +7,16 @@ import GRDB
 /// where blocking is allowed. Every call is safe from every thread; reads do not wait for a commit in progress.
 package struct Records: Sendable {
     let writer: any DatabaseWriter
+    /// What was found when they were opened.
+    package let opening: OpeningReport
     /// Held for as long as any copy of this value lives; nil in memory.
     private let lock: DirectoryLock?
     /// Asked for each transaction that has audit lines; nil: there is no audit log yet.
     private var seal: (@Sendable () -> AuditSeal)?
 
-    init(writer: any DatabaseWriter, lock: DirectoryLock?) {
+    init(writer: any DatabaseWriter, opening: OpeningReport, lock: DirectoryLock?) {
         self.writer = writer
+        self.opening = opening
         self.lock = lock
     }
 
@@ -30,14 +33,24 @@ package struct Records: Sendable {
     }
 
     /// Opens the database file, made and migrated if need be, and keeps every other manager from it.
-    package static func open(at path: String) throws(RecordsError) -> Records {
+    ///
+    /// - Parameter traces: names in the file's directory that say that there was a fleet. Beside one of them no new file is begun.
+    package static func open(at path: String, traces: [String] = []) throws(RecordsError) -> Records {
         let lock = try DirectoryLock(path: path + ".lock")
+        let mark = try DatabaseMark.read(besides: path)
+        let file = DatabaseFile(path: path, traces: traces)
+        let (isNew, hasLog) = (file.size(of: path) == 0, file.size(of: path + "-wal") > 0)
+        try file.inspect(mark)
         do {
             let pool = try DatabasePool(path: path, configuration: configuration)
             // GRDB sets NORMAL when it turns WAL on. The one writing connection lives as long as the pool.
-            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            try pool.writeWithoutTransaction {
+                try $0.execute(sql: "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216")
+            }
             try Schema.migrate(pool, path: path)
-            return Records(writer: pool, lock: lock)
+            let opening = try DatabaseMark.begin(
+                pool, path: path, beside: mark, isNew: isNew, hadLog: hasLog)
+            return Records(writer: pool, opening: opening, lock: lock)
         } catch {
             throw RecordsError(error, path: path)
         }
@@ -48,7 +61,7 @@ package struct Records: Sendable {
         do {
             let queue = try DatabaseQueue(configuration: configuration)
             try Schema.migrate(queue, path: ":memory:")
-            return Records(writer: queue, lock: nil)
+            return Records(writer: queue, opening: OpeningReport(isNew: true, remarks: []), lock: nil)
         } catch {
             throw RecordsError(error, path: ":memory:")
         }
@@ -58,6 +71,7 @@ package struct Records: Sendable {
     package func close() throws(RecordsError) {
         do {
             if lock != nil {
+                try DatabaseMark.end(writer, path: path)
                 try writer.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
             }
             try writer.close()

@@ -5,6 +5,8 @@ package struct RecordsError: Error, Hashable, Sendable, CustomStringConvertible 
     package enum Code: Hashable, Sendable {
         /// Another process works on the same data directory.
         case inUse
+        /// The file is gone or empty where there was a fleet.
+        case missing
         /// The file was written by a newer version of this program.
         case newer
         /// No space is left.

@@ -12,8 +12,10 @@ struct DatabaseFileTests {
     init() throws { directory = try TemporaryDirectory() }
 
     /// Beside this file, since the package has no resources.
-    private static let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .appendingPathComponent("Fixtures/v1.sqlite").path
+    private static func fixture(_ version: String) -> String {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/\(version).sqlite")
+            .path
+    }
 
     @Test("is kept in WAL mode, synced in full, with foreign keys on and a busy timeout")
     func pragmas() throws {
@@ -28,26 +30,32 @@ struct DatabaseFileTests {
         #expect(try records.read { try Int.fetchOne($0, sql: "PRAGMA foreign_keys") } == 1)
     }
 
-    @Test("of version 1 is migrated and loses nothing")
-    func oldDatabase() throws {
-        try FileManager.default.copyItem(atPath: Self.fixture, toPath: directory.database)
+    @Test("of an older version is migrated and loses nothing", arguments: ["v1", "v4"])
+    func oldDatabase(version: String) throws {
+        try FileManager.default.copyItem(atPath: Self.fixture(version), toPath: directory.database)
         let records = try Records.open(at: directory.database)
         try expectEverything(in: records)
+        #expect(
+            try records.ruleActs() == [RuleActs(group: "edge", rule: "grow", index: 0, times: [Samples.at])],
+            "what at_most counts was in the history until then")
         #expect(try records.read(Schema.migrator.hasCompletedMigrations))
         #expect(try records.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
     }
 
-    @Test("of version 1 has exactly the tables that version 1 makes")
-    func fixtureIsCurrent() throws {
+    @Test(
+        "of an older version has exactly the tables that this version made",
+        arguments: [("v1", "v1"), ("v4", "v4-group-keys")])
+    func fixtureIsCurrent(version: String, migration: String) throws {
         func tables(_ database: Database) throws -> [String] {
             try String.fetchAll(
-                database, sql: "SELECT name || ': ' || sql FROM sqlite_master WHERE sql > '' ORDER BY name")
+                database, sql: "SELECT name || ': ' || sql FROM sqlite_master WHERE sql > '' ORDER BY name"
+            ).map { $0.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
         }
         let made = try DatabaseQueue()
-        try Schema.migrator.migrate(made, upTo: "v1")
+        try Schema.migrator.migrate(made, upTo: migration)
         var readonly = Configuration()
         readonly.readonly = true
-        try FileManager.default.copyItem(atPath: Self.fixture, toPath: directory.database)
+        try FileManager.default.copyItem(atPath: Self.fixture(version), toPath: directory.database)
         let kept = try DatabaseQueue(path: directory.database, configuration: readonly)
         let expected = try made.read(tables)
         #expect(expected.count > 20)

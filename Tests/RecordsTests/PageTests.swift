@@ -65,16 +65,4 @@ struct PageTests {
         #expect(try records.latestEvents(machine: "edge-1", limit: 1).map(\.id) == [5])
         #expect(try records.latestEvents(machine: "edge-1", limit: 9).map(\.id) == [5, 3])
     }
-
-    @Test("have what at_most counts: every act of a rule since an instant, and nothing else")
-    func ruleActs() throws {
-        _ = try records.commit([
-            .event(Samples.event(.ruleActed, at: Samples.at)),
-            .event(Samples.event(.ruleLimited, at: Samples.at + .seconds(1))),
-            .event(Samples.event(.ruleActed, at: Samples.at + .seconds(2))),
-            .event(Samples.event(.ruleActed, at: Samples.at + .seconds(3))),
-        ])
-        #expect(try records.ruleActs(since: Samples.at + .seconds(2)).map(\.id) == [3, 4])
-        #expect(try records.ruleActs(since: Samples.at).map(\.id) == [1, 3, 4])
-    }
 }

@@ -63,6 +63,8 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case tokenRevoked = "token.revoked"
         /// The manager's master key was replaced.
         case keyRotated = "key.rotated"
+        /// The manager started with an older state of its records than the last, or without their log.
+        case recordsRestored = "records.restored"
         /// The manager can't hear machines: no rule is judged, and no absence counts.
         case managerDeaf = "manager.deaf"
         case managerHearing = "manager.hearing"

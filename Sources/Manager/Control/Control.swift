@@ -87,9 +87,7 @@ actor Control {
     private static func loadMonitor(_ records: Records) throws -> Monitor {
         let now = Timestamp.now
         let groups = try records.allGroups().map { try GroupRecord(row: $0) }
-        // No `per` of a rule is longer than this.
-        let acted = try records.ruleActs(since: now - .hours(24 * 30))
-        return Monitor(groups: groups, machines: try records.allMachines(), acts: .init(events: acted), at: now)
+        return Monitor(groups: groups, machines: try records.allMachines(), acts: try records.ruleActs(), at: now)
     }
 
     /// Handles what arrives until the mailbox is closed.
@@ -170,8 +168,7 @@ actor Control {
         case .list(let platform): burst.work.append(.list(platform))
         case .releaseUnknown(let machine, let platform):
             burst.work.append(.releaseUnknown(machine: machine, platform))
-        // The history has them, too.
-        case .saveActs: break
+        case .saveActs(let acts): burst.changes.append(.ruleActs(acts))
         case .scale, .rollback: burst.revisions.append(effect)
         }
     }

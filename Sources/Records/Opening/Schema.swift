@@ -13,12 +13,16 @@ enum Schema {
         try migrator.migrate(writer)
     }
 
+    /// Who has not even this one is no database of ours.
+    static let first = "v1"
+
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
-        migrator.registerMigration("v1") { try $0.execute(sql: v1) }
+        migrator.registerMigration(first) { try $0.execute(sql: v1) }
         migrator.registerMigration("v2-access") { try $0.execute(sql: v2Access) }
         migrator.registerMigration("v3-certificates") { try $0.execute(sql: v3Certificates) }
         migrator.registerMigration("v4-group-keys") { try $0.execute(sql: v4GroupKeys) }
+        migrator.registerMigration("v5-bounds") { try $0.execute(sql: v5Bounds) }
         return migrator
     }
 
@@ -155,5 +159,44 @@ enum Schema {
 
         ALTER TABLE tickets ADD COLUMN group_key BLOB NOT NULL DEFAULT x'';
         UPDATE tickets SET group_key = coalesce((SELECT g.key_public FROM groups g WHERE g.name = "group"), x'');
+        """
+
+    /// Which database it is; what `at_most` needs, apart from the history; who is to be told that it is not wanted any more; and where
+    /// the audit log and the history begin, since their oldest lines are cut.
+    private static let v5Bounds = """
+        PRAGMA application_id = \(DatabaseFile.applicationID);
+
+        CREATE TABLE identity (
+            one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, starts INTEGER NOT NULL, is_open INTEGER NOT NULL
+        ) STRICT;
+        INSERT INTO identity (one, id, starts, is_open) VALUES (1, lower(hex(randomblob(8))), 0, 0);
+
+        CREATE TABLE rule_acts (
+            "group" TEXT NOT NULL, rule TEXT NOT NULL, "index" INTEGER NOT NULL, times TEXT NOT NULL,
+            PRIMARY KEY ("group", rule, "index")
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO rule_acts ("group", rule, "index", times)
+            SELECT "group", rule, place, json_group_array(at) FROM (
+                SELECT "group", at, json_extract(facts, '$.rule') AS rule,
+                    COALESCE(CAST(json_extract(facts, '$.index') AS INTEGER), -1) AS place
+                FROM events WHERE kind = 'rule.acted' AND json_valid(facts) AND "group" IN (SELECT name FROM groups)
+                    AND at > (SELECT MAX(at) FROM events) - 2592000000 ORDER BY id)
+            WHERE rule IS NOT NULL GROUP BY "group", rule, place;
+        DROP INDEX events_rule_acted;
+
+        CREATE TABLE departed_machines (
+            machine TEXT NOT NULL PRIMARY KEY, "group" TEXT NOT NULL, public_key BLOB NOT NULL,
+            fingerprint TEXT NOT NULL, status_key_sealed BLOB NOT NULL, group_key_sealed BLOB NOT NULL,
+            is_previous INTEGER NOT NULL, at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX departed_machines_at ON departed_machines (at);
+        CREATE INDEX departed_machines_group ON departed_machines ("group");
+
+        CREATE TABLE audit_cut (
+            one INTEGER PRIMARY KEY CHECK (one = 1), "rows" INTEGER NOT NULL, hash BLOB NOT NULL, key INTEGER NOT NULL,
+            at INTEGER NOT NULL, code BLOB NOT NULL
+        ) STRICT;
+
+        CREATE INDEX revoked_keys_at ON revoked_keys (at);
         """
 }

@@ -1,0 +1,73 @@
+import Fleet
+import Foundation
+import Logging
+import Records
+
+/// What lies in the data directory, and what of it is worth nothing any more.
+struct DataDirectory: Sendable {
+    let configuration: ManagerConfiguration
+    let logger: Logger
+
+    /// Each says that there was a fleet: beside one of them no new database is begun.
+    static let traces = ["master.key", "admin.token", "ca", "bundles", "machines", "driver-machines"]
+
+    func prepare() throws {
+        let private700: [FileAttributeKey: Any] = [.posixPermissions: 0o700]
+        for directory in [
+            configuration.dataDirectory, configuration.bundleDirectory, configuration.uploadDirectory,
+            configuration.path("machines"),
+        ] {
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: directory, withIntermediateDirectories: true, attributes: private700)
+            } catch {
+                throw StartError("the data directory \(directory) can't be made: \(error.localizedDescription)")
+            }
+        }
+    }
+
+    /// Opens the records, or says what is wrong with them and what to do; from then on no other manager works here.
+    func openRecords() throws -> Records {
+        try Records.open(at: configuration.path("trunkline.sqlite"), traces: Self.traces)
+    }
+
+    /// Says what was found at opening, in the log and in the history.
+    func report(_ records: Records) throws {
+        let now = Timestamp.now
+        for remark in records.opening.remarks {
+            logger.warning("\(remark)")
+            let event = EventEntry(at: now, kind: .recordsRestored, actor: "manager", message: remark)
+            _ = try records.commit([
+                .event(event),
+                .audit(
+                    AuditEntry(
+                        at: now, who: "manager", from: "manager", what: event.kind.rawValue, subject: "records",
+                        after: AuditDetail.text(["remark": remark]))),
+            ])
+        }
+    }
+
+    /// Removes what a killed manager left: uploads on their way, and bundles that came to no commit or whose removal was committed.
+    ///
+    /// - Parameter age: what is younger stays; it may be on its way to a commit.
+    func sweep(_ records: Records, olderThan age: TimeSpan? = nil) throws {
+        let known = try records.bundleDigests()
+        if age == nil {
+            for name in try FileManager.default.contentsOfDirectory(atPath: configuration.uploadDirectory) {
+                try? FileManager.default.removeItem(atPath: "\(configuration.uploadDirectory)/\(name)")
+            }
+        }
+        for name in try FileManager.default.contentsOfDirectory(atPath: configuration.bundleDirectory) {
+            let path = "\(configuration.bundleDirectory)/\(name)"
+            guard let digest = name.split(separator: ".").first, !known.contains(String(digest)) else { continue }
+            if let age {
+                let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+                guard let changed = attributes?[.modificationDate] as? Date,
+                    -changed.timeIntervalSinceNow * 1000 > Double(age.milliseconds)
+                else { continue }
+            }
+            logger.notice("a bundle that nothing names is removed", metadata: ["file": "\(name)"])
+            try? FileManager.default.removeItem(atPath: path)
+        }
+    }
+}
