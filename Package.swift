@@ -117,7 +117,9 @@ let package = Package(
                 "Agent", "trunkline-agent", "Messaging", "Sealing", "Bundles", "Fleet", "TestSupport", logging,
             ]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Fleet", "TestSupport"]),
-        .testTarget(name: "RecordsTests", dependencies: ["Records", "Sealing", "Fleet", grdb], exclude: ["Fixtures"]),
+        .testTarget(
+            name: "RecordsTests", dependencies: ["Records", "Sealing", "Fleet", "TestSupport", grdb],
+            exclude: ["Fixtures"]),
         .testTarget(
             name: "ManagerTests",
             dependencies: [

@@ -7,13 +7,16 @@ extension Records {
     package func events(
         group: String? = nil, machine: String? = nil, matching pattern: GroupPattern? = nil, after: Int64, limit: Int
     ) throws(RecordsError) -> [EventEntry] {
+        if let pattern, group == nil, machine == nil {
+            return try events(of: pattern, after: after, limit: limit)
+        }
+        if let pattern, let group, !pattern.matches(group) { return [] }
         var conditions = ["id > ?"]
         var arguments: StatementArguments = [after]
         if let group {
             conditions.append("\"group\" = ?")
             arguments += [group]
-        }
-        if let pattern {
+        } else if let pattern {
             conditions.append("\"group\" GLOB ?")
             arguments += [pattern.description]
         }
@@ -25,14 +28,35 @@ extension Records {
         return try entries("WHERE \(conditions.joined(separator: " AND ")) ORDER BY id LIMIT ?", arguments)
     }
 
+    /// A page of all groups that match, in as many steps as there are such groups and rows in the page, however long the history is.
+    private func events(of pattern: GroupPattern, after: Int64, limit: Int) throws(RecordsError) -> [EventEntry] {
+        let json = RowCoding()
+        return try read { database in
+            func ids(_ sql: String, _ arguments: StatementArguments) throws -> [Int64] {
+                try Int64.fetchAll(try database.cachedStatement(sql: sql), arguments: arguments)
+            }
+            let newest = try Int64.fetchOne(try database.cachedStatement(sql: EventStatements.newest)) ?? 0
+            let found: [Int64]
+            if newest - after <= EventStatements.shortTail {
+                found = try ids(EventStatements.tail, [after, pattern.description, limit])
+            } else {
+                let groups = try String.fetchAll(
+                    try database.cachedStatement(sql: EventStatements.groups),
+                    arguments: [pattern.prefix, pattern.prefix, pattern.description])
+                found = try EventMerge.first(limit, of: groups, after: after) { group, after, count in
+                    try ids(EventStatements.ofGroup, [group, after, count])
+                }
+            }
+            let row = try database.cachedStatement(sql: EventStatements.one)
+            return try found.compactMap { id in
+                try Row.fetchOne(row, arguments: [id]).map { try EventEntry(row: $0, json: json) }
+            }
+        }
+    }
+
     /// The last events of a machine, newest first.
     package func latestEvents(machine: String, limit: Int) throws(RecordsError) -> [EventEntry] {
         try entries("WHERE machine = ? ORDER BY id DESC LIMIT ?", [machine, limit])
-    }
-
-    /// Every `rule.acted` at or after `instant`, in order: what `at_most` counts.
-    package func ruleActs(since instant: Timestamp) throws(RecordsError) -> [EventEntry] {
-        try entries("WHERE kind = 'rule.acted' AND at >= ? ORDER BY id", [instant.milliseconds])
     }
 
     /// The id of the newest event; 0: there is none yet.
@@ -61,7 +85,7 @@ extension Transaction {
 }
 
 extension EventEntry {
-    fileprivate init(row: Row, json: RowCoding) throws {
+    init(row: Row, json: RowCoding) throws {
         self.init(
             id: try row.value("id"), at: try row.instant("at"), group: try row.optional("group"),
             machine: try row.optional("machine"), kind: try row.word(raw: "kind"), actor: try row.value("actor"),
