@@ -30,6 +30,7 @@ package struct ManagerService: Sendable {
         try directory.prepare()
         let opened = try directory.openRecords()
         defer { closeRecords(opened) }
+        try ManagerClock.process.anchor(in: opened)
         let vault = try Vault.open(
             file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment,
             for: try opened.masterKeyID())

@@ -60,6 +60,8 @@ extension Records {
         case idempotentAnswer(IdempotentAnswerRow)
         case removeIdempotentAnswers(before: Timestamp)
         case event(EventEntry)
+        /// Takes the place of the one before.
+        case clock(ClockRow)
     }
 
     /// Applies all changes in their order in one transaction, or none, and returns the events among them with their ids.
@@ -151,6 +153,7 @@ struct Transaction {
             try run(
                 "INSERT INTO master_key (one, id) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET id = excluded.id", [id])
         case .removeToken(let name): try run("DELETE FROM tokens WHERE name = ?", [name])
+        case .clock(let row): try save(row)
         case .idempotentAnswer(let answer): try save(answer)
         case .removeIdempotentAnswers(let instant):
             try run("DELETE FROM idempotency WHERE at < ?", [instant.milliseconds])

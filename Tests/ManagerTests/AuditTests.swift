@@ -103,12 +103,8 @@ struct AuditTests {
                 let before = try #require(try await lines(site).last?.seq)
                 var machine = PaperMachine("test-x1234567", ticket: ticket)
                 var other = PaperMachine("test-x7654321", ticket: ticket)
-                func say(_ topic: String, _ payload: Data) async {
-                    site.control.mailbox.put(.message(Message(topic: topic, payload: payload, qos: .atLeastOnce)))
-                    await site.control.drain()
-                }
-                await say(machine.registerTopic, try machine.registration())
-                await say(other.registerTopic, try other.registration())
+                try await site.say(machine.registration(), on: machine.registerTopic)
+                try await site.say(other.registration(), on: other.registerTopic)
                 let digest = try await site.control.software(.init(name: "soft", version: "1")).digest
                 let generation = try await site.control.machine(machine.id).generation
                 let running = RunningSoftware(
@@ -117,9 +113,9 @@ struct AuditTests {
                 var sequence = 0
                 func report(_ state: MachineState) async throws {
                     sequence += 1
-                    await say(
-                        machine.statusTopic,
-                        try machine.status(sequence: sequence, state: state, order: generation, software: running))
+                    try await site.say(
+                        machine.status(sequence: sequence, state: state, order: generation, software: running),
+                        on: machine.statusTopic)
                 }
                 for _ in 0..<5 { try await report(.running) }
                 #expect(try await site.control.machine(machine.id).verified)

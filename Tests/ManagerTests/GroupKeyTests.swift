@@ -194,11 +194,6 @@ extension Site {
         return try await control.invite(to: "test", InvitationRequest(uses: uses, ttl: .hours(1)), by: Site.user)
     }
 
-    fileprivate func say(_ payload: Data, on topic: String) async throws {
-        control.mailbox.put(.message(Message(topic: topic, payload: payload)))
-        await control.drain()
-    }
-
     /// The machine's order as it opens it, knowing the group by this key; nil where it does not open or there is none.
     fileprivate func order(of machine: PaperMachine, from group: SecurityKey.PublicKey) async throws -> OrderContent? {
         guard let message = try await control.sealedOrder(for: machine.id) else { return nil }

@@ -74,9 +74,7 @@ import Testing
                 func say(_ machine: String, _ ticket: BootTicket, secret: Data? = nil) async throws {
                     var machine = PaperMachine(machine, ticket: ticket)
                     let payload = try machine.registration(secret: secret)
-                    site.control.mailbox.put(
-                        .message(Message(topic: machine.registerTopic, payload: payload, qos: .atLeastOnce)))
-                    await site.control.drain()
+                    try await site.say(payload, on: machine.registerTopic)
                 }
                 for _ in 0..<RegistrationLimit.failures {
                     try await say("test-x1234567", guessed, secret: Data(repeating: 1, count: 32))

@@ -95,9 +95,7 @@ struct SecretTests {
         let ticket = try await site.control.invite(
             to: "test", InvitationRequest(uses: 1, ttl: .hours(1)), by: Site.user)
         var machine = PaperMachine("test-x1234567", ticket: ticket)
-        let registration = Message(
-            topic: machine.registerTopic, payload: try machine.registration(), qos: .atLeastOnce)
-        site.control.mailbox.put(.message(registration))
+        try await site.say(machine.registration(), on: machine.registerTopic)
         #expect(try await site.control.machine(machine.id).generation > 0)
         return machine
     }

@@ -22,7 +22,7 @@ struct Site: Sendable {
     /// - Parameter secure: whether machines get certificates; the broker is not there either way.
     static func with(
         largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, streamBeat: TimeSpan = .seconds(15),
-        secure: Bool = false, _ body: (Site) async throws -> Void
+        secure: Bool = false, clock: ManagerClock = .process, _ body: (Site) async throws -> Void
     ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
         var configuration = ManagerConfiguration(
@@ -45,7 +45,7 @@ struct Site: Sendable {
             configuration: configuration, records: records,
             vault: vault, issuer: issuer,
             connection: try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger),
-            logger: logger)
+            logger: logger, clock: clock)
         var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)
         rest.limits.requestsPerSecond = requestsPerSecond
@@ -62,6 +62,12 @@ struct Site: Sendable {
             router: api.router(), configuration: ApplicationConfiguration(address: .hostname("127.0.0.1", port: 0)),
             logger: api.logger)
         try await application.test(setup) { try await body(Asker(client: $0, token: token)) }
+    }
+
+    /// Says something to the manager as the broker would, and waits until it was handled.
+    func say(_ payload: Data, on topic: String) async throws {
+        control.mailbox.put(.message(Message(topic: topic, payload: payload)))
+        await control.drain()
     }
 
     /// A token of its own.

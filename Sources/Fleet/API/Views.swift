@@ -133,7 +133,8 @@ package struct MachineView: Codable, Hashable, Sendable {
         case stoppedBy = "stopped_by"
     }
 
-    package init(_ machine: MachineRecord) {
+    /// - Parameter shift: from the time that the record is kept in to the time of day.
+    package init(_ machine: MachineRecord, shift: TimeSpan = .zero) {
         id = machine.id
         group = machine.group
         index = machine.index
@@ -142,14 +143,14 @@ package struct MachineView: Codable, Hashable, Sendable {
         software = machine.status?.software
         generation = machine.order?.generation ?? 0
         verified = machine.verified
-        awaySince = machine.awaySince
+        awaySince = machine.awaySince.map { $0 + shift }
         key = machine.fingerprint
         session = machine.session
         facts = machine.facts
         metrics = machine.status?.metrics ?? [:]
         reason = machine.status?.reason
         receiving = machine.status?.receiving
-        heardAt = machine.heardAt
+        heardAt = machine.heardAt.map { $0 + shift }
         platformState = machine.platformState
         stoppedBy = machine.stoppedBy
     }

@@ -41,7 +41,7 @@ final class CertificateIssuer: Sendable {
     static func open(
         _ configuration: ManagerConfiguration, records: Records, logger: Logger
     ) throws -> CertificateIssuer {
-        let now = Timestamp.now
+        let now = Timestamp.wall
         let files = try CertificateFiles(configuration, logger: logger)
         let current: CertificateAuthority
         try files.mendRotation()
@@ -83,7 +83,7 @@ final class CertificateIssuer: Sendable {
     func security(of name: String, life: TimeSpan) throws -> TransportSecurity {
         let key = TransportKey()
         let current = state.withLock { $0.current }
-        let certificate = try current.issue(to: name, for: .client, key: key, life: life, at: .now)
+        let certificate = try current.issue(to: name, for: .client, key: key, life: life, at: .wall)
         return TransportSecurity(trust: trust, identity: .init(certificate: certificate.pem, key: key.pem))
     }
 
@@ -130,7 +130,7 @@ final class CertificateIssuer: Sendable {
             return state.current
         }
         let certificate = try current.issue(
-            to: "trunkline", for: .server(names: names), key: key, life: Self.serverLife, at: .now)
+            to: "trunkline", for: .server(names: names), key: key, life: Self.serverLife, at: .wall)
         return (certificate.pem, key.pem)
     }
 
@@ -147,7 +147,7 @@ final class CertificateIssuer: Sendable {
 
     /// The list of what was revoked, by every authority that is trusted: OpenSSL refuses certificates of one without a list.
     func writeRevocations(number: Int, at thisUpdate: Timestamp) throws {
-        let revoked = try records.revokedCertificates(at: .now)
+        let revoked = try records.revokedCertificates(at: .wall)
         let authorities = state.withLock { [$0.current] + ($0.previous.map { [$0] } ?? []) }
         let lists = try authorities.map { authority in
             try authority.revocationList(
@@ -189,7 +189,7 @@ final class CertificateIssuer: Sendable {
 
     /// Makes a second authority, which is trusted beside the first and signs from now on.
     func beginRotation() throws {
-        let now = Timestamp.now
+        let now = Timestamp.wall
         let old = try state.withLock { state in
             guard state.previous == nil else {
                 throw Refusal(
@@ -208,7 +208,7 @@ final class CertificateIssuer: Sendable {
     /// Trusts the second authority only. Refused while a registered machine has no certificate of it, unless forced: also one
     /// that has been away for long knows only the first, and would find nobody to believe.
     func finishRotation(force: Bool) throws {
-        let now = Timestamp.now
+        let now = Timestamp.wall
         guard state.withLock({ $0.previous }) != nil else {
             throw Refusal(
                 code: .conflict, message: "The authority is not being changed; begin with: trunkline key rotate ca")

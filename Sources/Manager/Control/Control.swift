@@ -22,6 +22,7 @@ actor Control {
     let issuer: CertificateIssuer?
     let topics: Topics
     let logger: Logger
+    let clock: ManagerClock
     let feed = EventFeed()
     let logRelay: LogRelay
     let counters = Counters()
@@ -66,13 +67,14 @@ actor Control {
 
     init(
         configuration: ManagerConfiguration, records: Records, vault: Vault, issuer: CertificateIssuer? = nil,
-        connection: Connection, logger: Logger
+        connection: Connection, logger: Logger, clock: ManagerClock = .process
     ) throws {
         self.configuration = configuration
         self.records = records
         self.vault = vault
         self.issuer = issuer
         self.logger = logger
+        self.clock = clock
         topics = Topics(root: configuration.root)
         logRelay = LogRelay(topics: topics, connection: connection)
         // Unbounded on purpose: each element stands for a committed decision, and their number is bounded by the fleet's size.
@@ -108,7 +110,7 @@ actor Control {
     func drain() {
         let items = mailbox.takeAll()
         guard !items.isEmpty else { return }
-        var burst = Burst()
+        var burst = Burst(clock)
         for item in items {
             switch item {
             case .event(let event): advance(event, in: &burst)
@@ -130,11 +132,28 @@ actor Control {
         /// What the audit log says beside the event at that place in `changes`.
         var details: [Int: AuditDetail] = [:]
         var work: [Work] = []
-        var now = Timestamp.now
+        /// What the monitor goes by.
+        let now: Timestamp
+        /// What people see.
+        let wall: Timestamp
         /// Orders of machines whose group goes, sealed while its key is still there.
         var lastOrders: [String: Message] = [:]
         /// Followed up after the commit: a rule's scale or roll-back makes a new revision.
         var revisions: [Monitor.Effect] = []
+
+        init(_ clock: ManagerClock) {
+            now = clock.now
+            wall = clock.wall
+        }
+
+        /// The monitor's events bear its own time; people see the time of day.
+        mutating func dateEvents() {
+            for index in changes.indices {
+                guard case .event(var event) = changes[index] else { continue }
+                event.at = wall
+                changes[index] = .event(event)
+            }
+        }
     }
 
     /// Moves the monitor and gathers what it asks for.
@@ -160,7 +179,7 @@ actor Control {
         case .release(let machine, _, let platform): burst.work.append(.release(machine: machine, platform))
         case .revoke(let machine, let group, let fingerprint):
             if let fingerprint {
-                burst.changes.append(.revokeKey(fingerprint: fingerprint, machine: machine, at: burst.now))
+                burst.changes.append(.revokeKey(fingerprint: fingerprint, machine: machine, at: burst.wall))
             }
             statusKeys[machine] = nil
             burst.work.append(.clearTopics(group: group, machine: machine))
@@ -176,7 +195,7 @@ actor Control {
     /// A manager that was killed after it had committed a revocation has ended no connection.
     private func excludeAgain() {
         guard issuer != nil else { return }
-        let now = Timestamp.now
+        let now = clock.wall
         let recent = (try? records.revokedCertificates(at: now))?.filter {
             $0.revoked.map { now - $0 < .hours(1) } ?? false
         }
@@ -186,7 +205,7 @@ actor Control {
     /// A machine that is gone or revoked gets no connection with the broker any more.
     private func exclude(_ machine: String, of group: String, in burst: inout Burst) {
         guard issuer != nil else { return }
-        burst.changes.append(.revokeCertificates(name: machine, at: burst.now))
+        burst.changes.append(.revokeCertificates(name: machine, at: burst.wall))
         burst.work.append(.exclude(machine: machine))
         // The end of its connection makes the broker say its last will.
         burst.work.append(.clearTopics(group: group, machine: machine))
@@ -209,6 +228,8 @@ actor Control {
     /// Commits the burst, then tells everybody and hands over the work.
     func finish(_ burst: Burst) throws {
         if !burst.changes.isEmpty {
+            var burst = burst
+            burst.dateEvents()
             let events = try records.commit(burst.changes + auditLines(of: burst))
             feed.publish(events)
             counters.committed(bursts: 1, changes: burst.changes.count)
@@ -233,7 +254,7 @@ actor Control {
     /// Runs a user's change: `body` checks and gathers; nothing has happened if it or the commit throws.
     func transact<Answer: Sendable>(_ body: (isolated Control, inout Burst) throws -> Answer) throws -> Answer {
         drain()
-        var burst = Burst()
+        var burst = Burst(clock)
         let answer = try body(self, &burst)
         do {
             if !burst.changes.isEmpty, let mark = RequestMark.current {
@@ -268,7 +289,7 @@ actor Control {
                 burst.changes.append(
                     .event(
                         EventEntry(
-                            at: burst.now, group: group, machine: nil, kind: .ruleLimited, actor: "rule \(rule)",
+                            at: burst.wall, group: group, machine: nil, kind: .ruleLimited, actor: "rule \(rule)",
                             message: "rule \(rule) changes nothing: \(refusal.message)", facts: ["rule": rule])))
             }
         }

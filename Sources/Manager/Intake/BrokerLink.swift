@@ -101,6 +101,6 @@ struct BrokerLink: Sendable {
 
 extension ManagerStatus {
     fileprivate static func payload(_ state: State) -> Data {
-        ManagerStatus(state: state, at: .now, version: Version.text).encoded()
+        ManagerStatus(state: state, at: .wall, version: Version.text).encoded()
     }
 }

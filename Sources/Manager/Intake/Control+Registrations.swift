@@ -57,7 +57,7 @@ extension Control {
             throw RegistrationRefusal("its answer would go to somebody else")
         }
         let issued: (pem: String, row: CertificateRow?)
-        do { issued = try issuer.certificate(for: machine, request: asked.request, at: burst.now) } catch let error
+        do { issued = try issuer.certificate(for: machine, request: asked.request, at: burst.wall) } catch let error
             as CertificateError
         {
             throw RegistrationRefusal("its certificate request is wrong: \(error)")
@@ -68,7 +68,7 @@ extension Control {
                 burst.changes.append(
                     .event(
                         EventEntry(
-                            at: burst.now, group: group, machine: machine, kind: .certificateIssued,
+                            at: burst.wall, group: group, machine: machine, kind: .certificateIssued,
                             actor: "machine \(machine)",
                             message: "\(machine) has a new certificate until \(row.notAfter)"
                                 + (boots ? "; it came back by its key" : ""),
@@ -87,7 +87,7 @@ extension Control {
 
     private func commitEarly(_ burst: inout Burst) throws {
         let early = burst
-        burst = Burst()
+        burst = Burst(clock)
         try finish(early)
     }
 
@@ -198,7 +198,9 @@ extension Control {
                 content: content, key: key, groupKey: groupKey, statusKey: opened.statusKey, accepted: nil)
         }
         if try records.isRevoked(fingerprint: key.fingerprint) { throw RegistrationRefusal("its key was revoked") }
-        guard now < ticket.expires else { throw RegistrationRefusal("its boot ticket expired at \(ticket.expires)") }
+        guard now < ticket.expires else {
+            throw RegistrationRefusal("its boot ticket expired at \(ticket.expires + clock.shift)")
+        }
         guard ticket.used < ticket.uses else { throw RegistrationRefusal("its boot ticket is spent") }
         if let named = ticket.machine {
             guard named == machine, monitor.machine(machine) != nil else {

@@ -48,7 +48,7 @@ extension Vault {
                 try Self.addAuditKey(to: &keys),
                 .audit(
                     AuditEntry(
-                        at: .now, who: "manager", from: "manager", what: AuditEntry.begun, subject: "audit log",
+                        at: .wall, who: "manager", from: "manager", what: AuditEntry.begun, subject: "audit log",
                         after: AuditDetail.text(["events before": "\(try records.lastEventID())"]))),
             ]
         }

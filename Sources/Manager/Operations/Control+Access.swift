@@ -10,7 +10,7 @@ extension Control {
 
     func authenticate(token: String, address: String) async throws -> Authentication {
         guard let row = try records.token(hash: AdminToken.hash(token)) else { return .unknown }
-        let now = Timestamp.now
+        let now = clock.wall
         if let revoked = row.revoked { return .revoked(revoked) }
         if let expires = row.expires, expires <= now { return .expired(expires) }
         if row.lastUsed.map({ now - $0 >= Self.lastUsedInterval }) ?? true {
@@ -37,10 +37,10 @@ extension Control {
                 )
             }
             let token = AdminToken.make()
-            let expires = request.ttl.map { burst.now + $0 }
+            let expires = request.ttl.map { burst.wall + $0 }
             let row = TokenRow(
                 name: request.name, hash: AdminToken.hash(token), role: request.role, groups: request.groups,
-                created: burst.now, createdBy: caller.name, expires: expires)
+                created: burst.wall, createdBy: caller.name, expires: expires)
             burst.changes.append(.token(row))
             burst.note(
                 .tokenCreated, by: caller, "Token \(row.name) made: \(row.reach)", subject: "token \(row.name)",
@@ -59,7 +59,7 @@ extension Control {
                     message: "There is no token \(name); trunkline token list shows those that there are.")
             }
             guard row.revoked == nil else { return }
-            let now = burst.now
+            let now = burst.wall
             guard !row.isMaster(at: now) || tokens.contains(where: { $0.name != name && $0.isMaster(at: now) }) else {
                 throw Refusal(
                     code: .conflict,
@@ -78,7 +78,7 @@ extension Control {
 
     func rotateMasterKey(by caller: Caller) async throws -> KeyRotationView {
         drain()
-        let now = Timestamp.now
+        let now = clock.wall
         let (id, count, events) = try vault.rotate(in: records) { old, new in
             let event = EventEntry(
                 at: now, kind: .keyRotated, actor: "user \(caller.name)",

@@ -34,7 +34,7 @@ extension Control {
             throw Refusal(code: .malformed, message: "ttl must be 10s to 7d: a debug certificate is short-lived.")
         }
         return try transact { _, burst in
-            let (certificate, key) = try issuer.debugCertificate(life: request.ttl, at: burst.now)
+            let (certificate, key) = try issuer.debugCertificate(life: request.ttl, at: burst.wall)
             burst.note(
                 .certificateIssued, by: caller,
                 "Certificate \(certificate.commonName) to read the broker's traffic until \(certificate.notAfter)",

@@ -68,7 +68,7 @@ extension Control {
             throw Refusal(
                 code: .conflict,
                 message:
-                    "A boot ticket from before the last rotation is still good, until \(expires). Wait until it is used or expired; with force it is worth nothing any more."
+                    "A boot ticket from before the last rotation is still good, until \(expires + clock.shift). Wait until it is used or expired; with force it is worth nothing any more."
             )
         }
     }

@@ -33,12 +33,12 @@ extension Control {
                     GroupRow(
                         name: name, text: checked.text, revision: 1, digest: record.digest, manifest: record.manifest,
                         keyPublic: key.publicKey.rawRepresentation, keySealed: try control.vault.seal(key, of: name),
-                        created: burst.now, changed: burst.now, changedBy: caller.name)))
+                        created: burst.wall, changed: burst.wall, changedBy: caller.name)))
             burst.changes.append(
                 .revision(
                     RevisionRow(
                         group: name, revision: 1, text: checked.text, digest: record.digest, by: caller.name,
-                        at: burst.now)))
+                        at: burst.wall)))
             burst.note(
                 .groupCreated, by: caller, group: name, "Group \(name) created",
                 after: Self.summary(checked.definition, text: checked.text, revision: 1))

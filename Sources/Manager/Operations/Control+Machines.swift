@@ -35,7 +35,7 @@ extension Control {
                     after: ["phase": "revoked"])
                 control.advance(.revokeMachine(id), in: &burst)
             }
-            return MachineView(control.monitor.machine(id) ?? machine)
+            return control.view(control.monitor.machine(id) ?? machine)
         }
     }
 }

@@ -91,14 +91,14 @@ extension Control {
         changed.run = record.run
         changed.paused = record.paused
         changed.nextSerial = record.nextSerial
-        changed.changed = burst.now
+        changed.changed = burst.wall
         changed.changedBy = by
         burst.changes.append(.saveGroup(changed))
         burst.changes.append(
             .revision(
                 RevisionRow(
                     group: row.name, revision: record.revision, text: checked.text, digest: record.digest, by: by,
-                    at: burst.now)))
+                    at: burst.wall)))
         var facts = [
             "revision": "\(record.revision)", "software": "\(before.software) → \(checked.definition.software)",
             "service": "\(before.service) → \(checked.definition.service)",
@@ -111,7 +111,7 @@ extension Control {
         burst.changes.append(
             .event(
                 EventEntry(
-                    at: burst.now, group: row.name, kind: .groupChanged,
+                    at: burst.wall, group: row.name, kind: .groupChanged,
                     actor: by.hasPrefix("rule ") ? by : "user \(by)",
                     message: "\(note): revision \(record.revision)", facts: facts)))
         advance(.group(record, .revised), in: &burst)

@@ -15,7 +15,7 @@ extension Control {
         try transact { control, burst in
             let isKnown = try control.records.secret(name) != nil
             burst.changes.append(
-                .secret(name: name, sealed: try control.vault.seal(secret: value, named: name), at: burst.now))
+                .secret(name: name, sealed: try control.vault.seal(secret: value, named: name), at: burst.wall))
             burst.note(
                 .secretSet, by: caller, "Secret \(name) set; running software gets it at its next start by an order",
                 subject: "secret \(name)", before: ["set": "\(isKnown)"], after: ["set": "true"])

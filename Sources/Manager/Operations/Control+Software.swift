@@ -31,7 +31,7 @@ extension Control {
             }
             let row = SoftwareRow(
                 name: manifest.name, version: manifest.version, service: manifest.service, digest: digest, size: size,
-                manifest: manifest, pushed: burst.now)
+                manifest: manifest, pushed: burst.wall)
             burst.changes.append(.software(row))
             burst.note(
                 .softwarePushed, by: caller, "\(reference) pushed, \(size) bytes", facts: ["digest": digest],
@@ -98,7 +98,8 @@ extension Control.Burst {
         changes.append(
             .event(
                 EventEntry(
-                    at: now, group: group, machine: machine, kind: kind, actor: "user \(caller.name)", message: message,
+                    at: wall, group: group, machine: machine, kind: kind, actor: "user \(caller.name)",
+                    message: message,
                     facts: facts)))
     }
 }

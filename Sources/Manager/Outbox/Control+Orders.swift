@@ -113,7 +113,7 @@ extension Control {
             group: group, machine: machine, broker: configuration.brokerForMachines ?? configuration.broker,
             boot: configuration.bootForMachines, trust: issuer?.trust, root: configuration.root,
             groupKey: row.keyPublic.base64EncodedString(), ticket: id,
-            secret: secret.base64EncodedString(), expires: expires)
+            secret: secret.base64EncodedString(), expires: expires + (burst.wall - burst.now))
     }
 }
 

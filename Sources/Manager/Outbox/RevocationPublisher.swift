@@ -21,7 +21,7 @@ actor RevocationPublisher {
         self.broker = broker
         self.logger = logger
         self.period = period
-        let now = Timestamp.now
+        let now = Timestamp.wall
         // Both grow over restarts: the list of before was written when its file was.
         number = Int(now.milliseconds / 1000)
         last = max(now - Self.margin, min(issuer.revocationsWritten ?? now - Self.margin, now))
@@ -58,9 +58,12 @@ actor RevocationPublisher {
     /// One list, and the broker that reads it. Cancelled, it waits for nothing.
     private func tell() async {
         defer { attempt = nil }
-        // OpenSSL believes the later of two lists, by whole seconds.
-        let next = max(last + .seconds(1), Timestamp.now - Self.margin)
-        try? await Task.sleep(for: max(.zero, next - Timestamp.now).duration)
+        // OpenSSL believes the later of two lists, by whole seconds. Where the wall clock was set back, the list of before is from the future
+        // and nobody waits for that: the broker takes this one.
+        let now = Timestamp.wall
+        var next = max(last + .seconds(1), now - Self.margin)
+        if next > now + Self.margin { next = now - Self.margin }
+        try? await Task.sleep(for: max(.zero, next - now).duration)
         let all = wanted
         number += 1
         last = next
@@ -81,7 +84,7 @@ actor RevocationPublisher {
         // The first one may be dated like the last one before a quick restart, which the broker would go on believing.
         await publish()
         while (try? await Task.sleep(for: period.duration)) != nil {
-            do { try issuer.tidy(at: .now) } catch {
+            do { try issuer.tidy(at: .wall) } catch {
                 logger.error("the broker's certificate was not renewed", metadata: ["error": "\(error)"])
             }
             await publish()

@@ -18,6 +18,9 @@ extension Control {
         guard var explanation = monitor.explain(id, at: .now) else {
             throw Refusal(code: .notFound, message: "There is no machine \(id).")
         }
+        for index in explanation.rules.indices {
+            explanation.rules[index].due = explanation.rules[index].due.map { $0 + clock.shift }
+        }
         // The monitor does not know the language that people read.
         for (index, rule) in (monitor.group(explanation.group)?.definition.rules ?? []).enumerated()
         where explanation.rules.indices.contains(index) && explanation.rules[index].name == rule.name {

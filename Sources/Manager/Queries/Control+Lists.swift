@@ -44,13 +44,13 @@ extension Control {
         // The monitor's state is newer than SQLite's where only heartbeats came, so ids come from there and values from here.
         let ids = try records.machines(group: group, after: after, limit: limit + 1, matching: pattern).map(\.id)
         return page(ids, limit: limit, cursor: { $0 }, view: { $0 }).compactMap { id in
-            monitor.machine(id).map(MachineView.init)
+            monitor.machine(id).map(view)
         }
     }
 
     func machine(_ id: String) async throws -> MachineView {
         drain()
-        return MachineView(try known(id))
+        return view(try known(id))
     }
 
     func software(after: String?, limit: Int) async throws -> Page<SoftwareView> {
@@ -76,6 +76,9 @@ extension Control {
     }
 
     func secrets() async throws -> [String] { try records.secretNames() }
+
+    /// As people see it, in the time of day.
+    func view(_ machine: MachineRecord) -> MachineView { MachineView(machine, shift: clock.shift) }
 
     func known(_ id: String) throws -> MachineRecord {
         guard let machine = monitor.machine(id) else {

@@ -23,6 +23,7 @@ enum Schema {
         migrator.registerMigration("v3-certificates") { try $0.execute(sql: v3Certificates) }
         migrator.registerMigration("v4-group-keys") { try $0.execute(sql: v4GroupKeys) }
         migrator.registerMigration("v5-bounds") { try $0.execute(sql: v5Bounds) }
+        migrator.registerMigration("v6-clock") { try $0.execute(sql: v6Clock) }
         return migrator
     }
 
@@ -198,5 +199,10 @@ enum Schema {
         ) STRICT;
 
         CREATE INDEX revoked_keys_at ON revoked_keys (at);
+        """
+
+    /// What is added to the time since this boot to have the manager's own time.
+    private static let v6Clock = """
+        CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), boot_id TEXT NOT NULL, anchor INTEGER NOT NULL) STRICT;
         """
 }

@@ -35,7 +35,7 @@ enum AdminToken {
     }
 
     private static func register(_ token: String, file: String, in records: Records) throws {
-        let now = Timestamp.now
+        let now = Timestamp.wall
         _ = try records.commit([
             .token(TokenRow(name: "admin", hash: hash(token), role: .admin, created: now)),
             .audit(

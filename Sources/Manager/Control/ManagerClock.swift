@@ -1,0 +1,63 @@
+import Fleet
+import Foundation
+import Records
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The two times of the manager.
+///
+/// `now` only goes forward, through sleep as well: all state is measured in it. It is CLOCK_BOOTTIME plus an anchor that is taken once for each
+/// boot of the machine and kept in the records, so that what a manager has written down stays comparable for the next one, however the wall
+/// clock is stepped. `wall` is what people, certificates and tokens go by.
+final class ManagerClock: Sendable {
+    static let process = ManagerClock()
+
+    private let anchor: Mutex<Int64>
+    private let readWall: @Sendable () -> Timestamp
+    private let sinceBoot: @Sendable () -> Int64
+
+    init(
+        wall: @escaping @Sendable () -> Timestamp = { .reading(CLOCK_REALTIME) },
+        sinceBoot: @escaping @Sendable () -> Int64 = { Timestamp.reading(CLOCK_BOOTTIME).milliseconds }
+    ) {
+        readWall = wall
+        self.sinceBoot = sinceBoot
+        anchor = Mutex(wall().milliseconds - sinceBoot())
+    }
+
+    var now: Timestamp { Timestamp(milliseconds: anchor.withLock { $0 } + sinceBoot()) }
+    var wall: Timestamp { readWall() }
+    /// What is to be added to an instant of `now` before people see it.
+    var shift: TimeSpan { wall - now }
+
+    /// Goes on with the anchor of this boot, and writes one down where there is none.
+    func anchor(in records: Records, bootID: String = ManagerClock.bootID) throws {
+        if let kept = try records.clock(), !bootID.isEmpty, kept.bootID == bootID {
+            anchor.withLock { $0 = kept.anchor }
+        } else {
+            _ = try records.commit([.clock(ClockRow(bootID: bootID, anchor: anchor.withLock { $0 }))])
+        }
+    }
+
+    /// Another one at each boot; empty where the kernel does not say.
+    static var bootID: String {
+        let text = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
+        return (text ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+}
+
+extension Timestamp {
+    /// The manager's monotonic time: see `ManagerClock`.
+    static var now: Timestamp { ManagerClock.process.now }
+    /// The time of day.
+    static var wall: Timestamp { ManagerClock.process.wall }
+
+    fileprivate static func reading(_ clock: clockid_t) -> Timestamp {
+        var time = timespec()
+        clock_gettime(clock, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+}
