@@ -123,7 +123,9 @@ let package = Package(
         .testTarget(
             name: "ManagerTests",
             dependencies: [
-                "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Fleet", "PaperFleet",
+                "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Platforms", "System",
+                "Fleet",
+                "PaperFleet",
                 "TestSupport", grdb,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),

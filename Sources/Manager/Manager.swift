@@ -57,7 +57,7 @@ package struct ManagerService: Sendable {
             ], logger: logger)
         let delivery = PartServer(
             configuration: configuration, connection: connection, counters: control.counters, logger: logger)
-        let dispatch = Dispatch(
+        let outbox = Outbox(
             control: control, connection: connection, delivery: delivery, platforms: platforms,
             revocations: revocations, logger: logger)
         let tls = try issuer.map { try RESTSecurity.configuration(configuration, issuer: $0) }
@@ -84,6 +84,7 @@ package struct ManagerService: Sendable {
             )
         }
         let link = BrokerLink(connection: connection, control: control, logger: logger)
+        let named = try records.allGroups().map { try GroupRecord(row: $0).definition.machines.platform }
         let platformEvents = PlatformWatch(platforms: platforms, mailbox: control.mailbox)
         // Stopped in the reverse order: first no more requests, then what they set off, last the connection.
         let group = ServiceGroup(
@@ -95,13 +96,16 @@ package struct ManagerService: Sendable {
                         await link.close()
                     },
                     Part("delivery") { await delivery.run() },
-                    Part("dispatch") { await dispatch.run() },
+                    Part("outbox") { await outbox.run() },
                     Part("control") {
                         await control.run()
                     } stop: {
                         control.mailbox.close()
                     },
                     Part("platforms") {
+                        for (platform, error) in platforms.start(named) {
+                            logger.error("no driver", metadata: ["platform": "\(platform)", "error": "\(error)"])
+                        }
                         await platformEvents.run()
                     } stop: {
                         await platforms.close()

@@ -39,7 +39,7 @@ struct MasterKeyTests {
             .post, "/v1/groups/test/invitations", "{\"uses\": 1, \"ttl\": \"1h\"}", type: "application/json",
             ["Idempotency-Key": "k"])
         #expect(reply.status == 201)
-        _ = try await site.control.contentKey(group: "test", digest: "d", machine: nil)
+        _ = try await site.control.contentKey(ContentKeyName(group: "test", digest: "d", machine: nil))
     }
 
     /// Everything opens, and the audit log is whole.

@@ -28,8 +28,7 @@ actor Control {
     let counters = Counters()
     nonisolated let mailbox = Mailbox<Input>()
     /// What is to be done outside, after its burst was committed.
-    nonisolated let work: AsyncStream<Work>
-    private let workContinuation: AsyncStream<Work>.Continuation
+    nonisolated let lanes = Lanes()
 
     var monitor: Monitor
     var statusKeys: [String: StatusKey] = [:]
@@ -60,7 +59,7 @@ actor Control {
         /// A certificate for who asked for it.
         case answer(machine: String, Message)
         /// Its certificates were revoked: its connection is to end, too.
-        case exclude(machine: String)
+        case exclude(machine: String, group: String? = nil)
         /// The list of revoked certificates is to be written anew.
         case revocations
     }
@@ -77,8 +76,6 @@ actor Control {
         self.clock = clock
         topics = Topics(root: configuration.root)
         logRelay = LogRelay(topics: topics, connection: connection)
-        // Unbounded on purpose: each element stands for a committed decision, and their number is bounded by the fleet's size.
-        (work, workContinuation) = AsyncStream.makeStream()
         monitor = try Self.loadMonitor(records)
         verified = try records.lastVerified()
         for (machine, sealed) in try records.statusKeys() {
@@ -99,7 +96,7 @@ actor Control {
         excludeAgain()
         for await _ in mailbox.arrivals { drain() }
         timer?.set(nil)
-        workContinuation.finish()
+        lanes.close()
         feed.close()
         await logRelay.close()
     }
@@ -199,16 +196,14 @@ actor Control {
         let recent = (try? records.revokedCertificates(at: now))?.filter {
             $0.revoked.map { now - $0 < .hours(1) } ?? false
         }
-        for name in Set((recent ?? []).map(\.name)) { workContinuation.yield(.exclude(machine: name)) }
+        for name in Set((recent ?? []).map(\.name)) { handOver([.exclude(machine: name)]) }
     }
 
     /// A machine that is gone or revoked gets no connection with the broker any more.
     private func exclude(_ machine: String, of group: String, in burst: inout Burst) {
         guard issuer != nil else { return }
         burst.changes.append(.revokeCertificates(name: machine, at: burst.wall))
-        burst.work.append(.exclude(machine: machine))
-        // The end of its connection makes the broker say its last will.
-        burst.work.append(.clearTopics(group: group, machine: machine))
+        burst.work.append(.exclude(machine: machine, group: group))
     }
 
     private func launch(_ machine: String, group: String, index: Int, platform: Platform, in burst: inout Burst) {
@@ -227,14 +222,15 @@ actor Control {
 
     /// Commits the burst, then tells everybody and hands over the work.
     func finish(_ burst: Burst) throws {
+        var burst = burst
+        try addContentKeys(to: &burst)
         if !burst.changes.isEmpty {
-            var burst = burst
             burst.dateEvents()
             let events = try records.commit(burst.changes + auditLines(of: burst))
             feed.publish(events)
             counters.committed(bursts: 1, changes: burst.changes.count)
         }
-        for work in burst.work { workContinuation.yield(work) }
+        handOver(burst.work)
         timer?.set(monitor.nextDeadline)
         for revision in burst.revisions { try revise(revision) }
     }

@@ -11,88 +11,56 @@ extension Control {
     /// Bytes of a software part before encryption (DESIGN.md §3).
     static let partSize = 262_144
 
-    /// The machine's current order, sealed; nil where there is none to send.
-    func sealedOrder(for id: String) throws -> Message? {
+    nonisolated var sealer: OrderSealer {
+        OrderSealer(records: records, vault: vault, issuer: issuer, topics: topics, logger: logger)
+    }
+
+    /// The machine's current order; nil where there is none to send.
+    func draft(of id: String) -> OrderDraft? {
         guard let machine = monitor.machine(id), machine.phase != .revoked, let order = machine.order,
-            let group = monitor.group(machine.group), let row = try records.group(machine.group),
-            let key = try records.machineKey(id), let software = try records.software(order.software)
+            let group = monitor.group(machine.group)
         else { return nil }
-        guard let groupKey = try vault.key(of: row, withPublicHalf: key.groupKey) else {
-            logger.warning(
-                "no order can be sealed for a machine whose group key was given up by force; it needs a new boot ticket",
-                metadata: ["machine": "\(id)"])
-            return nil
+        return OrderDraft(
+            machine: id, group: machine.group, index: machine.index, order: order,
+            delivery: group.definition.rollout.delivery, heartbeat: group.definition.heartbeat,
+            session: machine.sessionFloor)
+    }
+
+    /// The same, sealed; only for what cannot wait for the outbox.
+    func sealedOrder(for id: String) throws -> Message? {
+        guard let draft = draft(of: id) else { return nil }
+        do { return try sealer.seal(draft) } catch let missing as OrderSealer.NoContentKey {
+            _ = try contentKey(missing.name)
+            return try sealer.seal(draft)
         }
-        let delivery = group.definition.rollout.delivery
-        let content = OrderContent(
-            action: order.action, generation: order.generation, digest: order.digest, size: software.size,
-            partSize: Self.partSize, parts: Self.parts(of: software.size),
-            contentKey: try contentKey(
-                group: machine.group, digest: order.digest, machine: delivery == .individual ? id : nil
-            )
-            .rawRepresentation,
-            delivery: delivery, manifest: software.manifest,
-            environment: try environment(of: order, manifest: software.manifest, index: machine.index),
-            heartbeat: group.definition.heartbeat, trust: issuer?.orderTrust(groupKey: row.keyPublic))
-        let plaintext = try content.encoded()
-        let payload = try OrderMessage.encode(
-            group: machine.group, machine: id, generation: order.generation, action: order.action,
-            software: order.software, digest: order.digest
-        ) { header in
-            let sealed = try AuthenticSeal.order.seal(
-                plaintext, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey,
-                authenticating: header)
-            return (sealed.encapsulated, sealed.ciphertext)
-        }
-        return Message(
-            topic: topics.order(group: machine.group, machine: id), payload: payload, qos: .atLeastOnce, retained: true)
     }
 
     static func parts(of size: Int) -> Int { (size + partSize - 1) / partSize }
 
-    private func environment(of order: Order, manifest: SoftwareManifest, index: Int) throws -> [String: String] {
-        var environment = manifest.environment
-        for (name, value) in order.environment {
-            switch value {
-            case .plain(let text): environment[name] = text
-            case .secret(let secret):
-                guard let sealed = try records.secret(secret) else {
-                    throw Refusal(
-                        code: .conflict,
-                        message: "The secret \(secret) is not set; set it with: trunkline secret set \(secret)")
-                }
-                environment[name] = try vault.secret(sealed, named: secret)
-            }
+    /// The keys of part streams that the burst's orders ask for and nobody has made, to be committed with it.
+    func addContentKeys(to burst: inout Burst) throws {
+        var seen: Set<ContentKeyName> = []
+        for case .order(let machine) in burst.work {
+            guard let name = draft(of: machine)?.contentKey, seen.insert(name).inserted,
+                try records.contentKey(group: name.group, digest: name.digest, machine: name.machine) == nil
+            else { continue }
+            burst.changes.append(try change(adding: ContentKey(), for: name))
         }
-        environment["TRUNKLINE_INDEX"] = "\(index)"
-        return environment
     }
 
-    /// The key of a part stream, made and committed when it is first needed.
-    func contentKey(group: String, digest: String, machine: String?) throws -> ContentKey {
-        if let sealed = try records.contentKey(group: group, digest: digest, machine: machine) {
-            return try vault.contentKey(sealed, of: digest)
+    /// The key of a part stream, made and committed where the records have none.
+    func contentKey(_ name: ContentKeyName) throws -> ContentKey {
+        do { return try sealer.contentKey(name) } catch is OrderSealer.NoContentKey {
+            let key = ContentKey()
+            _ = try records.commit([change(adding: key, for: name)])
+            return key
         }
-        let key = ContentKey()
-        _ = try records.commit([
-            .contentKey(group: group, digest: digest, machine: machine, sealed: try vault.seal(key, of: digest))
-        ])
-        return key
     }
 
-    /// What a stream of parts is made from; nil when the machine's order no longer asks for this bundle.
-    func partSource(for status: Status) throws -> PartSource? {
-        guard let receiving = status.receiving, let machine = monitor.machine(status.machine),
-            let order = machine.order,
-            order.digest == receiving.digest, order.action == .run, machine.phase == .joined, machine.awaySince == nil,
-            let group = monitor.group(status.group), let software = try records.software(order.software)
-        else { return nil }
-        let individual = group.definition.rollout.delivery == .individual
-        let own = individual ? status.machine : nil
-        return PartSource(
-            group: status.group, digest: receiving.digest, machine: own, size: software.size,
-            key: try contentKey(group: status.group, digest: receiving.digest, machine: own),
-            bandwidth: group.definition.rollout.bandwidth)
+    private func change(adding key: ContentKey, for name: ContentKeyName) throws -> Records.Change {
+        .contentKey(
+            group: name.group, digest: name.digest, machine: name.machine,
+            sealed: try vault.seal(key, of: name.digest))
     }
 
     /// A boot ticket whose secret is kept, encrypted, until it is spent or expired.

@@ -59,6 +59,13 @@ actor PartServer {
         timer?.set(nil)
     }
 
+    /// A machine said which parts it has; false where its stream is not open, and `wants(_:_:)` is to say where parts come from.
+    func wants(_ status: Status, of stream: PartSource.Stream) -> Bool {
+        guard let open = streams[stream] else { return false }
+        wants(open.source, status)
+        return true
+    }
+
     /// A machine said which parts it has.
     func wants(_ source: PartSource, _ status: Status) {
         guard let receiving = status.receiving else { return absent(status.machine) }

@@ -1,0 +1,46 @@
+import Fleet
+import Messaging
+import Monitor
+import Platforms
+import System
+
+extension Control {
+    /// Puts into the lanes what was committed, with what the monitor has to say of it now.
+    func handOver(_ work: [Work]) {
+        for work in work {
+            switch work {
+            case .order(let machine):
+                guard let draft = draft(of: machine) else { continue }
+                lanes.publications.put(.order(draft), for: machine)
+            case .clearTopics(let group, let machine, let after):
+                lanes.publications.put(.clear(group: group, machine: machine, after: after), for: machine)
+            case .answer(let machine, let message): lanes.publications.put(.answer(message), for: machine)
+            case .launch(let request, let platform):
+                lanes.put(.launch(request), of: request.machine, on: platform)
+            case .release(let machine, let platform):
+                lanes.put(.release(machine: machine, isKnown: true), of: machine, on: platform)
+            case .releaseUnknown(let machine, let platform):
+                lanes.put(.release(machine: machine, isKnown: false), of: machine, on: platform)
+            case .list(let platform): lanes.listings.put(platform, for: platform)
+            case .receiving(let status):
+                let wanted = partRequest(of: status).map { Lanes.Delivery.receiving(status, $0) }
+                lanes.deliveries.put(wanted ?? .absent(machine: status.machine), for: status.machine)
+            case .absent(let machine): lanes.deliveries.put(.absent(machine: machine), for: machine)
+            case .exclude(let machine, let group):
+                lanes.revocations.put(.exclude(machine: machine, group: group), for: machine)
+            case .revocations: lanes.revocations.put(.list, for: "")
+            }
+        }
+    }
+
+    /// Nil when the machine's order no longer asks for this bundle.
+    private func partRequest(of status: Status) -> PartRequest? {
+        guard let receiving = status.receiving, let machine = monitor.machine(status.machine),
+            let order = machine.order, order.digest == receiving.digest, order.action == .run,
+            machine.phase == .joined, machine.awaySince == nil, let draft = draft(of: status.machine),
+            let group = monitor.group(status.group)
+        else { return nil }
+        return PartRequest(
+            software: order.software, key: draft.contentKey, bandwidth: group.definition.rollout.bandwidth)
+    }
+}

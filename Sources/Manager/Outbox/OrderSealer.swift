@@ -1,0 +1,130 @@
+import Fleet
+import Foundation
+import Logging
+import Messaging
+import Records
+import Sealing
+
+/// A machine's order as the monitor had it when its burst was committed: all that is not secret and not in a table.
+struct OrderDraft: Hashable, Sendable {
+    var machine: String
+    var group: String
+    var index: Int
+    var order: Order
+    var delivery: Rollout.Delivery
+    var heartbeat: TimeSpan
+    /// The session that its agent is to begin at.
+    var session: Int?
+
+    /// Under which content key its software comes.
+    var contentKey: ContentKeyName {
+        ContentKeyName(group: group, digest: order.digest, machine: delivery == .individual ? machine : nil)
+    }
+}
+
+/// Which stream of parts a content key is for.
+struct ContentKeyName: Hashable, Sendable {
+    var group: String
+    var digest: String
+    /// Nil: one key for all machines of the group.
+    var machine: String?
+}
+
+/// Makes orders out of drafts and what the records hold; it needs nothing of the control room.
+struct OrderSealer: Sendable {
+    let records: Records
+    let vault: Vault
+    /// Nil with a plain broker.
+    let issuer: CertificateIssuer?
+    let topics: Topics
+    let logger: Logger
+
+    /// The records have no such key (any more): whoever commits makes one.
+    struct NoContentKey: Error {
+        var name: ContentKeyName
+    }
+
+    /// Nil where there is none to send: the machine or its group is gone meanwhile.
+    func seal(_ draft: OrderDraft) throws -> Message? {
+        guard let key = try records.machineKey(draft.machine), let row = try records.group(draft.group),
+            let software = try records.software(draft.order.software)
+        else { return nil }
+        guard let groupKey = try vault.key(of: row, withPublicHalf: key.groupKey) else {
+            logger.warning(
+                "no order can be sealed for a machine whose group key was given up by force; it needs a new boot ticket",
+                metadata: ["machine": "\(draft.machine)"])
+            return nil
+        }
+        let plaintext = try content(
+            of: draft, software: software, contentKey: contentKey(draft.contentKey),
+            trust: issuer?.orderTrust(groupKey: row.keyPublic)
+        ).encoded()
+        let order = draft.order
+        let payload = try OrderMessage.encode(
+            group: draft.group, machine: draft.machine, generation: order.generation, action: order.action,
+            software: order.software, digest: order.digest
+        ) { header in
+            let sealed = try AuthenticSeal.order.seal(
+                plaintext, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey,
+                authenticating: header)
+            return (sealed.encapsulated, sealed.ciphertext)
+        }
+        return Message(
+            topic: topics.order(group: draft.group, machine: draft.machine), payload: payload, qos: .atLeastOnce,
+            retained: true)
+    }
+
+    private func content(
+        of draft: OrderDraft, software: SoftwareRow, contentKey: ContentKey, trust: OrderContent.Trust?
+    ) throws -> OrderContent {
+        let order = draft.order
+        return OrderContent(
+            action: order.action, generation: order.generation, digest: order.digest, size: software.size,
+            partSize: Control.partSize, parts: Control.parts(of: software.size),
+            contentKey: contentKey.rawRepresentation, delivery: draft.delivery, manifest: software.manifest,
+            environment: try environment(of: order, manifest: software.manifest, index: draft.index),
+            heartbeat: draft.heartbeat, trust: trust, session: draft.session)
+    }
+
+    private func environment(of order: Order, manifest: SoftwareManifest, index: Int) throws -> [String: String] {
+        var environment = manifest.environment
+        for (name, value) in order.environment {
+            switch value {
+            case .plain(let text): environment[name] = text
+            case .secret(let secret):
+                guard let sealed = try records.secret(secret) else {
+                    throw Refusal(
+                        code: .conflict,
+                        message: "The secret \(secret) is not set; set it with: trunkline secret set \(secret)")
+                }
+                environment[name] = try vault.secret(sealed, named: secret)
+            }
+        }
+        environment["TRUNKLINE_INDEX"] = "\(index)"
+        return environment
+    }
+
+    func contentKey(_ name: ContentKeyName) throws -> ContentKey {
+        let sealed = try records.contentKey(group: name.group, digest: name.digest, machine: name.machine)
+        guard let sealed else { throw NoContentKey(name: name) }
+        return try vault.contentKey(sealed, of: name.digest)
+    }
+
+    /// What a stream of parts is made from; nil where the software is gone meanwhile.
+    func partSource(_ request: PartRequest) throws -> PartSource? {
+        guard let software = try records.software(request.software) else { return nil }
+        return PartSource(
+            group: request.key.group, digest: request.key.digest, machine: request.key.machine, size: software.size,
+            key: try contentKey(request.key), bandwidth: request.bandwidth)
+    }
+}
+
+/// The parts that a machine's order asks for.
+struct PartRequest: Hashable, Sendable {
+    var software: SoftwareReference
+    var key: ContentKeyName
+    /// Bytes a second.
+    var bandwidth: Int?
+
+    var stream: PartSource.Stream { PartSource.Stream(group: key.group, digest: key.digest, machine: key.machine) }
+}
