@@ -7,6 +7,8 @@ struct Deadlines: Sendable {
         case group(String)
         /// A place of a group without a machine.
         case vacancy(group: String, index: Int)
+        /// A platform is to be asked what it runs.
+        case platform(Platform)
     }
 
     private struct Entry {

@@ -3,36 +3,26 @@ import Rules
 
 /// What joined machines are ordered to be.
 extension Monitor {
-    /// The longest wait between two deliveries of software that a machine does not get to run.
-    static let longestRedelivery = TimeSpan.minutes(5)
-
     func wantedAction(_ machine: MachineRecord, _ group: Group) -> Order.Action {
         group.record.run == .running && machine.index < group.record.definition.machines.count ? .run : .stop
     }
 
     /// One joined machine, seen now; returns when to look again.
-    mutating func attend(_ id: String) -> Timestamp? {
+    mutating func reconcileJoined(_ id: String) -> Timestamp? {
         guard let joined = fleet[id], let group = living(joined.group) else { return nil }
         let wanted = wantedAction(joined, group)
         if joined.order == nil {
             give(id, wanted, because: wanted == .run ? "it joined" : "it joined, and the group does not run")
         } else if wanted == .stop, joined.order?.action == .run {
             give(id, .stop, because: group.record.run == .running ? "the group has no place for it" : "the group stops")
+        } else if wanted == .run, joined.order?.action == .stop, joined.stoppedBy == nil {
+            give(id, .run, because: "the group runs")
         }
-        let silent = listen(id, group)
+        let silent = checkLiveness(id, group)
         sendAgain(id, group)
         let settled = settle(id, group)
         let recheck = judge(id)
         return [silent, settled, recheck].compactMap(\.self).min()
-    }
-
-    /// Away after three missed heartbeats.
-    private mutating func listen(_ id: String, _ group: Group) -> Timestamp? {
-        guard let machine = fleet[id], machine.awaySince == nil, let heard = machine.heardAt else { return nil }
-        let patience = group.record.definition.heartbeat * 3
-        guard heard + patience <= now else { return heard + patience }
-        lose(id, "no status for \(patience)")
-        return nil
     }
 
     /// A present machine that has not accepted its order did not get it.
@@ -44,7 +34,7 @@ extension Monitor {
         send(id)
     }
 
-    /// Verified once it has been well for the settle time.
+    /// Verified once it has been well for the settle time, as far as could be heard.
     private mutating func settle(_ id: String, _ group: Group) -> Timestamp? {
         guard let machine = fleet[id] else { return nil }
         guard isWell(machine, group) else {
@@ -56,21 +46,22 @@ extension Monitor {
             }
             return nil
         }
-        if machine.verified { return nil }
+        guard !machine.verified, hearing.deafness == nil, !isUnheard(machine) else { return nil }
         let since = machine.wellSince ?? now
         if machine.wellSince == nil { change(id) { $0.wellSince = since } }
         let settled = since + group.record.definition.rollout.settle
         guard settled <= now else { return settled }
         change(id) { $0.verified = true }
         notes[id]?.redeliveries = 0
+        groups[machine.group]?.replacing[machine.index] = nil
         let software = group.record.definition.software
-        note(
-            .machineVerified, group: machine.group, machine: id,
+        noteTransition(
+            .machineVerified, machine, actor: "manager",
             "\(id) is verified: \(software), healthy for \(group.record.definition.rollout.settle)",
             facts: [
                 "software": "\(software)", "software.digest": group.record.digest,
                 "generation": "\(machine.order?.generation ?? 0)", "index": "\(machine.index)",
-            ])
+            ], new: group.record.digest)
         return nil
     }
 
@@ -97,11 +88,29 @@ extension Monitor {
             digest: group.record.digest, environment: environment)
     }
 
-    /// A new generation of its order.
+    /// A new generation: to run what the record says, or to stop what it was assigned.
     mutating func give(_ id: String, _ action: Order.Action, because reason: String, actor: String = "manager") {
         guard let machine = fleet[id], let group = living(machine.group) else { return }
         var order = order(for: machine, action, group)
-        order.generation += 1
+        if action == .stop, let assigned = machine.order {
+            order = assigned
+            order.action = .stop
+        }
+        give(id, order, because: reason, actor: actor)
+    }
+
+    /// Repeats what the machine is assigned, whatever the record has become since.
+    mutating func repeatOrder(_ id: String, because reason: String, actor: String = "manager") {
+        guard var order = fleet[id]?.order else { return }
+        order.action = .run
+        give(id, order, because: reason, actor: actor)
+    }
+
+    private mutating func give(_ id: String, _ order: Order, because reason: String, actor: String) {
+        guard let machine = fleet[id] else { return }
+        var order = order
+        // Records that were restored know less than the machine has accepted.
+        order.generation = max(machine.order?.generation ?? 0, machine.status?.order ?? 0) + 1
         change(id) { machine in
             machine.order = order
             machine.wellSince = nil
@@ -109,90 +118,26 @@ extension Monitor {
         }
         note(
             .machineOrdered, group: machine.group, machine: id, actor: actor,
-            "\(id) ordered to \(action.rawValue) \(order.software), generation \(order.generation): \(reason)",
+            "\(id) ordered to \(order.action.rawValue) \(order.software), generation \(order.generation): \(reason)",
             facts: [
-                "generation": "\(order.generation)", "action": action.rawValue, "software": "\(order.software)",
+                "generation": "\(order.generation)", "action": order.action.rawValue, "software": "\(order.software)",
                 "digest": order.digest, "index": "\(machine.index)",
             ])
         send(id)
     }
 
     mutating func send(_ id: String) {
-        guard let machine = fleet[id], machine.phase != .revoked else { return }
+        guard let machine = fleet[id], machine.phase == .joined || machine.phase == .leaving else { return }
         notes[id, default: Notes()].sentAt = now
-        turn.effects.append(.sendOrder(machine: id, group: machine.group))
+        step.effects.append(.sendOrder(machine: id, group: machine.group))
     }
 
     mutating func restartForUser(_ id: String) {
         guard let machine = fleet[id], machine.phase == .joined, let group = living(machine.group),
             wantedAction(machine, group) == .run
         else { return }
-        give(id, .run, because: "a user restarts it")
-        reconsider(id)
-    }
-
-    // MARK: What rules ask for
-
-    /// What became of a rule's action.
-    enum Outcome: Hashable, Sendable {
-        case acted
-        /// It waits for the machine, or for this instant.
-        case waits(until: Timestamp?)
-    }
-
-    /// Brings the record's software to a machine that reports another.
-    mutating func deliver(_ id: String, by rule: String) -> Outcome {
-        let now = now
-        guard let machine = fleet[id], let group = living(machine.group), let order = machine.order else {
-            return .waits(until: nil)
-        }
-        guard order.digest == group.record.digest else {
-            notes[id, default: Notes()].redeliveries = 0
-            notes[id]?.deliveredAt = now
-            give(id, .run, because: "the record says \(group.record.definition.software)", actor: "rule \(rule)")
-            return .acted
-        }
-        // It was ordered this already: either that is under way, or it did not work.
-        guard order.action == .run, !isOccupied(machine) else { return .waits(until: nil) }
-        let tried = notes[id]?.redeliveries ?? 0
-        let pause =
-            tried == 0 ? TimeSpan.zero : min(.seconds(10) * Int64(1 << min(tried - 1, 5)), Self.longestRedelivery)
-        let free = (notes[id]?.deliveredAt ?? now) + pause
-        guard free <= now else { return .waits(until: free) }
-        notes[id, default: Notes()].redeliveries = tried + 1
-        notes[id]?.deliveredAt = now
-        give(id, .run, because: "it does not run what it was ordered", actor: "rule \(rule)")
-        return .acted
-    }
-
-    mutating func restart(_ id: String, by rule: String) -> Outcome {
-        guard let machine = fleet[id], machine.order?.action == .run, !isOccupied(machine) else {
-            return .waits(until: nil)
-        }
-        give(id, .run, because: "its software is restarted", actor: "rule \(rule)")
-        return .acted
-    }
-
-    mutating func stop(_ id: String, by rule: String) -> Outcome {
-        guard let machine = fleet[id], machine.order?.action == .run else { return .waits(until: nil) }
-        give(id, .stop, because: "a rule stops it", actor: "rule \(rule)")
-        return .acted
-    }
-
-    mutating func replace(_ id: String) -> Outcome {
-        guard let machine = fleet[id], machine.platform != .none else { return .waits(until: nil) }
-        leave(id)
-        return .acted
-    }
-
-    /// Whether it is away, has not heard its order, or works on it.
-    func isOccupied(_ machine: MachineRecord) -> Bool {
-        guard machine.awaySince == nil, let order = machine.order, let status = machine.status,
-            status.order >= order.generation
-        else { return true }
-        return switch status.state {
-        case .receiving, .starting, .draining: true
-        case .idle, .running, .failed, .stopped, .away: false
-        }
+        if machine.stoppedBy != nil { change(id) { $0.stoppedBy = nil } }
+        repeatOrder(id, because: "a user restarts it")
+        reconcile(id)
     }
 }

@@ -8,22 +8,34 @@ extension Monitor {
 
     /// Judges a machine's rules; returns when one of them can next act if nothing changes.
     mutating func judge(_ id: String) -> Timestamp? {
-        guard let machine = fleet[id], let group = living(machine.group), mayAdjust(group), !group.machineRules.isEmpty,
+        // What is not known anew, nothing is concluded from.
+        guard hearing.deafness == nil, let machine = fleet[id], !isUnheard(machine) else { return nil }
+        guard let group = living(machine.group), mayAdjust(group), !group.machineRules.isEmpty,
             machine.phase == .joined, wantedAction(machine, group) == .run
         else {
-            if fleet[id]?.held.isEmpty == false { change(id) { $0.held = [:] } }
+            if machine.held.isEmpty == false { change(id) { $0.held = [:] } }
             return nil
         }
+        // While some were not heard since the manager hears again, nothing is said of all of them.
+        let knowsAll = group.unheard.isEmpty
+        let rules = knowsAll ? group.machineRules : group.machineRules.filter { !$0.when.looksAround }
         let judgements = RuleEngine.judge(
-            group.machineRules, in: scope(group, machine), held: machine.held,
+            rules, in: scope(group, machine), held: machine.held,
             acts: { acts[Act(group: machine.group, rule: $0, index: machine.index)] ?? [] }, at: now)
         var held = judgements.held
+        if !knowsAll { for rule in group.machineRules where rule.when.looksAround { held[rule.name] = machine.held[rule.name] } }
         var next: [Timestamp] = []
-        for judged in judgements where !hasActed(judged, group: machine.group, index: machine.index) {
+        for judged in judgements.map({ hastened($0, machine) })
+        where !hasActed(judged, group: machine.group, index: machine.index) {
             let name = judged.rule.name
             noteLimit(judged, group: machine.group, machine: id)
             guard judged.acts(at: now) else {
                 if let recheck = judged.recheck(at: now) { next.append(recheck) }
+                continue
+            }
+            if let machine = fleet[id], let (hold, want) = hold(of: judged.rule, on: machine) {
+                if let until = hold.until { next.append(until) }
+                wait(id, for: want)
                 continue
             }
             switch perform(judged, on: id, in: machine.group) {
@@ -41,12 +53,28 @@ extension Monitor {
         return next.min()
     }
 
-    /// Judges the rules that speak of the group only, and sets its next deadline.
-    mutating func judgeGroup(_ name: String) {
+    /// A machine of which its platform says that it is gone is lost at once: no `for` about its state need run out.
+    func hastened(_ judged: Judgement, _ machine: MachineRecord) -> Judgement {
+        guard machine.isGone, judged.rule.when.asksForState, let due = judged.due, due > now else { return judged }
+        var judged = judged
+        judged.due = now
+        return judged
+    }
+
+    /// What is due of a group as a whole.
+    mutating func reconcileGroup(_ name: String) {
+        deadlines.set(.group(name), at: [judgeGroup(name), flush(group: name)].compactMap(\.self).min())
+    }
+
+    /// Judges the rules that speak of the group only; returns when one of them can next act if nothing changes.
+    private mutating func judgeGroup(_ name: String) -> Timestamp? {
+        guard hearing.deafness == nil else { return nil }
         guard let group = living(name), mayAdjust(group), !group.groupRules.isEmpty else {
             groups[name]?.held = [:]
-            return deadlines.set(.group(name), at: nil)
+            return nil
         }
+        // Whoever is heard last brings it back here.
+        guard group.unheard.isEmpty else { return nil }
         let judgements = RuleEngine.judge(
             group.groupRules, in: scope(group, nil), held: group.held,
             acts: { acts[Act(group: name, rule: $0, index: nil)] ?? [] }, at: now)
@@ -56,6 +84,10 @@ extension Monitor {
             noteLimit(judged, group: name, machine: nil)
             guard judged.acts(at: now) else {
                 if let recheck = judged.recheck(at: now) { next.append(recheck) }
+                continue
+            }
+            if judged.rule.when.looksAround, let hold = holdOfMany(name) {
+                if let until = hold.until { next.append(until) }
                 continue
             }
             switch perform(judged, in: name) {
@@ -68,7 +100,7 @@ extension Monitor {
             }
         }
         groups[name]?.held = held
-        deadlines.set(.group(name), at: next.min())
+        return next.min()
     }
 
     /// Whether a rule that acts once for as long as its condition holds has done so.
@@ -96,7 +128,7 @@ extension Monitor {
         let rule = judged.rule.name
         let index = fleet[id]?.index
         // The decision stands in the history before what it leads to.
-        let place = turn.effects.count
+        let place = step.effects.count
         let outcome: Outcome
         switch judged.rule.action {
         case .deliver: outcome = deliver(id, by: rule)
@@ -107,9 +139,9 @@ extension Monitor {
             revoke(id)
             outcome = .acted
         case .rollback, .scale, .scaleTo:
-            outcome = speaksOfTheRecord(id) ? ofGroup(judged.rule, group) : .waits(until: nil)
+            outcome = reportsCurrentRelease(id) ? decideForGroup(judged.rule, group) : .waits(until: nil)
         case .notify(let text):
-            note(.ruleNotified, group: group, machine: id, actor: "rule \(rule)", text, facts: judged.facts)
+            notify(text, judged, group: group, machine: id)
             outcome = .acted
         }
         if outcome == .acted { recordAct(judged, group: group, machine: id, index: index, at: place) }
@@ -117,12 +149,12 @@ extension Monitor {
     }
 
     private mutating func perform(_ judged: Judgement, in group: String) -> Outcome {
-        let place = turn.effects.count
+        let place = step.effects.count
         var outcome = Outcome.waits(until: nil)
         switch judged.rule.action {
-        case .rollback, .scale, .scaleTo: outcome = ofGroup(judged.rule, group)
+        case .rollback, .scale, .scaleTo: outcome = decideForGroup(judged.rule, group)
         case .notify(let text):
-            note(.ruleNotified, group: group, actor: "rule \(judged.rule.name)", text, facts: judged.facts)
+            notify(text, judged, group: group, machine: nil)
             outcome = .acted
         case .deliver, .restart, .stop, .replace, .revoke:
             for id in members(of: group) where fleet[id]?.phase == .joined {
@@ -131,7 +163,7 @@ extension Monitor {
                 case .deliver: single = deliver(id, by: judged.rule.name)
                 case .restart: single = restart(id, by: judged.rule.name)
                 case .stop: single = stop(id, by: judged.rule.name)
-                case .replace: single = replace(id)
+                case .replace: single = replace(id, by: judged.rule)
                 default:
                     revoke(id)
                     single = .acted
@@ -143,9 +175,25 @@ extension Monitor {
         return outcome
     }
 
+    /// A rule of the group replaces as one of the machine does: what must not be done to a machine now waits for the next time.
+    private mutating func replace(_ id: String, by rule: Rule) -> Outcome {
+        guard let machine = fleet[id], !isUnheard(machine) else { return .waits(until: nil) }
+        guard let (hold, want) = hold(of: rule, on: machine) else { return replace(id) }
+        if case .list = want { wait(id, for: want) }
+        return .waits(until: hold.until)
+    }
+
+    private mutating func notify(_ text: String, _ judged: Judgement, group: String, machine: String?) {
+        noteWithinBudget(
+            "rule \(judged.rule.name)",
+            EventEntry(
+                at: now, group: group, machine: machine, kind: .ruleNotified, actor: "rule \(judged.rule.name)",
+                message: text, facts: judged.facts))
+    }
+
     /// Whether what the machine reports comes of the record as it is now: after a roll-back those that still run the version before it
     /// would ask for another one, which goes forward again.
-    private func speaksOfTheRecord(_ id: String) -> Bool {
+    private func reportsCurrentRelease(_ id: String) -> Bool {
         guard let machine = fleet[id], let group = living(machine.group), let order = machine.order,
             let status = machine.status
         else { return false }
@@ -154,7 +202,7 @@ extension Monitor {
 
     /// The record itself is changed by the shell, as a new revision: what happens is always what the record says. Each revision is
     /// rolled back or scaled once at most, however many machines or rules ask for it.
-    private mutating func ofGroup(_ rule: Rule, _ name: String) -> Outcome {
+    private mutating func decideForGroup(_ rule: Rule, _ name: String) -> Outcome {
         let word = rule.action.word
         guard let group = living(name), group.answered[word] != group.record.revision else {
             return .waits(until: nil)
@@ -164,7 +212,7 @@ extension Monitor {
         switch rule.action {
         case .rollback:
             groups[name]?.answered[word] = group.record.revision
-            turn.effects.append(.rollback(group: name, rule: rule.name))
+            step.effects.append(.rollback(group: name, rule: rule.name))
             return .acted
         case .scale(let step): count = set.count + step
         case .scaleTo(let target): count = target
@@ -173,59 +221,8 @@ extension Monitor {
         let bounded = min(max(count, set.minimum ?? 0), set.maximum ?? MachineSet.most)
         guard bounded != set.count else { return .waits(until: nil) }
         groups[name]?.answered[word] = group.record.revision
-        turn.effects.append(.scale(group: name, count: bounded, rule: rule.name))
+        step.effects.append(.scale(group: name, count: bounded, rule: rule.name))
         return .acted
-    }
-
-    private mutating func recordAct(_ judged: Judgement, group: String, machine: String?, index: Int?, at place: Int) {
-        let rule = judged.rule
-        var facts = judged.facts
-        facts["rule"] = rule.name
-        facts["index"] = index.map { "\($0)" }
-        facts["action"] = rule.action.word
-        let seen = judged.facts.sorted { $0.key < $1.key }.map { "\($0.key) is \($0.value.shortened)" }.joined(
-            separator: ", ")
-        let held = rule.holds == .zero ? "" : " for \(rule.holds)"
-        let entry = EventEntry(
-            at: now, group: group, machine: machine, kind: .ruleActed, actor: "rule \(rule.name)",
-            message: "\(rule.action.word) \(machine ?? group): \(seen)\(held)", facts: facts)
-        turn.effects.insert(.record(entry), at: min(place, turn.effects.count))
-        guard rule.limit != nil || rule.actsOnce else { return }
-        let key = Act(group: group, rule: rule.name, index: index)
-        let times = (acts[key] ?? []).filter { time in rule.limit.map { time + $0.per > now } == true } + [now]
-        acts[key] = times
-        turn.effects.append(.saveActs(RuleActs(group: group, rule: rule.name, index: index, times: times)))
-    }
-
-    /// Once for as long as the limit holds it back.
-    private mutating func noteLimit(_ judged: Judgement, group: String, machine: String?) {
-        let name = judged.rule.name
-        let noted =
-            machine.map { notes[$0]?.limited.contains(name) == true } ?? (groups[group]?.limited.contains(name) == true)
-        var limited = false
-        if let due = judged.due, due <= now, let until = judged.limitedUntil {
-            limited = true
-            if !noted {
-                var facts = judged.facts
-                facts["rule"] = name
-                note(
-                    .ruleLimited, group: group, machine: machine, actor: "rule \(name)",
-                    "\(judged.rule.action.word) \(machine ?? group) waits until \(until): at_most is used up",
-                    facts: facts)
-            }
-        }
-        guard limited != noted else { return }
-        if let machine {
-            if limited {
-                notes[machine, default: Notes()].limited.insert(name)
-            } else {
-                notes[machine]?.limited.remove(name)
-            }
-        } else if limited {
-            groups[group]?.limited.insert(name)
-        } else {
-            groups[group]?.limited.remove(name)
-        }
     }
 }
 
@@ -265,13 +262,5 @@ extension Expression {
         case .binary(_, let left, let right): left.hasAggregate || right.hasAggregate
         case .value, .fact, .metric, .secret: false
         }
-    }
-}
-
-extension String {
-    /// Digests are told apart by their beginning.
-    var shortened: String {
-        if isEmpty { return "none" }
-        return utf8.count == 64 && utf8.allSatisfy({ $0 < 128 }) ? prefix(12) + "…" : self
     }
 }

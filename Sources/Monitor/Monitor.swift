@@ -4,7 +4,8 @@ import Rules
 /// The reconcile state machine: compares what machines report with what the record says, as it arrives.
 ///
 /// Pure: it reads no clock, does no I/O, and the same events at the same instants give the same effects. Whoever drives it
-/// commits and performs the effects of `handle`, and sends `.due` when `nextDeadline` has come.
+/// commits and performs the effects of `handle`, and sends `.due` when `nextDeadline` has come. Its first law is to do no harm:
+/// silence is evidence only while it can hear, and what it does not know it asks for before it acts.
 package struct Monitor: Sendable {
     var groups: [String: Group] = [:]
     var fleet: [String: MachineRecord] = [:]
@@ -12,44 +13,84 @@ package struct Monitor: Sendable {
     var deadlines = Deadlines()
     /// When rules acted: as far back as their `at_most` reaches, and the last time.
     var acts: [Act: [Timestamp]] = [:]
-    var turn = Turn()
+    var hearing: Hearing
+    var platforms: [Platform: PlatformNotes] = [:]
+    /// Over all groups.
+    var sums = FleetSums()
+    var step = Step()
 
     /// - Parameters:
     ///   - machines: every machine in the records, also those of groups that are gone.
     ///   - acts: what was last said with `saveActs`.
-    package init(groups: [GroupRecord], machines: [MachineRecord], acts: [RuleActs], at now: Timestamp) {
+    ///   - previous: the monitor that ran ahead of the records because a commit failed; what it knows of the broker and of platforms goes on.
+    package init(
+        groups: [GroupRecord], machines: [MachineRecord], acts: [RuleActs], at now: Timestamp,
+        continuing previous: Monitor? = nil
+    ) {
+        hearing = Hearing(startedAt: now)
         for record in groups { self.groups[record.name] = Group(record) }
-        for machine in machines {
-            fleet[machine.id] = machine
-            // What a manager that was killed had begun may not have happened.
-            if machine.phase == .launching { notes[machine.id, default: Notes()].launchAgain = true }
-            join(machine)
-        }
         for row in acts where !row.times.isEmpty {
-            self.acts[Act(group: row.group, rule: row.rule, index: row.index)] = row.times
+            self.acts[Act(group: row.group, rule: row.rule, index: row.index)] = row.times.map { min($0, now) }
         }
-        for record in groups {
-            guard let group = self.groups[record.name] else { continue }
-            self.groups[record.name]?.converged = group.isConverged
-            // Since when they have held is not kept; that they acted is, and they do so once for as long as they hold.
-            for rule in group.groupRules where rule.actsOnce {
-                self.groups[record.name]?.held[rule.name] =
-                    self.acts[Act(group: record.name, rule: rule.name, index: nil)]?.last
-            }
-            deadlines.set(.group(record.name), at: now)
-            // Places that were waiting for another attempt.
-            for index in 0..<record.definition.machines.count
-            where !(group.places[index] ?? []).contains(where: { fleet[$0]?.isToStay == true }) {
-                deadlines.set(.vacancy(group: record.name, index: index), at: now)
-            }
-        }
-        // Silence counts from now on: nobody could be heard while there was no manager.
-        for machine in machines {
-            if machine.heardAt != nil { fleet[machine.id]?.heardAt = now }
-            if machine.phase == .launching { fleet[machine.id]?.phaseSince = now }
+        for var machine in machines {
+            machine.clamp(to: now)
+            // Nobody could be heard while there was no manager, and what a platform said of absence then is asked for again.
+            machine.heardAt = now
+            if machine.platformState == .gone { machine.platformState = .unknown }
+            fleet[machine.id] = machine
+            // What a manager that was killed had begun may not have happened, or may have: the platform's list says which.
+            if machine.phase == .launching, machine.launchedAt == nil { notes[machine.id, default: Notes()].attempt = .inquire }
+            join(machine)
             deadlines.set(.machine(machine.id), at: now)
         }
+        for record in groups { restore(record, at: now) }
+        for platform in Set(machines.map(\.platform) + groups.map(\.definition.machines.platform)) where platform != .none {
+            platforms[platform] = PlatformNotes()
+            platforms[platform]?.isWanted = true
+            deadlines.set(.platform(platform), at: now)
+        }
+        if let previous { carry(over: previous, at: now) }
         deadlines.settle()
+    }
+
+    private mutating func restore(_ record: GroupRecord, at now: Timestamp) {
+        let name = record.name
+        guard let group = self.groups[name] else { return }
+        self.groups[name]?.converged = group.isConverged
+        // Since when they have held is not kept; that they acted is, and they do so once for as long as they hold.
+        for rule in group.groupRules where rule.actsOnce {
+            self.groups[name]?.held[rule.name] = acts[Act(group: name, rule: rule.name, index: nil)]?.last
+        }
+        deadlines.set(.group(name), at: now)
+        for index in 0..<record.definition.machines.count {
+            let machines = (group.places[index] ?? []).compactMap { fleet[$0] }
+            if let since = machines.compactMap({ $0.changingSince(at: now) }).min() {
+                self.groups[name]?.replacing[index] = since
+            }
+            // Places that were waiting for another attempt.
+            if !machines.contains(where: \.isToStay) { deadlines.set(.vacancy(group: name, index: index), at: now) }
+        }
+        let isHolding = isOverLimit(name)
+        self.groups[name]?.isHolding = isHolding
+    }
+
+    /// What the records do not have and the failed commit did not touch.
+    private mutating func carry(over previous: Monitor, at now: Timestamp) {
+        hearing = previous.hearing
+        if hearing.deafness == nil { hear(at: now) }
+        platforms.merge(previous.platforms) { _, known in known }
+        for platform in platforms.keys {
+            platforms[platform]?.isWanted = true
+            deadlines.bringForward(.platform(platform), to: now)
+        }
+        for (id, former) in previous.notes {
+            guard let machine = fleet[id] else { continue }
+            notes[id] = former
+            // Its launch may not have been asked for: that belongs to the burst that was undone.
+            if machine.phase == .launching, machine.launchedAt == nil { notes[id]?.attempt = .inquire }
+            if machine.phase != .launching { notes[id]?.attempt = nil }
+            notes[id]?.releasedAt = nil
+        }
     }
 
     /// When `.due` is to be sent; nil: never, unless something else happens.
@@ -57,261 +98,94 @@ package struct Monitor: Sendable {
 
     /// Takes one event and returns what is to be done.
     package mutating func handle(_ event: Event, at now: Timestamp) -> [Effect] {
-        turn = Turn(now: now)
+        step = Step(now: now)
+        if let next = deadlines.next, next + Self.longestLag < now {
+            wake(after: now - next)
+            meetDeadlines()
+        }
         switch event {
-        case .group(let record, let change): take(record, change)
+        case .group(let record, let change): apply(record, change)
         case .groupDeleted(let name): dissolve(name)
         case .restartGroup(let name): for id in members(of: name) { restartForUser(id) }
         case .restartMachine(let id): restartForUser(id)
         case .replaceMachine(let id): leave(id)
         case .revokeMachine(let id): revoke(id)
-        case .registered(let registered): take(registered)
-        case .status(let status): take(status)
+        case .releaseMachines(let name): releaseMachines(of: name)
+        case .forgetMachines(let name): forgetMachines(of: name)
+        case .registered(let registered): accept(registered)
+        case .status(let status): accept(status)
         case .launched(let id): launched(id)
-        case .launchFailed(let id, let reason, _): launchFailed(id, reason)
+        case .launchFailed(let id, let reason, let isCertain): launchFailed(id, reason, isCertain: isCertain)
         case .gone(let id, let reason, let platform):
             if platform == nil || platform == fleet[id]?.platform { gone(id, reason) }
         case .released(let id): released(id)
-        case .listed, .listFailed, .driverBack, .releaseMachines, .forgetMachines, .deaf, .hearing: break
-        case .connected: connected()
-        case .due: while let due = deadlines.pop(at: now) { attend(to: due) }
+        case .listed(let platform, let running, let remains, let asked):
+            compare(platform, running: running, remains: remains, asked: asked)
+        case .listFailed(let platform, let reason): listFailed(platform, reason)
+        case .driverBack(let platform): requestList(platform)
+        case .deaf(let reason): beDeaf(reason)
+        case .hearing: hearAgain()
+        case .connected: for id in fleet.keys.sorted() where fleet[id]?.order != nil { send(id) }
+        case .due: meetDeadlines()
         }
+        wakeWaiting()
+        // Who was waiting for what this brought about goes on at once.
+        if case .due = event { while let next = deadlines.next, next <= now { meetDeadlines(); wakeWaiting() } }
         conclude()
-        defer { turn = Turn() }
-        return turn.effects
+        defer { step = Step() }
+        return step.effects
     }
 
-    private mutating func attend(to due: Deadlines.Due) {
-        switch due {
-        case .machine(let id): reconsider(id)
-        case .group(let name): judgeGroup(name)
-        case .vacancy(let group, let index): fill(group, index)
+    private mutating func wakeWaiting() {
+        for name in step.groups.sorted() {
+            updateHolding(name)
+            wakeForSlots(name)
         }
+        if !step.groups.isEmpty { updateFleetHolding() }
+        deadlines.settle()
     }
 
-    /// The broker may have lost every order, and the platforms may not have heard of the last launches.
-    private mutating func connected() {
-        for id in fleet.keys.sorted() {
-            guard let machine = fleet[id] else { continue }
-            switch machine.phase {
-            case .joined, .leaving: if machine.order != nil { send(id) }
-            case .launching:
-                guard notes[id]?.launchAgain == true else { continue }
-                notes[id]?.launchAgain = false
-                turn.effects.append(
-                    .launch(machine: id, group: machine.group, index: machine.index, platform: machine.platform))
-            case .revoked: continue
+    private mutating func meetDeadlines() {
+        while let due = deadlines.pop(at: now) {
+            switch due {
+            case .machine(let id): reconcile(id)
+            case .group(let name): reconcileGroup(name)
+            case .vacancy(let group, let index): fill(group, index)
+            case .platform(let platform): reconcile(platform)
             }
         }
     }
 
-    /// What the whole event came to: rows to save, groups that are complete now.
+    /// What the whole event came to: rows to save, groups that are complete now, rules that no longer wait.
     private mutating func conclude() {
         var saves: [Effect] = []
-        for (id, before) in turn.before.sorted(by: { $0.key < $1.key }) {
+        for (id, before) in step.before.sorted(by: { $0.key < $1.key }) {
             guard let machine = fleet[id] else { continue }
             if before?.durable != machine.durable { saves.append(.saveMachine(machine)) }
         }
-        for name in turn.groups.sorted() {
+        for name in step.groups.sorted() {
             guard let group = groups[name] else { continue }
-            if let before = turn.recordsBefore[name], before != group.record { saves.append(.saveGroup(group.record)) }
+            if let before = step.recordsBefore[name], before != group.record { saves.append(.saveGroup(group.record)) }
             if !group.groupRules.isEmpty { deadlines.bringForward(.group(name), to: now + Self.groupPace) }
-            let converged = group.isConverged
-            if converged && !group.converged {
-                let count = group.record.definition.machines.count
-                note(
-                    .groupConverged, group: name,
-                    "All \(count) machines of \(name) are verified: \(group.record.definition.software)",
-                    facts: ["software.digest": group.record.digest, "revision": "\(group.record.revision)"])
-            }
-            groups[name]?.converged = converged
+            recordConvergence(name)
         }
-        turn.effects.insert(contentsOf: saves, at: 0)
+        step.effects.insert(contentsOf: saves, at: 0)
         deadlines.settle()
     }
-}
 
-/// What the monitor keeps besides the records.
-extension Monitor {
-    struct Group: Sendable {
-        var record: GroupRecord {
-            didSet { sortRules() }
-        }
-        /// Its row is gone; its machines are being released.
-        var isDeleted = false
-        /// Ids of its machines, by place.
-        var places: [Int: [String]] = [:]
-        var counts = GroupCounts()
-        /// For rules that are judged once for the group.
-        var held: [String: Timestamp] = [:]
-        var limited: Set<String> = []
-        /// The revision for which a rule asked for another one, by what it asked for.
-        var answered: [String: Int] = [:]
-        var vacancies: [Int: Vacancy] = [:]
-        var converged = false
-        private(set) var machineRules: [Rule] = []
-        private(set) var groupRules: [Rule] = []
-        /// Whether a rule of either kind looks at all machines at once, which costs.
-        private(set) var machineRulesAggregate = false
-        private(set) var groupRulesAggregate = false
-
-        init(_ record: GroupRecord) {
-            self.record = record
-            sortRules()
-        }
-
-        private mutating func sortRules() {
-            machineRules = record.definition.rules.filter { $0.when.isOfMachine }
-            groupRules = record.definition.rules.filter { !$0.when.isOfMachine }
-            machineRulesAggregate = machineRules.contains { $0.when.hasAggregate }
-            groupRulesAggregate = groupRules.contains { $0.when.hasAggregate }
-        }
-
-        var isConverged: Bool {
-            !isDeleted && record.run == .running && counts.verified >= record.definition.machines.count
-        }
-    }
-
-    /// A place whose machine could not be had.
-    struct Vacancy: Sendable {
-        var failures = 0
-        var retryAt: Timestamp
-    }
-
-    /// What need not survive the manager.
-    struct Notes: Sendable {
-        var sentAt: Timestamp?
-        /// Deliveries of the same software that did not bring it.
-        var redeliveries = 0
-        var deliveredAt: Timestamp?
-        var releasedAt: Timestamp?
-        var launchAgain = false
-        /// Rules whose limit was noted in the history already.
-        var limited: Set<String> = []
-    }
-
-    struct Act: Hashable, Sendable {
-        var group: String
-        var rule: String
-        /// The place, so that a replacement inherits its predecessor's count; nil for the group as a whole.
-        var index: Int?
-    }
-
-    /// What one event changes.
-    struct Turn: Sendable {
-        var now = Timestamp(milliseconds: 0)
-        var effects: [Effect] = []
-        /// Machines as they were; nil: new.
-        var before: [String: MachineRecord?] = [:]
-        var groups: Set<String> = []
-        var recordsBefore: [String: GroupRecord] = [:]
-    }
-
-    var now: Timestamp { turn.now }
-
-    /// Every change of a machine goes through here, so that counts and rows follow.
-    mutating func change(_ id: String, _ body: (inout MachineRecord) -> Void) {
-        guard var machine = fleet[id] else { return }
-        if turn.before[id] == nil { turn.before[id] = .some(machine) }
-        leaveCounts(machine)
-        body(&machine)
-        fleet[id] = machine
-        enterCounts(machine)
-        turn.groups.insert(machine.group)
-    }
-
-    mutating func add(_ machine: MachineRecord) {
-        turn.before[machine.id] = .some(nil)
-        fleet[machine.id] = machine
-        join(machine)
-        turn.groups.insert(machine.group)
-    }
-
-    mutating func remove(_ id: String) {
-        guard let machine = fleet.removeValue(forKey: id) else { return }
-        leaveCounts(machine)
-        groups[machine.group]?.places[machine.index]?.removeAll { $0 == id }
-        if groups[machine.group]?.places[machine.index]?.isEmpty == true {
-            groups[machine.group]?.places[machine.index] = nil
-        }
-        notes[id] = nil
-        turn.before[id] = nil
-        deadlines.set(.machine(id), at: nil)
-        turn.groups.insert(machine.group)
-        turn.effects.append(.removeMachine(id: id, group: machine.group))
-        if let group = groups[machine.group], group.isDeleted, group.places.isEmpty { groups[machine.group] = nil }
-    }
-
-    private mutating func join(_ machine: MachineRecord) {
-        if groups[machine.group] == nil {
-            // Of a group that is gone: only its place in the lists is needed until the platform has released it.
-            let nothing = SoftwareManifest(name: "none", version: "0", service: "none", run: [])
-            let definition = GroupDefinition(
-                name: machine.group, service: "none", software: nothing.reference,
-                machines: MachineSet(count: 0, platform: machine.platform))
-            groups[machine.group] = Group(
-                GroupRecord(definition: definition, revision: 0, digest: "", manifest: nothing))
-            groups[machine.group]?.isDeleted = true
-        }
-        groups[machine.group]?.places[machine.index, default: []].append(machine.id)
-        enterCounts(machine)
-    }
-
-    private mutating func enterCounts(_ machine: MachineRecord) { groups[machine.group]?.counts.add(machine, 1) }
-    private mutating func leaveCounts(_ machine: MachineRecord) { groups[machine.group]?.counts.add(machine, -1) }
-
-    /// In order of place.
-    func members(of group: String) -> [String] {
-        guard let places = groups[group]?.places else { return [] }
-        return places.sorted { $0.key < $1.key }.flatMap(\.value)
-    }
-
-    /// The record, unless it was deleted.
-    func living(_ name: String) -> Group? {
-        guard let group = groups[name], !group.isDeleted else { return nil }
-        return group
-    }
-
-    mutating func changeRecord(_ name: String, _ body: (inout GroupRecord) -> Void) {
-        guard var record = groups[name]?.record else { return }
-        if turn.recordsBefore[name] == nil { turn.recordsBefore[name] = record }
-        body(&record)
-        groups[name]?.record = record
-        turn.groups.insert(name)
-    }
-
-    mutating func note(
-        _ kind: EventEntry.Kind, group: String, machine: String? = nil, actor: String = "manager", _ message: String,
-        facts: [String: String] = [:]
-    ) {
-        turn.effects.append(
-            .record(
+    private mutating func recordConvergence(_ name: String) {
+        guard let group = groups[name] else { return }
+        let converged = group.isConverged
+        if converged && !group.converged {
+            let count = group.record.definition.machines.count
+            noteWithinBudget(
+                "converged",
                 EventEntry(
-                    at: now, group: group, machine: machine, kind: kind, actor: actor, message: message, facts: facts)))
-    }
-}
-
-extension GroupCounts {
-    fileprivate mutating func add(_ machine: MachineRecord, _ sign: Int) {
-        guard machine.phase == .joined else { return }
-        if machine.awaySince == nil { present += sign } else { away += sign }
-        if machine.verified { verified += sign }
-        if machine.state == .failed { failed += sign }
-    }
-}
-
-extension MachineRecord {
-    /// Whether it holds its place, or will.
-    fileprivate var isToStay: Bool { phase == .launching || phase == .joined }
-
-    /// What of it must outlive the manager: heartbeats that say nothing new are not worth a write.
-    fileprivate var durable: MachineRecord {
-        var copy = self
-        copy.heardAt = nil
-        copy.status?.sequence = 0
-        copy.status?.at = Timestamp(milliseconds: 0)
-        copy.status?.metrics = [:]
-        copy.status?.receiving = nil
-        return copy
+                    at: now, group: name, kind: .groupConverged, actor: "manager",
+                    message: "All \(count) machines of \(name) are verified: \(group.record.definition.software)",
+                    facts: ["software.digest": group.record.digest, "revision": "\(group.record.revision)"]),
+                new: group.record.digest)
+        }
+        groups[name]?.converged = converged
     }
 }

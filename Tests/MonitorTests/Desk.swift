@@ -9,10 +9,22 @@ struct Desk {
     private(set) var machines: [String: MachineRecord] = [:]
     private(set) var groups: [String: GroupRecord] = [:]
     private(set) var history: [EventEntry] = []
+    private(set) var acts: [String: RuleActs] = [:]
+    /// What platforms answer when they are asked what they run; nil: they don't.
+    var answers: (@Sendable (Desk, Platform) -> (running: Set<String>, remains: Set<String>)?) = { desk, platform in
+        (Set(desk.machines.values.filter { $0.platform == platform && !desk.vanished.contains($0.id) }.map(\.id)), [])
+    }
+    /// Machines that their platform does not have any more.
+    var vanished: Set<String> = []
+    private(set) var lists = 0
     private var sessions: [String: Int] = [:]
     private var sequences: [String: Int] = [:]
 
-    init() { monitor = Monitor(groups: [], machines: [], acts: [], at: start) }
+    /// - Parameter hears: whether the manager is connected with its broker.
+    init(hears: Bool = true) {
+        monitor = Monitor(groups: [], machines: [], acts: [], at: start)
+        if hears { send(.hearing) }
+    }
 
     /// A group that was just started.
     init(running record: GroupRecord) {
@@ -46,13 +58,29 @@ struct Desk {
             case .saveMachine(let machine): machines[machine.id] = machine
             case .removeMachine(let id, _): machines[id] = nil
             case .record(let entry): history.append(entry)
+            case .saveActs(let row): acts["\(row.group) \(row.rule) \(row.index ?? -1)"] = row
             default: break
             }
         }
         if case .due = event, let next = monitor.nextDeadline, next <= now {
             Issue.record("a deadline that has come is set again for the same instant")
         }
-        return effects
+        var told: [Monitor.Effect] = []
+        for effect in effects {
+            switch effect {
+            case .saveActs: continue
+            // Platforms answer at once, and what they are asked is seen in `lists`.
+            case .list(let platform):
+                lists += 1
+                guard let (running, remains) = answers(self, platform) else {
+                    told += send(.listFailed(platform: platform, reason: "it is out of order"))
+                    continue
+                }
+                told += send(.listed(platform: platform, running: running, remains: remains, asked: now))
+            default: told.append(effect)
+            }
+        }
+        return told
     }
 
     /// Lets time go by; every deadline is met at its instant.
@@ -169,10 +197,11 @@ struct Desk {
 
     // MARK: The manager
 
-    /// A new monitor from what was saved, as after `kill -9`.
-    mutating func restartManager() {
+    /// A new monitor from what was saved, as after `kill -9`; it hears once it is told so.
+    mutating func restartManager(hears: Bool = true) {
         monitor = Monitor(
             groups: groups.values.sorted { $0.name < $1.name }, machines: machines.values.sorted { $0.id < $1.id },
-            acts: .init(events: history.filter { $0.kind == .ruleActed }), at: now)
+            acts: acts.values.filter { !$0.times.isEmpty }, at: now)
+        if hears { send(.hearing) }
     }
 }

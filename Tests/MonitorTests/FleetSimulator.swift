@@ -75,6 +75,7 @@ struct FleetSimulator {
         self.platform = platform
         groupRow = Samples.group(Self.name, count: count, platform: platform)
         monitor = Monitor(groups: [], machines: [], acts: [], at: start)
+        tell(.hearing)
         tell(.group(groupRow, .created))
         change(.started) { $0.run = .running }
     }
@@ -154,7 +155,10 @@ struct FleetSimulator {
             keys.remove(id)
             orders[id] = nil
             statuses[id] = nil
-        case .saveGroup, .saveMachine, .record, .scale, .rollback, .list, .releaseUnknown, .saveActs: return
+        case .saveGroup, .saveMachine, .record, .scale, .rollback, .saveActs: return
+        case .list(let platform):
+            tell(.listed(platform: platform, running: Set(machines.filter { $0.value.isUp }.keys), remains: Set(machines.keys), asked: now))
+        case .releaseUnknown(let id, _): machines[id] = nil
         }
     }
 
@@ -178,6 +182,7 @@ struct FleetSimulator {
         monitor = Monitor(
             groups: [groupRow], machines: rows.values.sorted { $0.id < $1.id }, acts: .init(events: acted), at: now)
         tell(.connected)
+        tell(.hearing)
         for id in statuses.keys.sorted() { if let status = statuses[id] { later(.milliseconds(20), .status(status)) } }
     }
 

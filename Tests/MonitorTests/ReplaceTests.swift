@@ -65,15 +65,41 @@ struct ReplaceTests {
         #expect(desk.monitor.machine("edge-x0")?.phase == .joined)
     }
 
-    @Test("Stop orders, then releases, a platform's machines; start launches new ones")
+    @Test("Stop keeps a platform's machines, their places and their data; start has the same machines run again")
     func stopPlatform() {
         var desk = Desk(converged: Samples.group(count: 2))
         #expect(desk.user("edge", .stopped) { $0.run = .stopped }.orders == ["edge-1", "edge-2"])
         #expect(desk.monitor.groupStatus("edge")?.phase == .converging)
-        for id in ["edge-1", "edge-2"] {
-            #expect(desk.report(id, .stopped).releases == [id])
-            #expect(desk.send(.released(machine: id)).launches.isEmpty)
-        }
+        for id in ["edge-1", "edge-2"] { #expect(desk.report(id, .stopped).releases.isEmpty) }
+        #expect(desk.monitor.groupStatus("edge")?.phase == .stopped)
+        let stopped = desk.pass(.hours(1), hearing: desk.ids())
+        #expect(stopped.releases.isEmpty && stopped.launches.isEmpty && stopped.orders.isEmpty)
+        let started = desk.user("edge", .started) { $0.run = .running }
+        #expect(started.orders == ["edge-1", "edge-2"])
+        #expect(started.launches.isEmpty)
+        for id in desk.ids() { desk.report(id) }
+        #expect(desk.pass(.seconds(5)).kinds.contains(.groupConverged))
+    }
+
+    @Test("A machine that is launching while its group is stopped goes on, and is ordered to stop when it joins")
+    func stopWhileLaunching() {
+        var desk = Desk(running: Samples.group(count: 1))
+        #expect(desk.user("edge", .stopped) { $0.run = .stopped }.releases.isEmpty)
+        #expect(desk.monitor.groupStatus("edge")?.phase == .converging)
+        desk.send(.launched(machine: "edge-1"))
+        #expect(desk.join("edge-1").orders == ["edge-1"])
+        #expect(desk.machines["edge-1"]?.order?.action == .stop)
+    }
+
+    @Test("A person lets the machines of a stopped group go; started again, it has others. Of a running group nobody goes")
+    func releaseStopped() {
+        var desk = Desk(converged: Samples.group(count: 2))
+        #expect(desk.send(.releaseMachines(of: "edge")).isEmpty)
+        desk.user("edge", .stopped) { $0.run = .stopped }
+        desk.report("edge-1", .stopped)
+        #expect(desk.send(.releaseMachines(of: "edge")).releases == ["edge-1"])
+        #expect(desk.report("edge-2", .stopped).releases == ["edge-2"])
+        for id in ["edge-1", "edge-2"] { #expect(desk.send(.released(machine: id)).launches.isEmpty) }
         #expect(desk.machines.isEmpty)
         #expect(desk.monitor.groupStatus("edge")?.phase == .stopped)
         #expect(desk.user("edge", .started) { $0.run = .running }.launches == ["edge-3", "edge-4"])

@@ -128,7 +128,7 @@ package struct EnvironmentEntry: Hashable, Sendable {
     }
 }
 
-/// The `rollout` block. `delivery` and `bandwidth` act today; the rest is checked and stored for staged rollouts.
+/// The `rollout` block. `delivery`, `bandwidth` and `batch` (for rules that replace) act today; the rest is checked and stored for staged rollouts.
 package struct Rollout: Hashable, Sendable {
     package enum Batch: Hashable, Sendable {
         case percent(Double)
@@ -163,7 +163,7 @@ package struct Rollout: Hashable, Sendable {
     package var delivery: Delivery
 
     package init(
-        batch: Batch = .percent(100), settle: TimeSpan = .seconds(5), maxFailed: Int = 1,
+        batch: Batch = .percent(25), settle: TimeSpan = .seconds(5), maxFailed: Int = 1,
         onFailure: OnFailure = .pause, drain: Drain? = nil, bandwidth: Int? = nil, delivery: Delivery = .shared
     ) {
         self.batch = batch

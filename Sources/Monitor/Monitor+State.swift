@@ -1,0 +1,293 @@
+import Fleet
+import Rules
+
+/// What the monitor keeps besides the records.
+extension Monitor {
+    struct Group: Sendable {
+        var record: GroupRecord {
+            didSet { sortRules() }
+        }
+        /// Its row is gone; its machines are being released.
+        var isDeleted = false
+        /// Ids of its machines, by place.
+        var places: [Int: [String]] = [:]
+        var counts = GroupCounts()
+        var sums = GroupSums()
+        /// For rules that are judged once for the group.
+        var held: [String: Timestamp] = [:]
+        var limited: Set<String> = []
+        /// The revision for which a rule asked for another one, by what it asked for.
+        var answered: [String: Int] = [:]
+        var vacancies: [Int: Vacancy] = [:]
+        var converged = false
+        /// Joined machines of which nothing was heard or concluded since the manager can hear.
+        var unheard: Set<String> = []
+        /// More machines are away than `away_limit` allows.
+        var isHolding = false
+        /// Machines lost within seconds of each other: since the first and since the last of them.
+        var wave: (first: Timestamp, last: Timestamp)?
+        /// Machines on which a rule about absence waits for `away_limit`.
+        var waitForLimit: Set<String> = []
+        /// Places that a rule is replacing, since when; bounded by one batch.
+        var replacing: [Int: Timestamp] = [:]
+        /// Machines on which a rule waits for such a place, in the order in which they came.
+        var waitForSlot: [String] = []
+        var flaps: [String: Flap] = [:]
+        private(set) var machineRules: [Rule] = []
+        private(set) var groupRules: [Rule] = []
+        /// Whether a rule of either kind looks at all machines at once, which costs.
+        private(set) var machineRulesAggregate = false
+        private(set) var groupRulesAggregate = false
+        /// Whether a machine's rule looks at its neighbours, by counts or aggregates.
+        private(set) var machineRulesLookAround = false
+
+        init(_ record: GroupRecord) {
+            self.record = record
+            sortRules()
+        }
+
+        private mutating func sortRules() {
+            machineRules = record.definition.rules.filter { $0.when.isOfMachine }
+            groupRules = record.definition.rules.filter { !$0.when.isOfMachine }
+            machineRulesAggregate = machineRules.contains { $0.when.hasAggregate }
+            groupRulesAggregate = groupRules.contains { $0.when.hasAggregate }
+            machineRulesLookAround = machineRules.contains { $0.when.looksAround }
+        }
+
+        var isConverged: Bool {
+            !isDeleted && record.run == .running && counts.verified >= record.definition.machines.count
+        }
+    }
+
+    /// Kept with every change of a machine, so that nobody has to walk over a group.
+    struct GroupSums: Hashable, Sendable {
+        /// Away although their platform does not say that they are gone.
+        var absent = 0
+        /// Of those the launched ones.
+        var absentLaunched = 0
+        /// Joined, present, and running something or about to.
+        var active = 0
+        var launching = 0
+        var leaving = 0
+    }
+
+    /// Of launched machines only: invited ones may be switched off for as long as their owners like.
+    struct FleetSums: Hashable, Sendable {
+        var joined = 0
+        var absent = 0
+        /// Groups that have such.
+        var groupsWithAbsent = 0
+        /// More are away over all groups than is believed.
+        var isHolding = false
+    }
+
+    /// A place whose machine could not be had.
+    struct Vacancy: Sendable {
+        var failures = 0
+        var retryAt: Timestamp
+    }
+
+    /// How far a launch has come; nil: the platform has answered.
+    enum Attempt: Hashable, Sendable {
+        /// The platform was asked.
+        case pending(since: Timestamp)
+        /// The platform did not say whether it launched; its list will, if it is asked later than this.
+        case uncertain(ended: Timestamp)
+        /// The manager was killed meanwhile: the platform's list says whether it was asked.
+        case inquire
+    }
+
+    /// What need not survive the manager.
+    struct Notes: Sendable {
+        var sentAt: Timestamp?
+        /// Deliveries of the same software that did not bring it.
+        var redeliveries = 0
+        var deliveredAt: Timestamp?
+        var releasedAt: Timestamp?
+        var attempt: Attempt?
+        /// Rules whose limit was noted in the history already.
+        var limited: Set<String> = []
+        /// Since when it is known to be away, as far as could be heard: later than `awaySince` where the manager was deaf.
+        var absentSince: Timestamp?
+        /// Its order was sent again because nothing was heard of it since then.
+        var remindedAt: Timestamp?
+        var behind: Behind?
+        var waitsForSlot = false
+        /// Agents that spoke for it before, the last 4.
+        var formerHolders: [String] = []
+        var sharedAt: Timestamp?
+        /// When each kind of warning was last written into the history: one of each kind an hour.
+        var warnedAt: [EventEntry.Kind: Timestamp] = [:]
+        var flaps: [String: Flap] = [:]
+    }
+
+    struct Act: Hashable, Sendable {
+        var group: String
+        var rule: String
+        /// The place, so that a replacement inherits its predecessor's count; nil for the group as a whole.
+        var index: Int?
+    }
+
+    /// What one event changes.
+    struct Step: Sendable {
+        var now = Timestamp(milliseconds: 0)
+        var effects: [Effect] = []
+        /// Machines as they were; nil: new.
+        var before: [String: MachineRecord?] = [:]
+        var groups: Set<String> = []
+        var recordsBefore: [String: GroupRecord] = [:]
+    }
+
+    var now: Timestamp { step.now }
+
+    /// Every change of a machine goes through here, so that counts and rows follow.
+    mutating func change(_ id: String, _ body: (inout MachineRecord) -> Void) {
+        guard var machine = fleet[id] else { return }
+        if step.before[id] == nil { step.before[id] = .some(machine) }
+        count(machine, -1)
+        body(&machine)
+        fleet[id] = machine
+        count(machine, 1)
+        if machine.phase != .joined { groups[machine.group]?.unheard.remove(id) }
+        step.groups.insert(machine.group)
+    }
+
+    mutating func add(_ machine: MachineRecord) {
+        step.before[machine.id] = .some(nil)
+        fleet[machine.id] = machine
+        join(machine)
+        step.groups.insert(machine.group)
+    }
+
+    mutating func remove(_ id: String) {
+        guard let machine = fleet.removeValue(forKey: id) else { return }
+        count(machine, -1)
+        groups[machine.group]?.unheard.remove(id)
+        groups[machine.group]?.waitForLimit.remove(id)
+        groups[machine.group]?.places[machine.index]?.removeAll { $0 == id }
+        if groups[machine.group]?.places[machine.index]?.isEmpty == true {
+            groups[machine.group]?.places[machine.index] = nil
+        }
+        notes[id] = nil
+        if platforms[machine.platform]?.asked != nil { platforms[machine.platform]?.removed.insert(id) }
+        platforms[machine.platform]?.waiting.remove(id)
+        step.before[id] = nil
+        deadlines.set(.machine(id), at: nil)
+        step.groups.insert(machine.group)
+        step.effects.append(.removeMachine(id: id, group: machine.group))
+        if let group = groups[machine.group], group.isDeleted, group.places.isEmpty { groups[machine.group] = nil }
+    }
+
+    mutating func join(_ machine: MachineRecord) {
+        if groups[machine.group] == nil {
+            // Of a group that is gone: only its place in the lists is needed until the platform has released it.
+            let nothing = SoftwareManifest(name: "none", version: "0", service: "none", run: [])
+            let definition = GroupDefinition(
+                name: machine.group, service: "none", software: nothing.reference,
+                machines: MachineSet(count: 0, platform: machine.platform))
+            groups[machine.group] = Group(
+                GroupRecord(definition: definition, revision: 0, digest: "", manifest: nothing))
+            groups[machine.group]?.isDeleted = true
+        }
+        groups[machine.group]?.places[machine.index, default: []].append(machine.id)
+        count(machine, 1)
+    }
+
+    private mutating func count(_ machine: MachineRecord, _ sign: Int) {
+        groups[machine.group]?.counts.add(machine, sign)
+        groups[machine.group]?.sums.add(machine, sign)
+        guard machine.phase == .joined, machine.platform != .none else { return }
+        sums.joined += sign
+        guard machine.isAbsent else { return }
+        sums.absent += sign
+        let absent = groups[machine.group]?.sums.absentLaunched ?? 0
+        if sign > 0, absent == 1 { sums.groupsWithAbsent += 1 }
+        if sign < 0, absent == 0 { sums.groupsWithAbsent -= 1 }
+    }
+
+    /// In order of place.
+    func members(of group: String) -> [String] {
+        guard let places = groups[group]?.places else { return [] }
+        return places.sorted { $0.key < $1.key }.flatMap(\.value)
+    }
+
+    /// The record, unless it was deleted.
+    func living(_ name: String) -> Group? {
+        guard let group = groups[name], !group.isDeleted else { return nil }
+        return group
+    }
+
+    mutating func changeRecord(_ name: String, _ body: (inout GroupRecord) -> Void) {
+        guard var record = groups[name]?.record else { return }
+        if step.recordsBefore[name] == nil { step.recordsBefore[name] = record }
+        body(&record)
+        groups[name]?.record = record
+        step.groups.insert(name)
+    }
+}
+
+extension GroupCounts {
+    fileprivate mutating func add(_ machine: MachineRecord, _ sign: Int) {
+        guard machine.phase == .joined else { return }
+        if machine.awaySince == nil { present += sign } else { away += sign }
+        if machine.verified { verified += sign }
+        if machine.state == .failed { failed += sign }
+    }
+}
+
+extension Monitor.GroupSums {
+    fileprivate mutating func add(_ machine: MachineRecord, _ sign: Int) {
+        switch machine.phase {
+        case .launching: launching += sign
+        case .leaving: leaving += sign
+        case .joined:
+            if machine.isAbsent { absent += sign }
+            if machine.isAbsent, machine.platform != .none { absentLaunched += sign }
+            if machine.awaySince == nil, let state = machine.status?.state, state != .stopped, state != .idle {
+                active += sign
+            }
+        case .revoked: if machine.platform != .none { leaving += sign }
+        }
+    }
+}
+
+extension MachineRecord {
+    /// Whether it holds its place, or will.
+    var isToStay: Bool { phase == .launching || phase == .joined }
+
+    /// Away, and not because there is no such machine any more.
+    var isAbsent: Bool { phase == .joined && awaySince != nil && platformState != .gone }
+
+    /// Away, and its platform says that there is no such machine any more.
+    var isGone: Bool { awaySince != nil && platformState == .gone }
+
+    /// Since when its place has been in change; nil: it is not.
+    func changingSince(at now: Timestamp) -> Timestamp? {
+        switch phase {
+        case .launching, .leaving: phaseSince
+        // It registered lately, and has not come to run yet.
+        case .joined: !verified && awaySince == nil && phaseSince + .minutes(2) > now ? phaseSince : nil
+        case .revoked: platform == .none ? nil : phaseSince
+        }
+    }
+
+    /// What of it must outlive the manager: heartbeats that say nothing new are not worth a write.
+    var durable: MachineRecord {
+        var copy = self
+        copy.heardAt = nil
+        copy.status?.sequence = 0
+        copy.status?.at = Timestamp(milliseconds: 0)
+        copy.status?.metrics = [:]
+        copy.status?.receiving = nil
+        return copy
+    }
+
+    /// An instant that lies in the future was written by another clock.
+    mutating func clamp(to now: Timestamp) {
+        phaseSince = min(phaseSince, now)
+        awaySince = awaySince.map { min($0, now) }
+        wellSince = wellSince.map { min($0, now) }
+        launchedAt = launchedAt.map { min($0, now) }
+        held = held.mapValues { min($0, now) }
+    }
+}

@@ -1,0 +1,182 @@
+import Fleet
+import Rules
+
+/// What machines say, and what is behind or ahead of the records.
+extension Monitor {
+    /// A machine whose statuses are behind what is recorded of it: restored from a snapshot, or one of two.
+    struct Behind: Sendable {
+        var since: Timestamp
+        var at: Timestamp
+        var session: Int
+        var sequence: Int
+        /// How many were later than the one before: a live agent, not an old message said again.
+        var count = 0
+        /// When its order was sent with the session to begin at.
+        var sentAt: Timestamp?
+    }
+
+    /// So long an absence waits for a machine that was told from which session to go on.
+    static let mendTime = TimeSpan.minutes(10)
+    /// No generation or session is believed beyond this; counting one by one nobody comes so far.
+    static let highestCount = 1 << 52
+
+    mutating func accept(_ status: Status) {
+        let now = now
+        guard let machine = fleet[status.machine], machine.group == status.group,
+            machine.phase == .joined || machine.phase == .leaving, status.session < Self.highestCount,
+            status.order < Self.highestCount
+        else { return }
+        if status.state == .away {
+            // The will of a connection that was taken over has an older session.
+            guard status.session >= machine.session else { return }
+            change(machine.id) { $0.session = status.session }
+            lose(machine.id, status.reason ?? "its connection broke")
+            return reconcile(machine.id)
+        }
+        guard isNewer(status, than: machine) else { return acceptBehind(status, machine) }
+        let wasUnheard = isUnheard(machine)
+        change(machine.id) { machine in
+            machine.status = status
+            machine.session = status.session
+            machine.heardAt = now
+            machine.awaySince = nil
+            if let floor = machine.sessionFloor, status.session >= floor { machine.sessionFloor = nil }
+            // Whatever its platform said: it runs somewhere.
+            if machine.platformState == .gone { machine.platformState = .unknown }
+            // Nobody knows whether it was well without a break.
+            if wasUnheard, !machine.verified { machine.wellSince = nil }
+        }
+        notes[machine.id]?.behind = nil
+        notes[machine.id]?.absentSince = nil
+        if hearing.deafness == nil { markHeard(machine.id, machine.group) }
+        acceptHolder(status, machine)
+        recordTransition(machine, status)
+        acceptGeneration(status, of: machine.id)
+        reconcile(machine.id)
+    }
+
+    private func isNewer(_ status: Status, than machine: MachineRecord) -> Bool {
+        guard status.session == machine.session else { return status.session > machine.session }
+        guard let last = machine.status, last.session == machine.session else { return true }
+        return status.sequence > last.sequence
+    }
+
+    // MARK: Behind
+
+    /// Never applied, since it may be an old message said again; but whoever goes on saying such things, while nobody says newer
+    /// ones, has lost count, and is told from which session to go on.
+    private mutating func acceptBehind(_ status: Status, _ machine: MachineRecord) {
+        let now = now
+        let id = machine.id
+        var behind =
+            notes[id]?.behind
+            ?? Behind(since: now, at: now, session: status.session, sequence: status.sequence - 1)
+        guard (status.session, status.sequence) > (behind.session, behind.sequence) else { return }
+        (behind.session, behind.sequence, behind.at) = (status.session, status.sequence, now)
+        behind.count += 1
+        defer { notes[id, default: Notes()].behind = behind }
+        let isOther = status.holder != nil && machine.holder != nil && status.holder != machine.holder
+        let heartbeat = groups[machine.group]?.record.definition.heartbeat ?? GroupDefinition.defaultHeartbeat
+        let isSilent = machine.awaySince != nil || (machine.heardAt ?? now) + heartbeat + heartbeat <= now
+        guard isSilent else {
+            // The newer one speaks, too.
+            if isOther, behind.count >= 2 { share(id) }
+            return
+        }
+        guard behind.count >= 2 || isOther else { return }
+        warn(
+            .machineBehind, machine,
+            "\(id) speaks in session \(status.session), and \(machine.session) is recorded: its state is an older one; it is told to go on from \(machine.session + 1)",
+            facts: ["session": "\(status.session)", "recorded": "\(machine.session)"])
+        if machine.sessionFloor != machine.session + 1 { change(id) { $0.sessionFloor = machine.session + 1 } }
+        guard machine.order != nil, behind.sentAt.map({ $0 + heartbeat <= now }) ?? true else { return }
+        behind.sentAt = now
+        send(id)
+    }
+
+    /// Until when an absence waits for a machine that is being mended; nil: it does not.
+    func mendUntil(_ machine: MachineRecord) -> Timestamp? {
+        guard let behind = notes[machine.id]?.behind, behind.sentAt != nil else { return nil }
+        let heartbeat = groups[machine.group]?.record.definition.heartbeat ?? GroupDefinition.defaultHeartbeat
+        let until = min(behind.at + heartbeat * 3, behind.since + Self.mendTime)
+        return until > now ? until : nil
+    }
+
+    // MARK: Ahead
+
+    /// It has accepted more than the records know: they are older ones. What it runs is kept where it is what the record says.
+    private mutating func acceptGeneration(_ status: Status, of id: String) {
+        guard let machine = fleet[id], let order = machine.order, status.order > order.generation,
+            living(machine.group) != nil
+        else { return }
+        let runsIt =
+            order.action == .run && status.state == .running && status.software?.digest == order.digest
+            && status.software?.generation == status.order
+        let rests = order.action == .stop && (status.state == .stopped || status.state == .idle)
+        let adopts = runsIt || rests
+        warn(
+            .machineAhead, machine,
+            "\(id) has accepted generation \(status.order), and \(order.generation) is recorded: the records are older ones; "
+                + (adopts ? "its generation is adopted" : "it is ordered anew"),
+            facts: ["generation": "\(status.order)", "recorded": "\(order.generation)"])
+        change(id) { machine in
+            machine.order?.generation = adopts ? status.order : status.order + 1
+            if !adopts {
+                machine.wellSince = nil
+                machine.verified = false
+            }
+        }
+        send(id)
+    }
+
+    // MARK: Two of them
+
+    /// An agent that spoke before and speaks again after another did is one of two.
+    private mutating func acceptHolder(_ status: Status, _ before: MachineRecord) {
+        guard let holder = status.holder, holder != before.holder else { return }
+        let former = notes[before.id]?.formerHolders ?? []
+        change(before.id) { $0.holder = holder }
+        if let last = before.holder {
+            notes[before.id, default: Notes()].formerHolders = Array((former + [last]).suffix(4))
+        }
+        if former.contains(holder) { share(before.id) }
+    }
+
+    private mutating func share(_ id: String) {
+        guard let machine = fleet[id] else { return }
+        notes[id, default: Notes()].sharedAt = now
+        warn(
+            .machineShared, machine,
+            "Two agents speak for \(id) and take the connection from each other: its identity was copied; stop one of them, or revoke it"
+        )
+    }
+
+    // MARK: What is new
+
+    /// What a status says that the one before did not.
+    private mutating func recordTransition(_ before: MachineRecord, _ status: Status) {
+        if let since = before.awaySince {
+            noteTransition(
+                .machineBack, before, actor: "machine \(before.id)",
+                "\(before.id) is back after \((now - since).seconds) s", facts: ["state": status.state.rawValue])
+        }
+        let old = before.status
+        guard
+            old?.state != status.state || old?.software?.digest != status.software?.digest
+                || old?.software?.health != status.software?.health || old?.reason != status.reason
+        else { return }
+        var facts = ["state": status.state.rawValue]
+        if let software = status.software {
+            facts["software"] = "\(software.name)@\(software.version)"
+            facts["software.digest"] = software.digest
+            facts["software.health"] = software.health.rawValue
+            facts["generation"] = "\(software.generation)"
+        }
+        facts["reason"] = status.reason
+        let runs = status.software.map { " \($0.name)@\($0.version), \($0.health.rawValue)" } ?? ""
+        let why = status.reason.map { ": \($0)" } ?? ""
+        noteTransition(
+            .machineState, before, actor: "machine \(before.id)",
+            "\(before.id) \(status.state.rawValue)\(runs)\(why)", facts: facts)
+    }
+}
