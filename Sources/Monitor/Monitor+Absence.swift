@@ -44,7 +44,8 @@ extension Monitor {
         guard isFleetOverLimit else { return nil }
         return Hold(
             reason:
-                "\(sums.absent) of \(sums.joined) machines of \(sums.groupsWithAbsent) groups are away at once: rules about absence hold")
+                "\(sums.absent) of \(sums.joined) machines of \(sums.groupsWithAbsent) groups are away at once: rules about absence hold"
+        )
     }
 
     /// What keeps a rule from acting on a machine that is away. One that its platform says is gone needs no patience.
@@ -94,7 +95,8 @@ extension Monitor {
                     "holding",
                     EventEntry(
                         at: now, group: name, kind: .groupHoldingEnded, actor: "manager",
-                        message: "\(name): no more machines are away than away_limit allows; rules about absence act again",
+                        message:
+                            "\(name): no more machines are away than away_limit allows; rules about absence act again",
                         facts: facts))
             }
         }

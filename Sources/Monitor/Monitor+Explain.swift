@@ -57,7 +57,8 @@ extension Monitor {
         if hasActed(judged, group: machine.group, index: index) {
             return "has acted; does so again once it held no more"
         }
-        let held = judged.rule.when.isOfMachine
+        let held =
+            judged.rule.when.isOfMachine
             ? hold(of: judged.rule, on: machine)?.hold
             : judged.rule.when.looksAround ? holdOfMany(machine.group) : nil
         if due > now {

@@ -98,7 +98,8 @@ extension Monitor {
         guard let rule = groups[machine.group]?.machineRules.first(where: { $0.name == rule }), rule.actsOnce else {
             return false
         }
-        return (acts[Act(group: machine.group, rule: rule.name, index: machine.index)]?.last).map { $0 >= since } == true
+        return (acts[Act(group: machine.group, rule: rule.name, index: machine.index)]?.last).map { $0 >= since }
+            == true
     }
 
     /// Whether nothing was heard or concluded of it since the manager can hear.

@@ -132,7 +132,9 @@ extension Monitor {
     static let warningInterval = TimeSpan.hours(1)
 
     /// What a person should look at: one event of each kind an hour for a machine.
-    mutating func warn(_ kind: EventEntry.Kind, _ machine: MachineRecord, _ message: String, facts: [String: String] = [:]) {
+    mutating func warn(
+        _ kind: EventEntry.Kind, _ machine: MachineRecord, _ message: String, facts: [String: String] = [:]
+    ) {
         if let last = notes[machine.id]?.warnedAt[kind], last + Self.warningInterval > now { return }
         notes[machine.id, default: Notes()].warnedAt[kind] = now
         note(kind, group: machine.group, machine: machine.id, message, facts: facts)

@@ -51,7 +51,8 @@ extension Monitor {
             guard end <= now else { return deadlines.set(.platform(platform), at: end) }
             return listFailed(platform, "no answer within \(Self.listTime)")
         }
-        let look = (notes.strangers.values.map { ($0.releasedAt ?? $0.since) + Self.unknownTime }
+        let look =
+            (notes.strangers.values.map { ($0.releasedAt ?? $0.since) + Self.unknownTime }
             + [notes.lookAt].compactMap(\.self)).min()
         guard notes.isWanted || look.map({ $0 <= now }) == true else {
             return deadlines.set(.platform(platform), at: look)
@@ -82,7 +83,8 @@ extension Monitor {
                 .record(
                     EventEntry(
                         at: now, kind: .platformSilent, actor: "platform \(platform)",
-                        message: "Platform \(platform) does not say which machines it runs: \(reason); no lost machine of it is replaced",
+                        message:
+                            "Platform \(platform) does not say which machines it runs: \(reason); no lost machine of it is replaced",
                         facts: ["platform": "\(platform)", "reason": reason])))
         }
         reconcile(platform)

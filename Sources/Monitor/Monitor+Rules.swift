@@ -23,7 +23,9 @@ extension Monitor {
             rules, in: scope(group, machine), held: machine.held,
             acts: { acts[Act(group: machine.group, rule: $0, index: machine.index)] ?? [] }, at: now)
         var held = judgements.held
-        if !knowsAll { for rule in group.machineRules where rule.when.looksAround { held[rule.name] = machine.held[rule.name] } }
+        if !knowsAll {
+            for rule in group.machineRules where rule.when.looksAround { held[rule.name] = machine.held[rule.name] }
+        }
         var next: [Timestamp] = []
         for judged in judgements.map({ hastened($0, machine) })
         where !hasActed(judged, group: machine.group, index: machine.index) {

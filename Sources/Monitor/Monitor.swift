@@ -39,12 +39,15 @@ package struct Monitor: Sendable {
             if machine.platformState == .gone { machine.platformState = .unknown }
             fleet[machine.id] = machine
             // What a manager that was killed had begun may not have happened, or may have: the platform's list says which.
-            if machine.phase == .launching, machine.launchedAt == nil { notes[machine.id, default: Notes()].attempt = .inquire }
+            if machine.phase == .launching, machine.launchedAt == nil {
+                notes[machine.id, default: Notes()].attempt = .inquire
+            }
             join(machine)
             deadlines.set(.machine(machine.id), at: now)
         }
         for record in groups { restore(record, at: now) }
-        for platform in Set(machines.map(\.platform) + groups.map(\.definition.machines.platform)) where platform != .none {
+        for platform in Set(machines.map(\.platform) + groups.map(\.definition.machines.platform))
+        where platform != .none {
             platforms[platform] = PlatformNotes()
             platforms[platform]?.isWanted = true
             deadlines.set(.platform(platform), at: now)

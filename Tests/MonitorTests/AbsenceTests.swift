@@ -24,18 +24,22 @@ struct AbsenceTests {
         #expect(back.releases.sorted() == ["edge-1", "edge-2"])
     }
 
-    @Test("away_limit is a share, at least 2, or a count that is taken as it stands", arguments: [(0, 0), (1, 1), (4, 4)])
+    @Test(
+        "away_limit is a share, at least 2, or a count that is taken as it stands", arguments: [(0, 0), (1, 1), (4, 4)])
     func count(_ limit: Int, _ allowed: Int) {
         #expect(MachineSet.AwayLimit.count(limit).machines(of: 10) == allowed)
         #expect(MachineSet.AwayLimit.percent(30).machines(of: 10) == 3)
         #expect(MachineSet.AwayLimit.percent(30).machines(of: 3) == 2)
         #expect(MachineSet.AwayLimit.percent(0).machines(of: 1000) == 2)
-        var desk = Desk(converged: Samples.group(count: 10).changed { $0.definition.machines.awayLimit = .count(limit) })
+        var desk = Desk(
+            converged: Samples.group(count: 10).changed { $0.definition.machines.awayLimit = .count(limit) })
         for id in desk.ids().prefix(allowed) { #expect(!desk.will(id).kinds.contains(.groupHolding)) }
         #expect(desk.will(desk.ids()[allowed]).kinds.contains(.groupHolding))
     }
 
-    @Test("A wave of last wills is one finding: a rule without `for` acts 3 s after the last of them, and not at all when they are many")
+    @Test(
+        "A wave of last wills is one finding: a rule without `for` acts 3 s after the last of them, and not at all when they are many"
+    )
     func wave() {
         let rule = Rule(name: "at once", when: Samples.replaceLost.when, action: .replace)
         var desk = Desk(converged: Samples.group(count: 10, rules: [rule]))
@@ -93,10 +97,13 @@ struct AbsenceTests {
         #expect(desk.pass(.seconds(1)).releases.sorted() == ["core-1", "edge-1"])
     }
 
-    @Test("A rule replaces at most one batch at a time, whatever it is about; the next goes when a place is verified again")
+    @Test(
+        "A rule replaces at most one batch at a time, whatever it is about; the next goes when a place is verified again"
+    )
     func batch() {
         let rule = Rule(name: "replace", when: Samples.isFailing, action: .replace)
-        var desk = Desk(converged: Samples.group(count: 8, rules: [rule]).changed { $0.definition.rollout.batch = .count(2) })
+        var desk = Desk(
+            converged: Samples.group(count: 8, rules: [rule]).changed { $0.definition.rollout.batch = .count(2) })
         var left: Set<String> = []
         for id in desk.ids() {
             desk.report(id, health: .failing)
@@ -139,7 +146,9 @@ struct AbsenceTests {
         #expect(desk.send(.replaceMachine("edge-2")).releases == ["edge-2"])
     }
 
-    @Test("Rules of the group that count machines hold, too: half of a fleet that is cut off must not look like an idle one")
+    @Test(
+        "Rules of the group that count machines hold, too: half of a fleet that is cut off must not look like an idle one"
+    )
     func countingRules() {
         let rule = Rule(
             name: "shrink", when: .binary(.less, .aggregate(.sum, .metric("calls")), .value(.number(50))),

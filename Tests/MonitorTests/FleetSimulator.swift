@@ -157,7 +157,10 @@ struct FleetSimulator {
             statuses[id] = nil
         case .saveGroup, .saveMachine, .record, .scale, .rollback, .saveActs: return
         case .list(let platform):
-            tell(.listed(platform: platform, running: Set(machines.filter { $0.value.isUp }.keys), remains: Set(machines.keys), asked: now))
+            tell(
+                .listed(
+                    platform: platform, running: Set(machines.filter { $0.value.isUp }.keys),
+                    remains: Set(machines.keys), asked: now))
         case .releaseUnknown(let id, _): machines[id] = nil
         }
     }

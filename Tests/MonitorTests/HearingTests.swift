@@ -53,7 +53,9 @@ struct HearingTests {
         #expect(desk.pass(.seconds(29)).orders.isEmpty)
     }
 
-    @Test("The `for` of a rule about absence begins anew for a machine that was away before: it may have come back unheard")
+    @Test(
+        "The `for` of a rule about absence begins anew for a machine that was away before: it may have come back unheard"
+    )
     func awayBefore() {
         var desk = Self.desk(count: 1)
         desk.will("edge-1")

@@ -29,7 +29,9 @@ struct ManagerRestartTests {
         #expect(desk.pass(.milliseconds(1)).kinds == [.machineAway])
     }
 
-    @Test("What was to be launched when the manager was killed is launched again, once, where the platform does not have it")
+    @Test(
+        "What was to be launched when the manager was killed is launched again, once, where the platform does not have it"
+    )
     func launchAgain() {
         var desk = Desk(running: Samples.group(count: 2))
         desk.join("edge-1")

@@ -91,7 +91,9 @@ struct ReplaceTests {
         #expect(desk.machines["edge-1"]?.order?.action == .stop)
     }
 
-    @Test("A person lets the machines of a stopped group go; started again, it has others. Of a running group nobody goes")
+    @Test(
+        "A person lets the machines of a stopped group go; started again, it has others. Of a running group nobody goes"
+    )
     func releaseStopped() {
         var desk = Desk(converged: Samples.group(count: 2))
         #expect(desk.send(.releaseMachines(of: "edge")).isEmpty)

@@ -25,7 +25,9 @@ struct RuleTests {
         #expect(effects.events(.ruleActed).first?.facts["software.health"] == "failing")
     }
 
-    @Test("`for` begins anew after a restart of the manager, once the machine says it again: nobody knows what was in between")
+    @Test(
+        "`for` begins anew after a restart of the manager, once the machine says it again: nobody knows what was in between"
+    )
     func heldOverRestart() {
         var desk = Desk(converged: Samples.group(count: 1))
         desk.report("edge-1", health: .failing)
