@@ -88,16 +88,36 @@ struct CertificateTests {
             #expect(try await eventually { try await client.allMachines(group: "test")[0].state == .running })
 
             machines[0].end(with: SIGKILL)
-            try FileManager.default.removeItem(atPath: machines[0].state + "/certificate.pem")
-            try SecurityKey().rawRepresentation.write(to: URL(fileURLWithPath: machines[0].state + "/security.key"))
-            // What it kept is sealed under the old key: somebody with a stolen directory and another key has nothing.
+            let before = try await client.allMachines(group: "test")
+            let id = try #require(before.first?.id)
+            let away = machines[0].state + ".away"
+            try FileManager.default.moveItem(atPath: machines[0].state, toPath: away)
+            // A machine that knows its name and its ticket, and no key: it makes another one and asks with that.
+            try FileManager.default.createDirectory(
+                atPath: machines[0].state, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+            for name in ["machine.json", "ticket.json"] {
+                try FileManager.default.copyItem(atPath: "\(away)/\(name)", toPath: "\(machines[0].state)/\(name)")
+            }
             try machines[0].start()
-            #expect(
-                try await eventually {
-                    try await client.allEvents().contains { $0.kind == .registrationRefused }
-                        || machines[0].output.contains("damaged") || machines[0].output.contains("cannot be opened")
-                })
-            #expect((try? certificate(of: machines[0])) == nil)
+            let refused = try await eventually {
+                try await client.allEvents(machine: id).contains {
+                    $0.kind == .registrationRefused && $0.message.contains("another key")
+                }
+            }
+            #expect(refused, "\(machines[0].output.suffix(2000))")
+            #expect(!FileManager.default.fileExists(atPath: machines[0].state + "/certificate.pem"))
+            let key = try SecurityKey(
+                rawRepresentation: Data(contentsOf: URL(fileURLWithPath: machines[0].state + "/security.key")))
+            let now = try await client.allMachines(group: "test")
+            #expect(now.map(\.id) == [id] && now.map(\.key) == before.map(\.key))
+            #expect(now.first?.key != key.publicKey.fingerprint)
+
+            // With its own key it is welcome again.
+            machines[0].end(with: SIGKILL)
+            try FileManager.default.removeItem(atPath: machines[0].state)
+            try FileManager.default.moveItem(atPath: away, toPath: machines[0].state)
+            try machines[0].start()
+            #expect(try await eventually { try await client.machine(id).state == .running })
         }
     }
 
@@ -110,7 +130,8 @@ struct CertificateTests {
             let place = try #require(names.firstIndex(of: outcast.id))
             let stolen = try machines[place].security(in: installation)
             try await Wiretap.with(installation) { tap in
-                _ = try await eventually { tap.messages.count >= 6 }
+                let retained = try await eventually { tap.messages.count >= 6 }
+                #expect(retained, "three orders and three statuses")
                 let before = tap.messages.count
                 _ = try await client.instruct(machine: outcast.id, .revoke)
                 let refused = try await eventually { machines[place].output.contains("certificate revoked") }
@@ -280,26 +301,5 @@ struct CertificateTests {
                 environment: ["TRUNKLINE_SERVER": installation.server, "TRUNKLINE_TOKEN": installation.token])
             #expect(refused.status == 1 && refused.error.contains("--trust"), "\(refused.error)")
         }
-    }
-}
-
-extension Installation {
-    /// Why the broker does not take somebody with this certificate; nil: it does.
-    func refusal(of security: TransportSecurity) async throws -> String? {
-        guard let address = BrokerAddress(broker.url) else { throw Unexpected("not a broker: \(broker.url)") }
-        let connection = Connection(
-            Connection.Configuration(broker: address, clientID: "boot-x", security: security),
-            logger: Logger(label: "x"))
-        async let running: Void = connection.run()
-        // Mosquitto 2.0 drops one innocent connection after each handshake that failed: one refusal is none yet.
-        var reasons: [String] = []
-        for await event in connection.events {
-            guard case .disconnected(let why) = event, reasons.count < 3 else { break }
-            reasons.append(why)
-        }
-        let wasRefused = !connection.isConnected
-        await connection.close()
-        await running
-        return wasRefused ? reasons.joined(separator: "; ") : nil
     }
 }

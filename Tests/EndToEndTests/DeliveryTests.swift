@@ -19,6 +19,14 @@ struct DeliveryTests {
         }
     }
 
+    /// What a machine said last that it has of a bundle.
+    private func reported(_ tap: Wiretap) -> PartRanges {
+        tap.messages.compactMap { message -> PartRanges? in
+            guard case .status = Topics().parse(message.topic) else { return nil }
+            return (try? StatusMessage.decode(message.payload))?.status.receiving?.have
+        }.last ?? PartRanges()
+    }
+
     @Test("One stream serves all machines, and neither software nor secrets can be read on the broker")
     func sharedAndSealed() async throws {
         try await Installation.with { installation, client in
@@ -31,7 +39,8 @@ struct DeliveryTests {
                 try await client.setSecret("greeting", to: "a-secret-that-nobody-reads")
                 func record(_ version: Int) -> String {
                     Installation.record(
-                        software: "soft@\(version)", count: 3, environment: "GREETING = secret(\"greeting\")")
+                        software: "soft@\(version)", count: 3, rollout: " bandwidth = 5MB/s",
+                        environment: "GREETING = secret(\"greeting\")")
                 }
                 _ = try await client.createGroup(record(0))
                 _ = try await client.instruct(group: "test", .start)
@@ -43,7 +52,8 @@ struct DeliveryTests {
                 let sent = Array(parts(tap).dropFirst(before))
                 let count = (software.size + Self.part - 1) / Self.part
                 #expect(Set(sent) == Set(0..<count))
-                #expect(sent.count < 3 * count, "three machines did not cost three streams")
+                // At this bandwidth who subscribes last misses a few parts; two streams would be twice the count.
+                #expect(sent.count <= count * 3 / 2, "one stream, and not one for each machine")
                 #expect(
                     tap.messages.allSatisfy { !$0.topic.contains("/software/") || !$0.topic.contains("/machines/") })
                 for secret in [marker, "a-secret-that-nobody-reads", "./start.sh"] {
@@ -93,16 +103,16 @@ struct DeliveryTests {
                         1, client,
                         record: Installation.record(software: "soft@1", platform: "none", rollout: " bandwidth = 4MB/s")
                     ).first)
-                let began = try await eventually { parts(tap).count >= 10 }
-                #expect(began)
+                let began = try await eventually { reported(tap).count >= 8 }
+                #expect(began, "it reports every eighth part")
                 machine.end(with: SIGKILL)
-                let atKill = Set(parts(tap))
+                let stored = reported(tap)
+                let before = parts(tap).count
                 try machine.start()
                 try await client.converged("test")
-                // What it had reported and stored before the kill did not travel again; the last ones may have.
-                let all = parts(tap)
-                let repeated = atKill.filter { part in all.count { $0 == part } > 1 }
-                #expect(repeated.count < atKill.count, "it started from nothing")
+                let after = parts(tap).dropFirst(before)
+                #expect(!after.isEmpty)
+                #expect(!after.contains { stored.contains($0) }, "what it had said that it has travels once")
             }
         }
     }
@@ -122,6 +132,9 @@ struct DeliveryTests {
                         Data(repeating: UInt8(part), count: Self.part + 16),
                         on: "trunkline/test/software/\(software.digest)/\(part)")
                 }
+                let refusal = "of \(software.digest.prefix(12)) was refused"
+                let reached = try await eventually { machines[0].output.contains(refusal) }
+                #expect(reached, "\(machines[0].output.suffix(2000))")
                 try await client.converged("test")
                 let machine = try #require(try await client.allMachines(group: "test").first)
                 #expect(machine.software?.digest == software.digest)

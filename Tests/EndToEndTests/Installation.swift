@@ -14,6 +14,7 @@ final class Installation: Sendable {
     let basePort: Int
     private let state = Mutex<Process?>(nil)
     private let connection = Mutex<(server: String, token: String, trust: String)?>(nil)
+    private let endings = Mutex<[@Sendable () -> Void]>([])
 
     private init(broker: Broker, in directory: URL) throws {
         self.broker = broker
@@ -23,8 +24,12 @@ final class Installation: Sendable {
     }
 
     /// Runs `body` in a fresh installation and ends every process of it afterwards, whatever happened.
+    ///
+    /// - Parameter prepare: what is to be done before the manager starts.
+    /// - Parameter more: further arguments, of what exists only then.
     static func with(
         arguments: [String] = [], prepare: (Installation) throws -> Void = { _ in },
+        more: (Installation) throws -> [String] = { _ in [] },
         _ body: (Installation, TrunklineClient) async throws -> Void
     ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "tl-\(UUID().uuidString.prefix(8))")
@@ -32,7 +37,7 @@ final class Installation: Sendable {
         let installation = try Installation(broker: broker, in: directory)
         do {
             try prepare(installation)
-            try await installation.startManager(arguments)
+            try await installation.startManager(arguments + more(installation))
             try await installation.withClient { client in
                 // What is said on the broker before the manager listens there is said in vain.
                 guard try await eventually({ try await client.isReady() }) else {
@@ -56,6 +61,9 @@ final class Installation: Sendable {
     }
 
     var data: String { directory.path + "/data" }
+
+    /// Done when all processes have ended, the last first.
+    func atEnd(_ body: @escaping @Sendable () -> Void) { endings.withLock { $0.append(body) } }
 
     /// The directory that `swift build` put this test and the two programs in.
     static let programs = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
@@ -145,6 +153,7 @@ final class Installation: Sendable {
         }
         for pid in Processes.mentioning(directory.path) { kill(pid, SIGKILL) }
         await broker.cleanUp()
+        for body in endings.withLock({ $0 }).reversed() { body() }
         try? FileManager.default.removeItem(at: directory)
     }
 }

@@ -1,6 +1,7 @@
 import Client
 import Fleet
 import Foundation
+import Logging
 import Messaging
 import Synchronization
 import TestSupport
@@ -94,5 +95,26 @@ extension Installation {
                 software: "soft@1", count: count, platform: "none", heartbeat: heartbeat, rules: rules))
         try await client.converged("test")
         return machines
+    }
+}
+
+extension Installation {
+    /// Why the broker does not take somebody with this certificate; nil: it does.
+    func refusal(of security: TransportSecurity) async throws -> String? {
+        guard let address = BrokerAddress(broker.url) else { throw Unexpected("not a broker: \(broker.url)") }
+        let connection = Connection(
+            Connection.Configuration(broker: address, clientID: "boot-x", security: security),
+            logger: Logger(label: "x"))
+        async let running: Void = connection.run()
+        // Mosquitto 2.0 drops one innocent connection after each handshake that failed: one refusal is none yet.
+        var reasons: [String] = []
+        for await event in connection.events {
+            guard case .disconnected(let why) = event, reasons.count < 3 else { break }
+            reasons.append(why)
+        }
+        let wasRefused = !connection.isConnected
+        await connection.close()
+        await running
+        return wasRefused ? reasons.joined(separator: "; ") : nil
     }
 }

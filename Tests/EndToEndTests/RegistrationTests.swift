@@ -145,9 +145,12 @@ struct RegistrationTests {
                 try await eventually {
                     try await client.allEvents().filter { $0.kind == .statusRefused }.count >= 2
                 })
-            let now = try await client.machine(machine.id)
-            #expect(now.session == 2)
-            #expect(now.state == .idle)
+            // What comes last is looked at last.
+            try await tap.say(machine.status(session: 2, sequence: 2, state: .stopped), on: machine.statusTopic)
+            #expect(try await eventually { try await client.machine(machine.id).state == .stopped })
+            #expect(try await client.machine(machine.id).session == 2)
+            let heard = try await client.allEvents(machine: machine.id)
+            #expect(!heard.contains { $0.message.contains("away") || $0.message.contains("failed") }, "\(heard)")
         }
     }
 

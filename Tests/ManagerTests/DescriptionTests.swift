@@ -35,12 +35,14 @@ struct DescriptionTests {
         }
     }
 
-    @Test("Good answers are as their schemas say, no property more or less")
-    func answers() async throws {
-        try await Site.with { site in
+    @Test("Good answers are as their schemas say, no property more or less", arguments: [false, true])
+    func answers(secure: Bool) async throws {
+        try await Site.with(secure: secure) { site in
             try await site.rest { ask in
                 let document = try OpenAPIDocument(try await ask(.get, "/openapi.json").body)
+                var checked: Set<String> = []
                 func check(_ reply: Asker.Reply, _ method: String, _ path: String) throws {
+                    checked.insert("\(method) \(path)")
                     #expect((200..<300).contains(reply.status), "\(method) \(path): \(reply.body)")
                     let schema = try #require(document.schema(method, path, reply.status), "\(method) \(path)")
                     let value = try JSONSerialization.jsonObject(with: Data(reply.body.utf8))
@@ -92,6 +94,20 @@ struct DescriptionTests {
                 try check(try await ask(.get, "/v1/audit?limit=1000"), "get", "/v1/audit")
                 try check(try await ask(.get, "/v1/audit/verify"), "get", "/v1/audit/verify")
                 try check(try await ask(.get, "/v1/events?limit=1000"), "get", "/v1/events")
+                // Where machines have no certificates there is no authority either, and nobody hears of a new key.
+                let ofCertificates: Set = [
+                    "post /v1/keys/ca/rotate", "post /v1/debug-certificates", "post \(group)/keys/rotate",
+                ]
+                if secure {
+                    try check(try await ask(.post, "/v1/keys/ca/rotate"), "post", "/v1/keys/ca/rotate")
+                    let key = try await ask(.post, "/v1/groups/own/keys/rotate?force=true")
+                    try check(key, "post", group + "/keys/rotate")
+                    let debug = try await ask(
+                        .post, "/v1/debug-certificates", "{\"ttl\": \"1h\"}", type: "application/json")
+                    try check(debug, "post", "/v1/debug-certificates")
+                }
+                let missed = document.answering.subtracting(checked).subtracting(secure ? [] : ofCertificates)
+                #expect(missed == ["get /openapi.json"], "every operation that answers with JSON is asked here")
             }
         }
     }
@@ -122,6 +138,14 @@ struct OpenAPIDocument {
     }
 
     func operation(_ method: String, _ path: String) -> [String: Any]? { paths[path]?[method] }
+
+    /// The operations whose good answer is JSON.
+    var answering: Set<String> {
+        Set(
+            operations.filter { operation in
+                (200..<300).contains { schema(operation.method, operation.path, $0) != nil }
+            }.map { "\($0.method) \($0.path)" })
+    }
 
     func schema(_ method: String, _ path: String, _ status: Int) -> [String: Any]? {
         let responses = paths[path]?[method]?["responses"] as? [String: [String: Any]]

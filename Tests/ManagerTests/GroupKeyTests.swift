@@ -178,13 +178,6 @@ struct GroupKeyTests {
 }
 
 extension Site {
-    fileprivate var groupKey: SecurityKey.PublicKey {
-        get async throws {
-            let row = try #require(try await control.records.group("test"))
-            return try SecurityKey.PublicKey(rawRepresentation: row.keyPublic)
-        }
-    }
-
     fileprivate func ticket(uses: Int) async throws -> BootTicket {
         guard uses > 0 else {
             return BootTicket(
@@ -192,16 +185,6 @@ extension Site {
                 expires: Timestamp(milliseconds: 0))
         }
         return try await control.invite(to: "test", InvitationRequest(uses: uses, ttl: .hours(1)), by: Site.user)
-    }
-
-    /// The machine's order as it opens it, knowing the group by this key; nil where it does not open or there is none.
-    fileprivate func order(of machine: PaperMachine, from group: SecurityKey.PublicKey) async throws -> OrderContent? {
-        guard let message = try await control.sealedOrder(for: machine.id) else { return nil }
-        let order = try OrderMessage.decode(message.payload)
-        let plaintext = try? AuthenticSeal.order.open(
-            Sealed(encapsulated: order.encapsulated, ciphertext: order.ciphertext), with: machine.key, from: group,
-            authenticating: order.header)
-        return try plaintext.map(OrderContent.decode)
     }
 
     fileprivate var refusals: [EventEntry] {

@@ -53,7 +53,9 @@ struct OutboxTests {
         }
     }
 
-    @Test("What waits of a machine is coalesced: the newest order, one clearing with what was to be said before it, answers first")
+    @Test(
+        "What waits of a machine is coalesced: the newest order, one clearing with what was to be said before it, answers first"
+    )
     func publications() async throws {
         let world = World()
         world.hold("publish order edge-1 1")
@@ -91,7 +93,9 @@ struct OutboxTests {
         }
     }
 
-    @Test("A release takes the place of a launch that has not begun, and is answered even if another wanted it unanswered")
+    @Test(
+        "A release takes the place of a launch that has not begun, and is answered even if another wanted it unanswered"
+    )
     func platformWork() async throws {
         let world = World()
         world.hold("launch edge-1 on local")
@@ -178,7 +182,8 @@ private final class World: Sendable {
 
     func expect(at place: SourceLocation = #_sourceLocation, _ condition: () -> Bool) async throws {
         let holds = try await eventually { condition() }
-        #expect(holds, "begun and not done: \(Set(state.withLock { $0.begun }).subtracting(done))", sourceLocation: place)
+        #expect(
+            holds, "begun and not done: \(Set(state.withLock { $0.begun }).subtracting(done))", sourceLocation: place)
     }
     func expect(begun names: String..., at place: SourceLocation = #_sourceLocation) async throws {
         try await expect(at: place) { self.state.withLock { Set($0.begun).isSuperset(of: names) } }
@@ -203,7 +208,9 @@ private final class World: Sendable {
         let outbox = Outbox(
             lanes: lanes, topics: topics, counters: Counters(),
             doors: Outbox.Doors(
-                seal: { Message(topic: "\($0.machine)", payload: Data("order \($0.machine) \($0.order.generation)".utf8)) },
+                seal: {
+                    Message(topic: "\($0.machine)", payload: Data("order \($0.machine) \($0.order.generation)".utf8))
+                },
                 publish: { message in
                     let name = String(decoding: message.payload, as: UTF8.self)
                     let last = message.topic.split(separator: "/").last ?? ""

@@ -52,8 +52,20 @@ struct PartsTests {
     func timer() async throws {
         let fired = Mutex(0)
         let timer = DeadlineTimer(label: "test") { fired.withLock { $0 += 1 } }
-        timer.set(.now + .hours(1))
+        timer.set(.now + .milliseconds(50))
         timer.set(nil)
+        // Another timer, set for later, shows that the time has passed.
+        let other = Mutex(false)
+        let later = DeadlineTimer(label: "later") { other.withLock { $0 = true } }
+        later.set(.now + .milliseconds(300))
+        #expect(try await eventually { other.withLock { $0 } })
+        #expect(fired.withLock { $0 } == 0)
+        timer.set(.now + .milliseconds(50))
+        timer.set(.now + .hours(1))
+        other.withLock { $0 = false }
+        later.set(.now + .milliseconds(300))
+        #expect(try await eventually { other.withLock { $0 } })
+        #expect(fired.withLock { $0 } == 0)
         timer.set(.now - .seconds(1))
         #expect(try await eventually { fired.withLock { $0 } == 1 })
         timer.set(.now - .seconds(2))

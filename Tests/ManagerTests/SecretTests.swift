@@ -56,6 +56,11 @@ struct SecretTests {
                 let order = try #require(try await site.control.sealedOrder(for: machine.id))
                 #expect(order.payload.range(of: Data(value.utf8)) == nil)
                 #expect(order.payload.range(of: Data(Data(value.utf8).base64EncodedString().utf8)) == nil)
+                let opened = try #require(try await site.order(of: machine, from: try await site.groupKey))
+                #expect(opened.environment["KEY"] == value)
+                let stranger = PaperMachine(machine.id, ticket: machine.ticket)
+                #expect(
+                    try await site.order(of: stranger, from: try await site.groupKey) == nil, "another key opens it")
             }
         }
     }

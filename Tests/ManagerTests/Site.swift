@@ -7,8 +7,10 @@ import HummingbirdTesting
 import Logging
 import Messaging
 import NIOCore
+import PaperFleet
 import Records
 import Sealing
+import Testing
 
 @testable import Manager
 
@@ -77,6 +79,23 @@ struct Site: Sendable {
         let pattern = groups.flatMap { GroupPattern($0) }
         let request = TokenRequest(name: name ?? "t-\(role.rawValue)", role: role, groups: pattern, ttl: ttl)
         return try await control.createToken(request, by: Site.user).token
+    }
+
+    var groupKey: SecurityKey.PublicKey {
+        get async throws {
+            let row = try #require(try await control.records.group("test"))
+            return try SecurityKey.PublicKey(rawRepresentation: row.keyPublic)
+        }
+    }
+
+    /// The machine's order as it opens it, knowing the group by this key; nil where it does not open or there is none.
+    func order(of machine: PaperMachine, from group: SecurityKey.PublicKey) async throws -> OrderContent? {
+        guard let message = try await control.sealedOrder(for: machine.id) else { return nil }
+        let order = try OrderMessage.decode(message.payload)
+        let plaintext = try? AuthenticSeal.order.open(
+            Sealed(encapsulated: order.encapsulated, ciphertext: order.ciphertext), with: machine.key, from: group,
+            authenticating: order.header)
+        return try plaintext.map(OrderContent.decode)
     }
 
     var database: String { configuration.path("trunkline.sqlite") }

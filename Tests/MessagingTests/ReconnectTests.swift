@@ -98,19 +98,24 @@ extension ConnectionTests {
             }
         }
 
-        @Test("a client whose id was taken over comes back once the other has gone")
+        @Test("a client whose name another one uses takes it back every time, while the other is still there")
         func takenOver() async throws {
             try await withBroker { broker in
                 try await withConnection(to: broker.url, clientID: "one", subscribing: ["a"]) { connection, inbox in
-                    let other = try TCP.connect(to: broker.port)
                     let connect: [UInt8] =
                         [0x10, 15, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, 0, 3] + Array("one".utf8)
-                    #expect(send(other, connect, connect.count, 0) == connect.count)
-                    #expect(try await eventually { inbox.connects == 2 })
-                    close(other)
-                    #expect(inbox.disconnects.count == 1)
+                    var others: [Int32] = []
+                    defer { for other in others { close(other) } }
+                    for round in 1...3 {
+                        let other = try TCP.connect(to: broker.port)
+                        others.append(other)
+                        #expect(send(other, connect, connect.count, 0) == connect.count)
+                        #expect(try await eventually { inbox.disconnects.count == round })
+                        #expect(try await eventually { inbox.connects == round + 1 })
+                    }
                     try await connection.publish(text("a", "back"))
                     #expect(try await eventually { inbox.texts == ["back"] })
+                    #expect(inbox.disconnects.count == 3)
                 }
             }
         }

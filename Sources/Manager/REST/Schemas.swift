@@ -151,7 +151,14 @@ enum Schemas {
                     "v": number(from: 1), "group": text(), "broker": text(), "root": text(),
                     "group_key": text("X25519, base64."),
                     "ticket": text(), "secret": text("Base64."), "expires": time,
-                ], optional: ["machine": text()]),
+                ],
+                optional: [
+                    "machine": text(),
+                    "boot": text("Where a machine without a certificate gets one; absent with a plain broker."),
+                    "trust": text(
+                        "The authorities whose word about the broker is to be believed, PEM; absent with a plain broker."
+                    ),
+                ]),
             "Token": object(
                 ["name": text(), "role": OpenAPI.reference("Role"), "created": time, "by": text()],
                 optional: [

@@ -24,8 +24,6 @@ final class Loop {
     private static let patience = ContinuousClock.Duration.seconds(10)
     /// How long a close waits for the broker's acknowledgements.
     private static let politeness = ContinuousClock.Duration.seconds(2)
-    /// A connection that held this long was a good one: the next failure starts with short pauses again.
-    private static let steady = ContinuousClock.Duration.seconds(5)
     /// More publishes than this are not in flight at once; MQTT has 65,535 message ids.
     private static let mostWaiting = 10_000
 
@@ -134,7 +132,8 @@ final class Loop {
         for command in mailbox.disconnected() { command.reply(.failure(lost)) }
         session.context.failAll(lost)
         if wasConnected {
-            if clock.now - began > Self.steady { backoff.reset() }
+            let takenOver = session.context.farewell == Int32(MQTT_RC_SESSION_TAKEN_OVER.rawValue)
+            backoff.lost(after: clock.now - began, takenOver: takenOver)
             if case .wrongVersion(let why) = end { end = .failed(why) }
         }
         return (end, wasConnected)

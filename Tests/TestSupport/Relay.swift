@@ -1,13 +1,12 @@
 import Foundation
 import Glibc
 import Synchronization
-import TestSupport
 
 /// Stands between a client and a broker, byte for byte, and can do to the connection what networks and other
 /// brokers do.
-final class Relay: Sendable {
+package final class Relay: Sendable {
     /// What it does to a CONNECT of MQTT 5.
-    enum VersionFive: Sendable {
+    package enum VersionFive: Sendable {
         case passed
         /// As RabbitMQ does: the connection is closed without a CONNACK.
         case closed
@@ -22,15 +21,17 @@ final class Relay: Sendable {
         var refusesSubscriptions = false
         var threads = 0
         var isClosed = false
+        var refuses = false
+        var isSilent = false
     }
 
-    let port: Int
+    package let port: Int
     private let listener: Int32
     private let upstream: Int
     private let versionFive: VersionFive
     private let state = Mutex(State())
 
-    init(to upstream: Int, versionFive: VersionFive = .passed) throws {
+    package init(to upstream: Int, versionFive: VersionFive = .passed) throws {
         (listener, port) = try TCP.listen()
         self.upstream = upstream
         self.versionFive = versionFive
@@ -38,23 +39,44 @@ final class Relay: Sendable {
     }
 
     /// The MQTT versions of the CONNECTs that it saw, in order.
-    var versions: [UInt8] { state.withLock { $0.versions } }
+    package var versions: [UInt8] { state.withLock { $0.versions } }
 
-    func refuseSubscriptions() { state.withLock { $0.refusesSubscriptions = true } }
+    package func refuseSubscriptions() { state.withLock { $0.refusesSubscriptions = true } }
 
     /// Sends whole packets to every client, as a broker without our limits would; nothing else may be on its way.
-    func inject(_ packets: [UInt8]) {
+    package func inject(_ packets: [UInt8]) {
         let clients = state.withLock { $0.clients }
         for client in clients { _ = send(client, packets, packets.count, Int32(MSG_NOSIGNAL)) }
     }
 
     /// Cuts every connection, as a dying network does; new ones are welcome.
-    func cut() {
+    package func cut() {
         state.withLock { state in for descriptor in state.descriptors { shutdown(descriptor, Int32(SHUT_RDWR)) } }
     }
 
+    /// Cuts every connection, and every new one at once, until `serve`.
+    package func refuse() {
+        state.withLock { $0.refuses = true }
+        cut()
+    }
+
+    /// Keeps every connection and takes new ones, and lets nothing through, until `serve`: a network that drops everything.
+    package func silence() { state.withLock { $0.isSilent = true } }
+
+    package func serve() {
+        state.withLock { state in
+            state.refuses = false
+            state.isSilent = false
+        }
+    }
+
+    /// Blocks while nothing is to be let through.
+    private func waitWhileSilent() {
+        while state.withLock({ $0.isSilent && !$0.isClosed }) { usleep(20_000) }
+    }
+
     /// Cuts every connection, takes no new one, and returns when nothing is left of it.
-    func close() async throws {
+    package func close() async throws {
         state.withLock { $0.isClosed = true }
         shutdown(listener, Int32(SHUT_RDWR))
         cut()
@@ -81,6 +103,8 @@ final class Relay: Sendable {
     private func serve(_ client: Int32) {
         var first = [UInt8](repeating: 0, count: 65_536)
         let count = recv(client, &first, first.count, 0)
+        waitWhileSilent()
+        guard !state.withLock({ $0.refuses }) else { return _ = Glibc.close(client) }
         guard count > 8 else { return _ = Glibc.close(client) }
         state.withLock { $0.versions.append(first[8]) }
         if first[8] == 5, versionFive != .passed {
@@ -118,6 +142,7 @@ final class Relay: Sendable {
         while true {
             let count = recv(source, &buffer, buffer.count, 0)
             guard count > 0 else { break }
+            waitWhileSilent()
             // A SUBACK comes alone here: its last byte is the reason code of the last filter.
             if isFromBroker, buffer[0] == 0x90, state.withLock({ $0.refusesSubscriptions }) { buffer[count - 1] = 0x80 }
             guard send(target, buffer, count, Int32(MSG_NOSIGNAL)) == count else { break }
