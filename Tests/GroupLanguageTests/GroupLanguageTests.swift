@@ -110,6 +110,23 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("30%", MachineSet.AwayLimit.percent(30)), ("0%", .percent(0)), ("7", .count(7)), ("0", .count(0)),
+    ])
+    func readsAwayLimits(written: String, meant: MachineSet.AwayLimit) throws {
+        let text =
+            "group \"g\" { service = voice software = \"s@1\" machines { count = 1 platform = none away_limit = \(written) boot_timeout = 90s } }"
+        let machines = try GroupLanguage.group(from: text).machines
+        #expect(machines.awayLimit == meant)
+        #expect(machines.bootTimeout == .seconds(90))
+    }
+
+    @Test func leavesAwayLimitAndBootTimeoutAtTheirDefaults() throws {
+        let machines = try GroupLanguage.group(from: Samples.boundedGroup).machines
+        #expect(machines.awayLimit == .percent(30))
+        #expect(machines.bootTimeout == .minutes(10))
+    }
+
     @Test(arguments: ["5 % 2", "5%2", "5% 2", "5 %2"])
     func tellsARemainderFromAPercentage(written: String) throws {
         let group = try GroupLanguage.group(from: Samples.group("env = { A = \(written) }"))
@@ -134,7 +151,8 @@ import Testing
         "machine.platform == local", "machine.platform == \"exec:kvm\"", "group.service == voice",
         "group.service == \"my-service\"", "count(metric(\"calls\") > 3 && machine.verified) > group.count / 2",
         "machine.verified == false && software.restarts > 3", "metric(\"a\") - (metric(\"b\") - 1) > 0",
-        "10s < 1m && machine.verified",
+        "10s < 1m && machine.verified", "platform.state == gone && machine.state == away",
+        "platform.state != unknown",
     ])
     func writesConditionsAsTheyWereRead(condition: String) throws {
         let group = try GroupLanguage.group(from: Samples.rule("when \(condition) then notify(\"x\")"))

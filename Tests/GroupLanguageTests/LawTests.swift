@@ -136,7 +136,9 @@ private struct GroupMaker {
             machines: MachineSet(
                 count: number(minimum...maximum), minimum: minimum, maximum: maximum,
                 platform: pick([.local, .none, .exec("driver")]),
-                labels: chance() ? ["site": text(), "rack": "r\(number(0...9))"] : [:]),
+                labels: chance() ? ["site": text(), "rack": "r\(number(0...9))"] : [:],
+                awayLimit: pick([.percent(30), .percent(12.5), .count(0), .count(7)]),
+                bootTimeout: .seconds(Int64(number(10...86_400)))),
             environment: (0..<number(0...4)).map { index in
                 EnvironmentEntry(name: "KEY_\(index)", value: environmentValue())
             },
