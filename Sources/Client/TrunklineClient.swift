@@ -132,8 +132,16 @@ extension TrunklineClient {
         try await send(Call("POST", "/v1/groups/\(escaped(name))/\(instruction.rawValue)", once: true))
     }
 
-    package func removeGroup(_ name: String, force: Bool) async throws {
-        try await run(Call("DELETE", "/v1/groups/\(escaped(name))\(force ? "?force=true" : "")"))
+    /// `release` gives launched machines back to their platform, and their data with them; without, they keep places and data.
+    package func stop(group name: String, release: Bool) async throws -> GroupView {
+        try await send(Call("POST", "/v1/groups/\(escaped(name))/stop\(release ? "?release=true" : "")", once: true))
+    }
+
+    /// Launched machines go back to their platform, and their data with them. `forget` gives up those that nobody can hear, where
+    /// the platform is gone for good.
+    package func removeGroup(_ name: String, force: Bool, forget: Bool = false) async throws {
+        let query = [force ? "force=true" : nil, forget ? "forget=true" : nil].compactMap { $0 }.joined(separator: "&")
+        try await run(Call("DELETE", "/v1/groups/\(escaped(name))\(query.isEmpty ? "" : "?\(query)")"))
     }
 
     /// A boot ticket: whoever has it can add machines to the group.

@@ -54,7 +54,7 @@ package struct ManagerService: Sendable {
             local: local, drivers: configuration.driverDirectory,
             environment: [
                 "TRUNKLINE_AGENT": configuration.agent, "TRUNKLINE_DRIVER_DIR": configuration.path("driver-machines"),
-            ], logger: logger)
+            ], driverTimeout: configuration.driverTimeout, logger: logger)
         let delivery = PartServer(
             configuration: configuration, connection: connection, counters: control.counters, logger: logger)
         let outbox = Outbox(

@@ -30,7 +30,9 @@ package struct ManagerConfiguration: Sendable {
     package var agent: String
     /// Driver programs of `exec("name")` platforms; nil: there are none.
     package var driverDirectory: String?
-    /// How long a machine that a platform launches may take to register.
+    /// How long a driver may take to answer; then its list decides.
+    package var driverTimeout: TimeSpan = .seconds(60)
+    /// How long a machine that a platform launches may take to register, at least; where its group's `boot_timeout` is longer, that long.
     package var launchTicketLife: TimeSpan = .minutes(10)
     /// Bytes; larger bundles are refused.
     package var largestBundle = 1 << 30

@@ -9,6 +9,7 @@ package final class Platforms: Sendable {
     private let local: any MachinePlatform
     private let drivers: String?
     private let environment: [String: String]
+    private let driverTimeout: TimeSpan
     private let logger: Logger
     private let state = Mutex(State())
     private let continuation: AsyncStream<PlatformEvent>.Continuation
@@ -23,8 +24,10 @@ package final class Platforms: Sendable {
 
     /// `directory` holds the drivers, each an executable file whose name is the driver's; nil: there are none.
     package init(
-        local: any MachinePlatform, drivers directory: String?, environment: [String: String] = [:], logger: Logger
+        local: any MachinePlatform, drivers directory: String?, environment: [String: String] = [:],
+        driverTimeout: TimeSpan = .seconds(60), logger: Logger
     ) {
+        self.driverTimeout = driverTimeout
         self.local = local
         self.drivers = directory
         self.environment = environment
@@ -44,7 +47,9 @@ package final class Platforms: Sendable {
             let path = try path(ofDriver: name)
             let (driver, isNew) = state.withLock { state in
                 if let known = state.drivers[name] { return (known, false) }
-                let driver = ExecPlatform(name: name, driver: path, environment: environment, logger: logger)
+                let driver = ExecPlatform(
+                    name: name, driver: path, environment: environment, timeout: driverTimeout,
+                    logger: logger)
                 state.drivers[name] = driver
                 return (driver, true)
             }

@@ -33,12 +33,21 @@ struct APITests {
 
             #expect(try installation.curl("POST", "/v1/groups/test/start").status == 202)
             try await client.converged("test")
+            let started = try await client.allMachines(group: "test").count
+            #expect(started > 0)
             #expect(try installation.curl("DELETE", "/v1/groups/test").status == 409, "it runs")
             #expect(try installation.curl("DELETE", "/v1/software/soft/1").status == 409, "a group names it")
+            #expect(try installation.curl("POST", "/v1/groups/test/stop?release=maybe").status == 400)
             #expect(try installation.curl("POST", "/v1/groups/test/stop").status == 202)
-            #expect(try await eventually { try await client.allMachines(group: "test").isEmpty })
+            let stopped = try await eventually {
+                let states = try await client.allMachines(group: "test").map(\.state)
+                return states.count == started && states.allSatisfy { $0 == .stopped }
+            }
+            #expect(stopped, "they stay, and their software stops")
             #expect((200...204).contains(try installation.curl("DELETE", "/v1/groups/test").status))
             #expect(try installation.curl("GET", "/v1/groups/test").status == 404)
+            let released = try await eventually { try await client.allMachines(group: nil).isEmpty }
+            #expect(released)
             #expect((200...204).contains(try installation.curl("DELETE", "/v1/software/soft/1").status))
         }
     }

@@ -8,7 +8,9 @@ import Testing
 struct DriverTests {
     private static let drivers = ["--drivers", Installation.home.appending(path: "Config/platforms").path]
 
-    @Test("A group on exec(\"sample\") launches through the driver, shrinks, and leaves nothing when it stops")
+    @Test(
+        "A group on exec(\"sample\") launches through the driver, shrinks, stops and starts with what it has, and leaves nothing when that is released"
+    )
     func wholeLife() async throws {
         try await Installation.with(arguments: Self.drivers) { installation, client in
             try await installation.push(files: Installation.script("soft"), client)
@@ -23,7 +25,19 @@ struct DriverTests {
             let shrunk = try await eventually { try await client.allMachines(group: "test").map(\.id) == ["test-1"] }
             #expect(shrunk)
             try await client.converged("test")
-            _ = try await client.instruct(group: "test", .stop)
+            let data = installation.data + "/driver-machines/test-1/state/data/soft/mine"
+            _ = FileManager.default.createFile(atPath: data, contents: Data())
+            try #require(FileManager.default.fileExists(atPath: data))
+            _ = try await client.stop(group: "test", release: false)
+            let stopped = try await eventually {
+                try await client.allMachines(group: "test").map(\.state) == [.stopped]
+            }
+            #expect(stopped)
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            #expect(try await client.allMachines(group: "test").map(\.id) == ["test-1"])
+            #expect(FileManager.default.fileExists(atPath: data))
+            _ = try await client.stop(group: "test", release: true)
             let released = try await eventually { try await client.allMachines(group: "test").isEmpty }
             #expect(released)
             let left = Processes.mentioning(installation.data + "/driver-machines").filter { pid in

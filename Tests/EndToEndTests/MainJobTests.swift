@@ -45,7 +45,7 @@ struct MainJobTests {
                 try installation.traffic("rooms", port: installation.basePort + 10 * machine.index + 2)
             }
 
-            _ = try await client.instruct(group: "edge", .stop)
+            _ = try await client.stop(group: "edge", release: true)
             let released = try await eventually { try await client.allMachines(group: "edge").isEmpty }
             #expect(released)
             #expect(

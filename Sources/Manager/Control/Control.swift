@@ -208,8 +208,11 @@ actor Control {
 
     private func launch(_ machine: String, group: String, index: Int, platform: Platform, in burst: inout Burst) {
         do {
+            // From the decision on; the group's time counts from the platform's word.
+            let boot = monitor.group(group)?.definition.machines.bootTimeout ?? .zero
             let ticket = try makeTicket(
-                group: group, machine: machine, uses: 1, life: configuration.launchTicketLife, in: &burst)
+                group: group, machine: machine, uses: 1,
+                life: max(configuration.launchTicketLife, configuration.driverTimeout + boot), in: &burst)
             let labels = monitor.group(group)?.definition.machines.labels ?? [:]
             burst.work.append(
                 .launch(

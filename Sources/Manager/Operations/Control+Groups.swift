@@ -69,9 +69,9 @@ extension Control {
         return (try view(row(name)), plan)
     }
 
-    func instruct(_ name: String, _ instruction: GroupInstruction, ifRevision: Int?, by caller: Caller) async throws
-        -> GroupView
-    {
+    func instruct(
+        _ name: String, _ instruction: GroupInstruction, release: Bool, ifRevision: Int?, by caller: Caller
+    ) async throws -> GroupView {
         if instruction == .rollback {
             _ = try transact { control, _ in try control.row(name, ifRevision: ifRevision) }
             try rollBack(name, by: caller.name, address: caller.address)
@@ -92,9 +92,16 @@ extension Control {
                     after: Self.state(record))
             case .stop:
                 record.run = .stopped
+                let machines = control.launchedMachines(of: name)
                 burst.note(
-                    .groupStopped, by: caller, group: name, "Group \(name) stopped", before: before,
-                    after: Self.state(record))
+                    .groupStopped, by: caller, group: name,
+                    "Group \(name) stopped"
+                        + (machines == 0
+                            ? ""
+                            : release
+                                ? "; \(Self.machines(machines)) go back with their data"
+                                : "; \(Self.machines(machines)) keep their places and data"),
+                    facts: release ? ["released": "\(machines)"] : [:], before: before, after: Self.state(record))
             case .restart:
                 guard record.run == .running else {
                     throw Refusal(
@@ -126,29 +133,49 @@ extension Control {
                 default: .resumed
                 }
             control.advance(.group(record, change), in: &burst)
+            if instruction == .stop, release { control.advance(.releaseMachines(of: name), in: &burst) }
         }
         return try view(row(name))
     }
 
-    func removeGroup(_ name: String, force: Bool, ifRevision: Int?, by caller: Caller) async throws {
+    /// How many machines a platform has for the group.
+    private func launchedMachines(of name: String) -> Int {
+        monitor.machines(of: name).filter { $0.platform != .none }.count
+    }
+
+    private static func machines(_ count: Int) -> String { count == 1 ? "its machine" : "its \(count) machines" }
+
+    func removeGroup(_ name: String, force: Bool, forget: Bool, ifRevision: Int?, by caller: Caller) async throws {
         try transact { control, burst in
+            let machines = control.launchedMachines(of: name)
+            if forget, machines > 0, try control.records.group(name) == nil {
+                // Removed before, and its platform has never released what it had.
+                return control.advance(.forgetMachines(of: name), in: &burst)
+            }
             let row = try control.row(name, ifRevision: ifRevision)
-            let running = control.monitor.group(name)?.run == .running
-            guard force || (!running && control.monitor.machines(of: name).allSatisfy { $0.platform == .none }) else {
+            guard force || control.monitor.group(name)?.run != .running else {
                 throw Refusal(
                     code: .conflict,
-                    message: running
-                        ? "Group \(name) runs; stop it first, or remove it all the same with force=true."
-                        : "Group \(name) is still stopping; wait until its machines are released, or use force=true.")
+                    message: "Group \(name) runs; stop it first, or remove it all the same with force=true.")
             }
             let before = control.monitor.group(name).map {
                 Self.summary($0.definition, text: row.text, revision: row.revision)
             }
             try control.stopInvited(name, in: &burst)
+            if forget, var record = control.monitor.group(name) {
+                // Stopped, so that no other machine is launched in the place of one that is given up.
+                record.run = .stopped
+                control.advance(.group(record, .stopped), in: &burst)
+                control.advance(.forgetMachines(of: name), in: &burst)
+            }
+            let left = control.launchedMachines(of: name)
             control.advance(.groupDeleted(name), in: &burst)
             burst.changes.append(.removeGroup(name))
             burst.note(
-                .groupDeleted, by: caller, group: name, "Group \(name) deleted",
+                .groupDeleted, by: caller, group: name,
+                "Group \(name) deleted"
+                    + (left == 0 ? "" : "; \(Self.machines(left)) go back with their data")
+                    + (left == machines ? "" : "; \(machines - left) given up without a release"),
                 before: before)
         }
     }

@@ -74,15 +74,15 @@ struct GroupScope: Operations {
     func plan(_ record: RecordSource, by caller: Caller) async throws -> PlanView {
         try await base.plan(record, by: scoped(caller))
     }
-    func instruct(_ name: String, _ instruction: GroupInstruction, ifRevision: Int?, by caller: Caller) async throws
-        -> GroupView
-    {
+    func instruct(
+        _ name: String, _ instruction: GroupInstruction, release: Bool, ifRevision: Int?, by caller: Caller
+    ) async throws -> GroupView {
         try require(name)
-        return try await base.instruct(name, instruction, ifRevision: ifRevision, by: caller)
+        return try await base.instruct(name, instruction, release: release, ifRevision: ifRevision, by: caller)
     }
-    func removeGroup(_ name: String, force: Bool, ifRevision: Int?, by caller: Caller) async throws {
+    func removeGroup(_ name: String, force: Bool, forget: Bool, ifRevision: Int?, by caller: Caller) async throws {
         try require(name)
-        try await base.removeGroup(name, force: force, ifRevision: ifRevision, by: caller)
+        try await base.removeGroup(name, force: force, forget: forget, ifRevision: ifRevision, by: caller)
     }
     func invite(to group: String, _ request: InvitationRequest, by caller: Caller) async throws -> BootTicket {
         try require(group)

@@ -25,9 +25,13 @@ protocol Operations: Sendable {
     func changeGroup(_ name: String, to record: RecordSource, ifRevision: Int?, by: Caller) async throws
         -> (group: GroupView, plan: PlanView)
     func plan(_ record: RecordSource, by: Caller) async throws -> PlanView
-    func instruct(_ name: String, _ instruction: GroupInstruction, ifRevision: Int?, by: Caller) async throws
+    /// `release`: with `stop`, give launched machines back to their platform, and their data with them.
+    func instruct(
+        _ name: String, _ instruction: GroupInstruction, release: Bool, ifRevision: Int?, by: Caller
+    ) async throws
         -> GroupView
-    func removeGroup(_ name: String, force: Bool, ifRevision: Int?, by: Caller) async throws
+    /// `forget`: give up machines that nobody can hear and whose platform is gone for good.
+    func removeGroup(_ name: String, force: Bool, forget: Bool, ifRevision: Int?, by: Caller) async throws
     func invite(to group: String, _ request: InvitationRequest, by: Caller) async throws -> BootTicket
 
     // Machines

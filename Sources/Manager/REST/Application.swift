@@ -4,6 +4,7 @@ import HummingbirdCore
 import HummingbirdTLS
 import Logging
 import NIOCore
+import System
 import NIOSSL
 
 /// Where the REST API listens and what it takes.
@@ -66,7 +67,8 @@ struct API: Sendable {
     var operations: any Operations
     let configuration: RESTConfiguration
     let logger: Logger
-    let inFlight = RequestsInFlight()
+    /// Requests that come twice under one Idempotency-Key; 16 may wait for the first.
+    let inFlight = KeyedTurns<String>(limit: 16)
     let authenticator: Authenticator
 
     init(operations: any Operations, configuration: RESTConfiguration, logger: Logger) {

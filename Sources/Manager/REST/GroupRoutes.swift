@@ -86,15 +86,24 @@ extension API {
             },
             Route(
                 method: .delete, path: "/v1/groups/{group}",
-                summary: "Remove a group that is stopped, or any with `force`.",
+                summary:
+                    "Remove a group that is stopped, or any with `force`; its launched machines go back to their platform, and their data with them.",
                 tag: "groups", needs: .editor,
-                query: [.init(name: "force", says: "Also while it runs.", schema: "Flag")],
+                query: [
+                    .init(name: "force", says: "Also while it runs.", schema: "Flag"),
+                    .init(
+                        name: "forget",
+                        says:
+                            "Give up machines that nobody can hear, without a release: for a platform that is gone for good.",
+                        schema: "Flag"),
+                ],
                 takesRevision: true,
                 answers: [.init(status: 204, says: "It is gone; its machines are being released.", type: nil)],
                 problems: [400, 404, 409, 412]
             ) { api, incoming in
                 try await api.operations.removeGroup(
                     try incoming.parameter("group"), force: try incoming.flag("force"),
+                    forget: try incoming.flag("forget"),
                     ifRevision: try incoming.revision(),
                     by: incoming.caller)
                 return Response(status: .noContent)
@@ -114,6 +123,13 @@ extension API {
         Route(
             method: .post, path: "/v1/groups/{group}/\(instruction.rawValue)", summary: instruction.summary,
             tag: "groups", needs: .operator,
+            query: instruction == .stop
+                ? [
+                    .init(
+                        name: "release",
+                        says: "Give launched machines back to their platform, and their data with them.",
+                        schema: "Flag")
+                ] : [],
             takesRevision: true, body: Route.nothing,
             answers: [
                 .init(
@@ -123,7 +139,9 @@ extension API {
             problems: [400, 404, 409, 412, 413, 422]
         ) { api, incoming in
             let group = try await api.operations.instruct(
-                try incoming.parameter("group"), instruction, ifRevision: try incoming.revision(), by: incoming.caller)
+                try incoming.parameter("group"), instruction,
+                release: instruction == .stop ? try incoming.flag("release") : false,
+                ifRevision: try incoming.revision(), by: incoming.caller)
             return try .json(group, status: .accepted, revision: group.revision)
         }
     }
@@ -162,7 +180,7 @@ extension GroupInstruction {
     fileprivate var summary: String {
         switch self {
         case .start: "Start it: machines launch, and get the software."
-        case .stop: "Stop it: machines of a platform are released, invited ones stop their software."
+        case .stop: "Stop it: its machines stop their software, and keep their places and data."
         case .restart: "Restart the software of every machine once."
         case .rollback: "A new revision with what the one before said."
         case .pause: "No rule acts until `resume`."

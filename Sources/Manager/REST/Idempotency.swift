@@ -4,6 +4,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import System
 
 /// `Idempotency-Key`: what comes twice acts once (draft-ietf-httpapi-idempotency-key-header).
 extension API {
@@ -13,15 +14,13 @@ extension API {
                 code: .malformed, message: "Idempotency-Key takes 1 to 255 printable characters without spaces.")
         }
         // Its twin may be at work at this moment: wait for what comes of that.
-        await inFlight.enter("\(incoming.caller.name) \(key)")
-        do {
-            let response = try await onceAlone(key, incoming, body)
-            await inFlight.leave("\(incoming.caller.name) \(key)")
-            return response
-        } catch {
-            await inFlight.leave("\(incoming.caller.name) \(key)")
-            throw error
+        let turn = "\(incoming.caller.name) \(key)"
+        do throws(NoTurn) { try await inFlight.enter(turn) } catch {
+            throw Refusal(
+                code: .conflict, message: "This request is being worked on; ask again when its answer is there.")
         }
+        defer { inFlight.leave(turn) }
+        return try await onceAlone(key, incoming, body)
     }
 
     private func onceAlone(_ key: String, _ incoming: Incoming, _ body: () async throws -> Response) async throws
@@ -98,27 +97,4 @@ private final class BodyCollector: ResponseBodyWriter {
     }
 
     func finish(_ trailingHeaders: HTTPFields?) async throws {}
-}
-
-/// Lets requests under one key pass one after another.
-actor RequestsInFlight {
-    private var waiting: [String: [CheckedContinuation<Void, Never>]] = [:]
-
-    func enter(_ key: String) async {
-        guard waiting[key] != nil else {
-            waiting[key] = []
-            return
-        }
-        await withCheckedContinuation { waiting[key]?.append($0) }
-    }
-
-    func leave(_ key: String) {
-        guard var line = waiting[key], !line.isEmpty else {
-            waiting[key] = nil
-            return
-        }
-        let next = line.removeFirst()
-        waiting[key] = line
-        next.resume()
-    }
 }

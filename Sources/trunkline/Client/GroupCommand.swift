@@ -70,6 +70,7 @@ struct GroupCommand: AsyncParsableCommand {
 
         func run() async throws {
             let groups = try await location.with { try await $0.allGroups() }
+            output.noteHolding(groups)
             try output.list(
                 groups,
                 columns: [
@@ -94,14 +95,25 @@ struct GroupCommand: AsyncParsableCommand {
 
     struct Remove: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "rm", abstract: "Remove a stopped group; --force removes a running one with its machines.")
+            commandName: "rm",
+            abstract:
+                "Remove a stopped group; its launched machines go back to their platform, and their data with them.",
+            discussion:
+                "--force removes one that runs. --force --forget also gives up machines that nobody can hear, without a release: for a platform that is gone for good."
+        )
         @Argument var group: String
         @Flag(help: "Even while it runs.") var force = false
+        @Flag(help: "Give up, without a release, machines that nobody can hear.") var forget = false
+        @OptionGroup var assent: Assent
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
-            try await location.with { try await $0.removeGroup(group, force: force) }
-            Note.line("\(group) removed")
+            try await location.with { client in
+                let machines = try await LaunchedMachines(of: group, client)
+                if machines.count > 0 { try assent.ask("\(machines.goBack); remove \(group)?") }
+                try await client.removeGroup(group, force: force, forget: forget)
+                Note.line("\(group) removed\(machines.count == 0 || forget ? "" : "; \(machines.goBack)")")
+            }
         }
     }
 
@@ -213,8 +225,21 @@ extension OutputOptions {
                 (
                     "machines",
                     "\(group.status.desired) wanted, \(group.status.present) present, \(group.status.verified) verified, \(group.status.failed) failed, \(group.status.away) away"
-                ), ("record", withText ? group.text : ""),
+                ), ("holding", group.status.holding ?? ""), ("record", withText ? group.text : ""),
             ])
+    }
+
+    /// Says beside a table why rules about absence hold, once for all groups of which the same is true.
+    func noteHolding(_ groups: [GroupView]) {
+        guard format == .table, !quiet else { return }
+        for line in Self.holding(groups) { Note.line(line) }
+    }
+
+    static func holding(_ groups: [GroupView]) -> [String] {
+        let reasons = Dictionary(grouping: groups.filter { $0.status.holding != nil }) { $0.status.holding ?? "" }
+        return reasons.sorted { $0.key < $1.key }.map { reason, groups in
+            "\(groups.map(\.name).sorted().joined(separator: ", ")): \(reason)"
+        }
     }
 }
 

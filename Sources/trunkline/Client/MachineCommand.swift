@@ -18,7 +18,10 @@ struct MachineCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
-            let machines = try await location.with { try await $0.allMachines(group: group) }
+            let (machines, groups) = try await location.with { client in
+                (try await client.allMachines(group: group), try await client.allGroups())
+            }
+            output.noteHolding(groups.filter { group == nil || $0.name == group })
             try output.list(machines, columns: MachineView.columns, name: \.id)
         }
     }

@@ -35,6 +35,8 @@ struct LiveTable {
                 }
             } else {
                 tasks.addTask {
+                    let groups = try await client.allGroups().filter { group == nil || $0.name == group }
+                    for line in OutputOptions.holding(groups) { Note.line(line) }
                     StandardOutput.write(
                         Table(columns: MachineView.columns).text(try await client.allMachines(group: group)))
                     for try await event in client.eventStream(group: group, machine: nil, after: latest) {
@@ -66,6 +68,7 @@ struct LiveTable {
             text += "  \(view.service)  \(view.software)  revision \(view.revision)  \(phase)  "
             text += "\(view.status.verified)/\(view.status.desired) verified\n"
         }
+        for line in OutputOptions.holding(groups) { text += Terminal.paint(line, .red) + "\n" }
         text += "\n"
         text += Table(columns: MachineView.columns).text(machines) { Terminal.paint($1, $0.colour) }
         // Home, then each line cleared to its end, then what is below: no flicker.

@@ -68,6 +68,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Directory of driver programs for exec(\"NAME\") platforms.", valueName: "dir"))
     var drivers: String?
 
+    @Option(help: "How long a driver may take to answer; then the manager goes by its list.")
+    var driverTimeout = TimeSpan.seconds(60)
+
     @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
     var logLevel = Logger.Level.notice
 
@@ -83,6 +86,9 @@ struct Serve: AsyncParsableCommand {
         }
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key go together")
+        }
+        guard driverTimeout >= .seconds(1), driverTimeout <= .hours(1) else {
+            throw ValidationError("--driver-timeout takes a time from 1s to 1h; got \(driverTimeout)")
         }
         guard requestRate > 0 else { throw ValidationError("--request-rate must be 1 or more") }
     }
@@ -109,6 +115,7 @@ struct Serve: AsyncParsableCommand {
             configuration.serverCertificate = (Programs.absolute(tlsCertificate), Programs.absolute(tlsKey))
         }
         configuration.requestsPerSecond = requestRate
+        configuration.driverTimeout = driverTimeout
         do {
             try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()
         } catch {
