@@ -1,4 +1,5 @@
 import Fleet
+import FoundationEssentials
 import Logging
 import Messaging
 
@@ -39,9 +40,15 @@ package enum Agent {
 
     private static func run(_ arguments: AgentArguments, logger: Logger) async throws(AgentError) {
         let state = try StateDirectory(at: arguments.state)
+        if let dismissal = try Dismissal.standing(in: state, ticketFile: arguments.ticket, now: SystemClock.now) {
+            try await Dismissal.endSoftware(in: state)
+            return StandardError.print(
+                "trunkline-agent: this machine was dismissed at \(dismissal.at): \(dismissal.reason); with a new ticket it joins again"
+            )
+        }
         let identity = try Identity(
             ticketFile: arguments.ticket, state: state, now: SystemClock.now, allowsPlain: arguments.insecure)
-        let sessions = try SessionCounter(in: state)
+        let sessions = SessionCounter(in: state, isExpected: DirectoryTree.exists(state.file(.order)))
         var logger = logger
         logger[metadataKey: "machine"] = "\(identity.machine)"
         if identity.boot == nil {
@@ -49,7 +56,7 @@ package enum Agent {
         }
         let passport = try Passport(identity, state: state) { identity.farewell(session: sessions.next()) }
         let connection = Connection(
-            Connection.Configuration { passport.route(after: $0) }, logger: logger)
+            Connection.Configuration(firstPause: .seconds(1)) { passport.route(after: $0) }, logger: logger)
         // Unbounded: what comes from the broker is bounded by the connection, the rest is one answer for each piece of work.
         let (events, continuation) = AsyncStream.makeStream(of: AgentEvent.self, bufferingPolicy: .unbounded)
         let post: @Sendable (AgentEvent) -> Void = { continuation.yield($0) }
@@ -87,11 +94,21 @@ package enum Agent {
                 if loop.isFinished { break }
             }
             acknowledgement.finish()
-            // A clean goodbye suppresses the will, so the same words are said as the last ones.
-            await connection.close(
-                farewell: loop.registration.isDone && passport.way != .boot
-                    ? [identity.farewell(session: sessions.current)] : [])
+            await connection.close(farewell: farewell(loop))
             group.cancelAll()
         }
+        if let reason = loop.dismissal {
+            StandardError.print(
+                "trunkline-agent: \(identity.machine) is not wanted in group \(identity.group) any more: \(reason); its software was stopped, its data is kept"
+            )
+        }
+    }
+
+    /// A clean goodbye suppresses the will, so the same words are said as the last ones; of whoever is dismissed nothing stays.
+    private static func farewell(_ loop: AgentLoop) -> [Message] {
+        guard loop.mayReport, loop.passport.way != .boot else { return [] }
+        let away = loop.identity.farewell(session: loop.sessions.current)
+        guard loop.dismissal != nil else { return [away] }
+        return [Message(topic: away.topic, payload: .init(), retained: true)]
     }
 }

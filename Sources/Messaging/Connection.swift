@@ -13,15 +13,19 @@ package final class Connection: Sendable {
         package var keepAlive: TimeSpan
         /// False keeps the broker's session over reconnects, which is done by MQTT 3.1.1.
         package var cleanStart: Bool
+        /// The limit of the first pause before a connection that was lost is tried again; it doubles up to 10 s. What many have at once
+        /// is to be spread more widely than what one has.
+        package var firstPause: TimeSpan
         /// Asked before every round of attempts, on the connection's thread; told how the round before ended.
         package var route: @Sendable (BrokerRoute.Outcome) -> BrokerRoute
 
         package init(
-            keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true,
+            keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true, firstPause: TimeSpan = .milliseconds(200),
             route: @escaping @Sendable (BrokerRoute.Outcome) -> BrokerRoute
         ) {
             self.keepAlive = keepAlive
             self.cleanStart = cleanStart
+            self.firstPause = firstPause
             self.route = route
         }
 
@@ -49,6 +53,7 @@ package final class Connection: Sendable {
     private let logger: Logger
     private let queue: EventQueue
     private let mailbox = Mailbox()
+    private let takeOverCount = Tally()
     private let phase = Mutex(Phase.idle)
 
     package init(_ configuration: Configuration, logger: Logger) {
@@ -64,6 +69,10 @@ package final class Connection: Sendable {
     /// Incoming messages that were too large, had too long a topic, or found the buffer full.
     package var droppedMessages: Int { queue.dropped }
 
+    /// How often the broker ended the connection because another client with the same id came: it says so in MQTT 5 only. Counted before
+    /// the `disconnected` that it led to.
+    package var takeOvers: Int { takeOverCount.value }
+
     /// Connects, and reconnects until the task is cancelled or `close` is called; then disconnects cleanly (no will is
     /// sent) and returns when thread and descriptors are gone. Once only.
     package func run() async {
@@ -75,8 +84,10 @@ package final class Connection: Sendable {
         guard isFirst else { return }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let started = LoopThread.start { [configuration, mailbox, queue, logger] in
-                    Loop(configuration, mailbox: mailbox, events: queue, logger: logger).run()
+                let started = LoopThread.start { [configuration, mailbox, queue, takeOverCount, logger] in
+                    Loop(
+                        configuration, mailbox: mailbox, events: queue, takeOvers: takeOverCount, logger: logger
+                    ).run()
                     continuation.resume()
                 }
                 if !started {
@@ -112,6 +123,10 @@ package final class Connection: Sendable {
 
     /// Takes leave of the broker (no will is sent) and connects again at once, by the route that is then asked for.
     package func reconnect() { mailbox.reconnect() }
+
+    /// Another client has this one's id (not every broker says so): when this connection is lost, the next attempt follows after a pause
+    /// that grows to a minute, so that two who take the connection from each other do it rarely.
+    package func contested() { mailbox.contest() }
 
     private func end() {
         let waiting = phase.withLock { phase in
@@ -166,4 +181,12 @@ package final class Connection: Sendable {
             throw MessagingError(.invalid, "not a topic filter: \(filter.prefix(100))")
         }
     }
+}
+
+/// Grows on one thread and is read on any.
+final class Tally: Sendable {
+    private let count = Mutex(0)
+
+    var value: Int { count.withLock { $0 } }
+    func add() { count.withLock { $0 += 1 } }
 }

@@ -15,6 +15,8 @@ final class ManagerStandIn: Sendable {
         /// Those with the right MAC, in order.
         var statuses: [Status] = []
         var lines: [String] = []
+        /// How often the machine took its status away.
+        var cleared = 0
         /// What came and was not as it must be.
         var wrong: [String] = []
         var bundles: [String: SampleBundle] = [:]
@@ -79,6 +81,7 @@ final class ManagerStandIn: Sendable {
         switch topics.parse(message.topic) {
         case .registration: try register(message.payload)
         case .status:
+            guard !message.payload.isEmpty else { return change { $0.cleared += 1 } }
             let decoded = try StatusMessage.decode(message.payload)
             guard let statusKey = read({ $0.statusKey }) else { return }
             guard statusKey.isValid(decoded.mac, for: decoded.signed) else { throw Unexpected("a wrong MAC") }
@@ -130,21 +133,29 @@ final class ManagerStandIn: Sendable {
 
     /// Publishes the order, sealed to the machine, retained; the bundle's parts are sent to whoever lacks them.
     func order(_ bundle: SampleBundle, _ content: OrderContent, from forger: SecurityKey? = nil) async throws {
-        let isKnown = try await eventually(within: .seconds(40)) { self.read { $0.machineKey != nil } }
-        guard isKnown, let machine = read({ $0.machineKey }) else { throw Unexpected("the machine did not register") }
+        let payload = try await sealed(content, from: forger)
         change { state in
             state.bundles[content.digest] = bundle
             state.delivery = content.delivery
         }
-        let payload = try OrderMessage.encode(
-            group: Self.group, machine: Self.machine, generation: content.generation, action: content.action,
-            software: content.manifest.reference, digest: content.digest
+        try await publishOrder(payload)
+    }
+
+    /// - Parameter header: what the readable part says, where that is something else.
+    func sealed(
+        _ content: OrderContent, under header: OrderContent? = nil, from forger: SecurityKey? = nil
+    ) async throws -> Data {
+        let isKnown = try await eventually(within: .seconds(40)) { self.read { $0.machineKey != nil } }
+        guard isKnown, let machine = read({ $0.machineKey }) else { throw Unexpected("the machine did not register") }
+        let said = header ?? content
+        return try OrderMessage.encode(
+            group: Self.group, machine: Self.machine, generation: said.generation, action: said.action,
+            software: said.manifest.reference, digest: said.digest
         ) { header in
             let sealed = try AuthenticSeal.order.seal(
                 try content.encoded(), to: machine, from: forger ?? key, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
         }
-        try await publishOrder(payload)
     }
 
     func order(_ bundle: SampleBundle, generation: Int = 1, action: Order.Action = .run) async throws {

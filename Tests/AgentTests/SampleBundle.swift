@@ -39,7 +39,7 @@ struct SampleBundle: Sendable {
         version: String = "1", start: String = Self.start, healthy: String = Self.healthy,
         health: SoftwareManifest.HealthCheck? = Self.check, metrics: String? = nil,
         stop: SoftwareManifest.Stop = .init(signal: "TERM", timeout: .seconds(5)), run: [String] = ["./start.sh"],
-        padding: Int = 0
+        padding: Int = 0, more: [String: String] = [:]
     ) throws {
         manifest = SoftwareManifest(
             name: "sample", version: version, service: "voice", run: run, stop: stop, health: health,
@@ -56,8 +56,11 @@ struct SampleBundle: Sendable {
         files["start.sh"] = start
         files["healthy.sh"] = healthy
         files["metrics.sh"] = metrics
+        files.merge(more) { _, more in more }
         for (name, text) in files {
             let file = directory.appending(path: name)
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data((text + "\n").utf8).write(to: file)
             if name.hasSuffix(".sh") {
                 try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)

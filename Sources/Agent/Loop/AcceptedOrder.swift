@@ -5,6 +5,12 @@ import Messaging
 struct AcceptedOrder: Codable, Sendable {
     var content: OrderContent
 
+    /// What holds for the moment only is left out.
+    init(content: OrderContent) {
+        self.content = content
+        self.content.session = nil
+    }
+
     var generation: Int { content.generation }
     var job: Job {
         Job(

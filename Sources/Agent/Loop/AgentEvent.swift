@@ -13,7 +13,7 @@ enum AgentEvent: Sendable {
     case received(generation: Int, BundleCache.Completion)
     case prepared(generation: Int, AgentError?)
     case partsSubscribed(generation: Int, session: Int, well: Bool)
-    case glanced(run: Int, ReleaseStamp, changed: String?)
+    case glanced(run: Int, ReleaseStamp, ReleaseDifference)
     case alarm
     case terminate
 }

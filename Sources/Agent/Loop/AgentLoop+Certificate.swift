@@ -61,6 +61,7 @@ extension AgentLoop {
         do {
             let (content, isCurrent) = try identity.openCertificate(payload)
             isUnderCurrent = isCurrent
+            if let reason = content.dismissed { return dismiss(reason, now: now) }
             try passport.take(content)
         } catch {
             return logger.error("a certificate was refused: \(error)")

@@ -13,6 +13,11 @@ extension AgentLoop {
             subscribe()
         case .disconnected(let reason):
             logger.notice("not connected to the broker: \(reason)")
+            watchesItself = false
+            if connection.takeOvers > takeOvers {
+                takeOvers = connection.takeOvers
+                foundAnotherHolder(now: now)
+            }
             subscribeAgainAt = nil
             registration.disconnected()
             certification = Registration(done: true)
@@ -25,6 +30,7 @@ extension AgentLoop {
             switch identity.topics.parse(message.topic) {
             case .answer: handleAnswer(message.payload, now: now)
             case .order(identity.group, identity.machine): handleOrder(message.payload, now: now)
+            case .status(identity.group, identity.machine): lookForAnotherHolder(in: message.payload, now: now)
             case .part(identity.group, let digest, let index),
                 .machinePart(identity.group, identity.machine, let digest, let index):
                 take(part: message.payload, index: index, digest: digest, now: now)
@@ -32,6 +38,30 @@ extension AgentLoop {
             }
         }
     }
+
+    /// Two machines with one identity (a clone, a restored snapshot) take the broker's connection from each other. Brokers that say so
+    /// are few, so the last status under this name is looked at after a connection was lost: if a status of this process went out
+    /// before it, nobody else can have said it.
+    private func lookForAnotherHolder(in payload: Data, now: TimeSpan) {
+        if watchesItself {
+            watchesItself = false
+            work.append { [connection, topic = statusTopic] in try? await connection.unsubscribe([topic]) }
+        }
+        guard let message = try? StatusMessage.decode(payload), let holder = message.status.holder,
+            identity.statusKey.isValid(message.mac, for: message.signed), holder != identity.holder
+        else { return }
+        foundAnotherHolder(now: now)
+    }
+
+    private func foundAnotherHolder(now: TimeSpan) {
+        logger.error("another machine uses this identity: the two take the connection from each other")
+        notices.say(
+            .identity, "another machine uses this identity: they take the connection from each other",
+            until: now + Self.identityNotice)
+        connection.contested()
+    }
+
+    private var statusTopic: String { identity.topics.status(group: identity.group, machine: identity.machine) }
 
     /// The order's topic first: what answers the registration must be heard.
     func subscribe() {
@@ -41,7 +71,11 @@ extension AgentLoop {
             topics.insert(identity.topics.order(group: identity.group, machine: identity.machine), at: 0)
         }
         let session = sessions.current
+        watchesItself = hasReported && passport.way != .boot
+        let own = watchesItself ? [statusTopic] : []
         work.append { [connection, post, logger, topics] in
+            // Before anything is said in this session. A broker that forbids it is no worse than one that says nothing.
+            try? await connection.subscribe(own, qos: .atMostOnce)
             do {
                 try await connection.subscribe(topics, qos: .atLeastOnce)
                 post(.subscribed(session: session, well: true))
@@ -84,15 +118,21 @@ extension AgentLoop {
         if let job = supervisor.active {
             let isProcess = process?.job == job
             report.software = RunningSoftware(
-                name: job.manifest.name, version: job.manifest.version, digest: changedDigest ?? job.digest,
+                name: job.manifest.name, version: job.manifest.version, digest: difference.digest ?? job.digest,
                 generation: job.generation, health: supervisor.health,
                 since: (isProcess ? process?.since : nil) ?? startedAt, restarts: supervisor.restarts)
             report.metrics = supervisor.metrics
         }
-        report.reason = supervisor.reason
+        report.reason = notices.reason(after: installation?.trouble ?? supervisor.reason)
+        if let refusal {
+            report.order = max(report.order, refusal.generation ?? 0)
+            // What nobody could open says nothing about what this machine is, unless it has nothing else.
+            if supervisor.isDown, installation == nil, refusal.isOurs || order == nil {
+                report.state = .failed
+            }
+        }
         guard let installation else { return report }
         report.receiving = installation.receiving
-        report.reason = installation.trouble ?? report.reason
         // Also while the old software runs on: who gave the order must see that it is being followed.
         switch installation.stage {
         case .looking, .preparing: report.state = .starting
@@ -102,9 +142,11 @@ extension AgentLoop {
         return report
     }
 
-    /// Statuses begin with the first order: before it the manager does not know this machine's key.
+    /// Statuses begin with the first order, be it one that was refused: before it the manager does not know this machine's key.
+    var mayReport: Bool { registration.isDone || refusal != nil }
+
     func publishReport(now: TimeSpan) {
-        guard registration.isDone else { return }
+        guard mayReport else { return }
         if case .receiving(let store, var receiver, let subscribed) = installation?.stage, receiver.mustRepeat {
             receiver.repeated()
             installation?.stage = .receiving(store, receiver, subscribed: subscribed)
@@ -113,7 +155,7 @@ extension AgentLoop {
         let report = report
         guard let (session, sequence) = reporter.due(report, now: now) else { return }
         let status = report.status(
-            group: identity.group, machine: identity.machine, session: session, sequence: sequence, at: SystemClock.now)
+            identity, session: session, sequence: sequence, at: SystemClock.now)
         let message = identity.message(status)
         logger.debug("status \(session).\(sequence): \(report.state.rawValue)\(report.reason.map { ", " + $0 } ?? "")")
         work.append { [connection, post, logger] in
@@ -139,6 +181,8 @@ extension Identity {
     /// The last will of a session, and the agent's own last word.
     func farewell(session: Int) -> Message {
         message(
-            Status(group: group, machine: machine, session: session, sequence: 0, at: SystemClock.now, state: .away))
+            Status(
+                group: group, machine: machine, session: session, sequence: 0, at: SystemClock.now, state: .away,
+                holder: holder))
     }
 }

@@ -1,33 +1,72 @@
 import Fleet
 import FoundationEssentials
-import Glibc
 import Logging
 import Messaging
 import Sealing
 
-/// Orders, and the way from an order to a release.
+/// What becomes of an order: whatever it is, it is answered with a status, never with silence.
 extension AgentLoop {
     func handleOrder(_ payload: Data, now: TimeSpan) {
         // The manager clears the retained order of a machine that is gone.
         guard !payload.isEmpty, !isTerminating else { return }
         let (content, isUnderCurrent): (OrderContent, Bool)
-        do {
-            (content, isUnderCurrent) = try identity.open(payload)
-        } catch {
-            return logger.error("an order was refused: \(error)")
+        do throws(Refusal) { (content, isUnderCurrent) = try identity.open(payload) } catch {
+            return refuse(error, now: now)
         }
+        guard content.action != .leave else { return dismiss(content.reason, now: now) }
         if let trust = content.trust, content.generation >= order?.generation ?? 0 {
             hear(trust, underCurrentKey: isUnderCurrent, now: now)
         }
-        switch OrderGate.verdict(generation: content.generation, accepted: order?.generation ?? 0) {
+        if let session = content.session { begin(session: session, now: now) }
+        let accepted = order?.generation ?? 0
+        switch OrderGate.verdict(generation: content.generation, accepted: accepted) {
         case .outdated:
-            logger.warning("an order of generation \(content.generation) is older than \(order?.generation ?? 0)")
+            logger.warning("an order of generation \(content.generation) is older than \(accepted)")
+            notices.say(
+                .order,
+                "order \(content.generation) is older than \(accepted), which was accepted: are the manager's records from a backup?"
+            )
             reporter.owe()
         case .repeated:
             renew(heartbeat: content.heartbeat)
+            // One that cannot be followed still cannot when it is said again.
+            if refusal?.generation != content.generation { forgetRefusal() }
             reporter.owe()
-        case .accept: accept(AcceptedOrder(content: content), now: now)
+        case .accept:
+            forgetRefusal()
+            accept(AcceptedOrder(content: content), now: now)
         }
+    }
+
+    private func forgetRefusal() {
+        refusal = nil
+        notices.withdraw(.order)
+    }
+
+    /// It stands in the status until another order can be followed.
+    func refuse(_ new: Refusal, now: TimeSpan) {
+        // Strangers may leave what they like on a plain broker: it is said, but takes no place of what the manager should know, and a
+        // flood of it makes neither a flood of statuses nor of log lines.
+        if let refusal, refusal.isOurs, !new.isOurs { return }
+        guard new != refusal || refusedAt + Self.refusalInterval <= now else { return }
+        refusedAt = now
+        refusal = new
+        logger.error("an order was refused: \(new.why)")
+        notices.say(.order, new.why, until: new.isOurs ? nil : now + Self.strangersNotice)
+        // Who sealed an order to this machine knows it.
+        if new.isOurs { registration.answered() }
+        reporter.owe()
+    }
+
+    /// The manager has heard later sessions of this machine than it remembers: it was restored, or its counter was lost.
+    private func begin(session: Int, now: TimeSpan) {
+        let (before, lost) = (sessions.current, sessions.lost)
+        guard sessions.begin(at: session) else { return }
+        logger.notice("the manager has heard later sessions than \(before): going on from \(session)")
+        notices.say(
+            .session, "\(lost ?? "the sessions were behind, at \(before)"); they go on from \(session)",
+            until: now + Self.sessionNotice)
+        connection.reconnect()
     }
 
     /// The one thing that changes without a new generation, since nothing is restarted for it.
@@ -41,17 +80,18 @@ extension AgentLoop {
         reporter.heartbeat = max(heartbeat, .milliseconds(100))
     }
 
-    private func accept(_ accepted: AcceptedOrder, now: TimeSpan) {
+    func accept(_ accepted: AcceptedOrder, now: TimeSpan) {
         let content = accepted.content
         logger.notice(
             "order \(content.generation): \(content.action.rawValue) \(content.manifest.reference) \(content.digest.prefix(12))"
         )
-        do {
-            try state.saveSecret(accepted, to: .order, under: identity.key)
-        } catch {
-            // Not accepted: the order is retained, and comes again.
-            return logger.error("cannot keep the order: \(error)")
+        do { try state.saveSecret(accepted, to: .order, under: identity.key) } catch {
+            // Not accepted: after a crash nobody would know of it. It is tried again, and the manager is told.
+            unkept = UnkeptOrder(order: accepted, again: now + Self.saveAgain)
+            return refuse(Refusal("order \(content.generation) cannot be kept: \(error)", isOurs: true), now: now)
         }
+        if unkept != nil { forgetRefusal() }
+        unkept = nil
         order = accepted
         registration.answered()
         reporter.heartbeat = max(content.heartbeat, .milliseconds(100))
@@ -68,186 +108,68 @@ extension AgentLoop {
             saveKept()
             return
         }
+        func refused(_ why: String) {
+            refuse(
+                Refusal("order \(accepted.generation) cannot be followed: \(why)", of: accepted.generation), now: now)
+        }
+        let manifest = accepted.content.manifest
+        let environment = SoftwareProcess.environment(
+            of: accepted.job, group: identity.group, machine: identity.machine, state: state)
+        if let fault = SoftwareProcess.fault(of: environment, arguments: manifest.run) { return refused(fault) }
         do {
             installation = try Installation(accepted, identity: identity)
             lookForBundle()
         } catch {
-            logger.error("order \(accepted.generation) has no usable content key: \(error)")
+            refused("its content key cannot be used: \(error)")
         }
     }
 
-    private func lookForBundle() {
-        guard let installation else { return }
-        self.installation?.stage = .looking
-        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
-        work.append { [bundles, post] in
-            let isPresent = await AgentQueues.onDisk { bundles.isPresent(digest) }
-            post(.bundleLookedFor(generation: generation, isPresent: isPresent))
+    /// This machine is not wanted any more: its software ends, its data stays, and then the agent ends.
+    func dismiss(_ reason: String?, now: TimeSpan) {
+        guard dismissal == nil, !isTerminating else { return }
+        let reason = (reason ?? "its group is gone").forPeople(atMost: 300)
+        logger.notice("this machine is not wanted any more: \(reason)")
+        dismissal = reason
+        // Before the software: an agent that is killed meanwhile is followed by one that knows.
+        do { try state.save(Dismissal(reason: reason, at: SystemClock.now), to: .dismissal) } catch {
+            logger.error("cannot keep that: \(error)")
         }
-    }
-
-    func bundleLookedFor(generation: Int, isPresent: Bool, now: TimeSpan) {
-        guard let installation, installation.order.generation == generation, case .looking = installation.stage else {
-            return
-        }
-        guard !isPresent else { return prepare() }
-        let content = installation.order.content
-        do {
-            let store = try PartStore(
-                digest: content.digest, size: content.size, partSize: content.partSize, count: content.parts,
-                in: bundles.directory)
-            let receiver = Receiver(count: content.parts, have: store.have, now: now)
-            guard !receiver.isComplete else { return complete(store) }
-            self.installation?.stage = .receiving(store, receiver, subscribed: false)
-            subscribeToParts()
-        } catch {
-            fail(error.message, now: now)
-        }
-    }
-
-    func subscribeToParts() {
-        guard let installation, case .receiving(_, _, subscribed: false) = installation.stage, connection.isConnected
-        else { return }
-        let (filter, generation) = (installation.filter, installation.order.generation)
-        let session = sessions.current
-        work.append { [connection, post, logger] in
-            do {
-                try await connection.subscribe([filter], qos: .atLeastOnce)
-                post(.partsSubscribed(generation: generation, session: session, well: true))
-            } catch {
-                logger.warning("cannot subscribe to \(filter): \(error)")
-                post(.partsSubscribed(generation: generation, session: session, well: false))
-            }
-        }
-    }
-
-    /// From now on the status says what is lacking: parts that come are heard.
-    func partsSubscribed(generation: Int, session: Int, well: Bool, now: TimeSpan) {
-        // One of a connection that is gone says nothing about the next, which subscribes anew.
-        guard session == sessions.current, connection.isConnected else { return }
-        guard let installation, installation.order.generation == generation,
-            case .receiving(let store, let receiver, _) = installation.stage
-        else { return }
-        guard well else {
-            return fail("its parts cannot be subscribed to", now: now)
-        }
-        self.installation?.stage = .receiving(store, receiver, subscribed: true)
-    }
-
-    func take(part: Data, index: Int, digest: String, now: TimeSpan) {
-        guard let installation, digest == installation.order.content.digest,
-            case .receiving(let store, var receiver, let subscribed) = installation.stage, receiver.wants(index)
-        else { return }
-        // Moved out and back, so that the receiver's ranges are not copied for each part.
-        self.installation?.stage = .looking
-        do {
-            try store.write(try installation.seal.open(part, index: index), index: index)
-            receiver.took(index, now: now)
-        } catch let error as AgentError where error.code == .system {
-            return fail(error.message, now: now)
-        } catch {
-            logger.warning("part \(index) of \(digest.prefix(12)) was refused: \(error)")
-            receiver.refused(now: now)
-        }
-        if receiver.isComplete {
-            complete(store)
-        } else {
-            self.installation?.stage = .receiving(store, receiver, subscribed: subscribed)
-        }
-    }
-
-    private func complete(_ store: PartStore) {
-        guard let installation else { return }
-        self.installation?.stage = .completing(store)
-        unsubscribe(installation.filter)
-        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
-        work.append { [bundles, post] in
-            let completion = await AgentQueues.onDisk { bundles.complete(digest) }
-            post(.received(generation: generation, completion))
-        }
-    }
-
-    func received(generation: Int, _ completion: BundleCache.Completion, now: TimeSpan) {
-        guard let installation, installation.order.generation == generation,
-            case .completing(let store) = installation.stage
-        else { return }
-        switch completion {
-        case .accepted:
-            prepare()
-        case .wrong(let found):
-            logger.error("the received bundle has the SHA-256 \(found), and \(store.digest) was ordered")
-            try? store.clear()
-            fail("what was received has the SHA-256 \(found.prefix(12)), not \(store.digest.prefix(12))", now: now)
-        case .failed(let error): fail(error.message, now: now)
-        }
-    }
-
-    /// Before anything that runs is stopped, the new release is there and verified.
-    private func prepare() {
-        guard let installation else { return }
-        self.installation?.stage = .preparing
-        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
-        work.append { [releases, post] in
-            let error = await AgentQueues.onDisk { () -> AgentError? in
-                do throws(AgentError) { try releases.prepare(digest) } catch { return error }
-                return nil
-            }
-            post(.prepared(generation: generation, error))
-        }
-    }
-
-    func prepared(generation: Int, _ error: AgentError?, now: TimeSpan) {
-        guard let installation, installation.order.generation == generation else { return }
-        if let error { return fail(error.message, now: now) }
-        self.installation = nil
-        tidyAt = now + Self.tidyAfter
-        kept.generation = generation
-        supervise(.run(installation.order.job), now: now)
-    }
-
-    private func fail(_ why: String, now: TimeSpan) {
-        installation?.fail(why, now: now)
-        if let trouble = installation?.trouble { logger.error("\(trouble)") }
-    }
-
-    func installationDue(now: TimeSpan) {
-        switch installation?.stage {
-        case .waiting(let until) where until <= now: lookForBundle()
-        case .receiving(let store, var receiver, let subscribed):
-            receiver.due(now: now)
-            installation?.stage = .receiving(store, receiver, subscribed: subscribed)
-        default: break
-        }
-    }
-
-    /// What was received so far stays on disk.
-    func abandonInstallation() {
-        if let installation, case .receiving(_, _, subscribed: true) = installation.stage {
-            unsubscribe(installation.filter)
-        }
-        installation = nil
-    }
-
-    private func unsubscribe(_ filter: String) {
-        work.append { [connection] in try? await connection.unsubscribe([filter]) }
+        isTerminating = true
+        abandonInstallation()
+        supervise(.stop, now: now)
     }
 }
 
 extension Identity {
     /// Opens an order for this machine from its group, and nothing else.
-    func open(_ payload: Data) throws -> (OrderContent, isUnderCurrent: Bool) {
-        let message = try OrderMessage.decode(payload)
+    func open(_ payload: Data) throws(Refusal) -> (OrderContent, isUnderCurrent: Bool) {
+        let message: OrderMessage
+        do { message = try OrderMessage.decode(payload) } catch {
+            throw Refusal("an order cannot be read: \(error)", isOurs: false)
+        }
         guard message.group == group, message.machine == machine else {
-            throw AgentError(.state, "it is for \(message.machine) of group \(message.group)")
+            throw Refusal("an order came that is for \(message.machine) of group \(message.group)", isOurs: false)
         }
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
-        let (plaintext, isUnderCurrent) = try groupKeys.open { groupKey in
-            try AuthenticSeal.order.open(sealed, with: key, from: groupKey, authenticating: message.header)
+        let (plaintext, isUnderCurrent): (Data, Bool)
+        do {
+            (plaintext, isUnderCurrent) = try groupKeys.open { groupKey in
+                try AuthenticSeal.order.open(sealed, with: key, from: groupKey, authenticating: message.header)
+            }
+        } catch {
+            throw Refusal(
+                "order \(message.generation) cannot be opened: it is not from this machine's group, or not for its key",
+                isOurs: false)
         }
-        let content = try OrderContent.decode(plaintext)
+        // From here on it is the group's own word, and so is its header.
+        func refused(_ why: String) -> Refusal {
+            Refusal("order \(message.generation) cannot be followed: \(why)", of: message.generation)
+        }
+        let content: OrderContent
+        do { content = try OrderContent.decode(plaintext) } catch { throw refused("\(error)") }
         guard content.generation == message.generation, content.action == message.action,
             content.digest == message.digest, content.manifest.reference == message.software
-        else { throw AgentError(.state, "its header says other than its sealed content") }
+        else { throw refused("its header says other than its sealed content") }
         return (content, isUnderCurrent)
     }
 }

@@ -62,7 +62,8 @@ extension AgentLoop {
         self.run = run
         watchOutput()
         glanceAt = nil
-        changedDigest = nil
+        difference = ReleaseDifference()
+        notices.withdraw(.release)
         stamp = nil
         startedAt = SystemClock.now
         let environment = environment(of: job)
@@ -152,23 +153,29 @@ extension AgentLoop {
         glanceAt = nil
         glanceBegan = now
         guard case .up = supervisor.phase, let digest = supervisor.active?.digest else { return }
-        let (run, known, changed) = (run, stamp, changedDigest)
+        let (run, known, last) = (run, stamp, difference)
         work.append { [releases, post] in
-            let (stamp, found) = await AgentQueues.onDisk { () -> (ReleaseStamp, String?) in
+            let (stamp, found) = await AgentQueues.onDisk { () -> (ReleaseStamp, ReleaseDifference) in
                 let stamp = releases.stamp(digest)
-                return (stamp, stamp == known ? changed : releases.changedDigest(digest))
+                return (stamp, stamp == known ? last : releases.difference(digest))
             }
-            post(.glanced(run: run, stamp, changed: found))
+            post(.glanced(run: run, stamp, found))
         }
     }
 
-    func glanced(run: Int, _ stamp: ReleaseStamp, changed: String?, now: TimeSpan) {
+    func glanced(run: Int, _ stamp: ReleaseStamp, _ found: ReleaseDifference, now: TimeSpan) {
         guard run == self.run, case .up = supervisor.phase else { return }
-        if let changed, changed != changedDigest {
-            logger.error("the files of the release were changed: they are \(changed.prefix(12)) now")
+        var found = found
+        // Software that goes on adding files is named once in a run: its reason does not change with each of them.
+        if !difference.added.isEmpty, !found.added.isEmpty {
+            (found.added, found.addedCount) = (difference.added, difference.addedCount)
+        }
+        if found != difference {
+            if let words = found.words { notices.say(.release, words) } else { notices.withdraw(.release) }
+            if let words = found.words, found.digest != nil { logger.error("\(words)") }
         }
         self.stamp = stamp
-        changedDigest = changed
+        difference = found
         // A release of very many files is looked at less often, so that it never takes much of a core.
         glanceAt = now + max(Self.glanceEvery, (now - glanceBegan) * 50)
     }

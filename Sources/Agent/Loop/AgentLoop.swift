@@ -29,6 +29,23 @@ final class AgentLoop {
     var kept: KeptPlan
     var order: AcceptedOrder?
     var installation: Installation?
+    /// The newest order, while it is one that cannot be followed.
+    var refusal: Refusal?
+    /// An order that waits for room on the disk.
+    var unkept: UnkeptOrder?
+    var refusedAt = TimeSpan.zero
+    static let refusalInterval = TimeSpan.seconds(1)
+    static let strangersNotice = TimeSpan.minutes(10)
+    var notices = Notices()
+    var takeOvers = 0
+    /// Whether a status of this process was ever acknowledged.
+    var hasReported = false
+    /// Whether this session hears its own status.
+    var watchesItself = false
+    static let identityNotice = TimeSpan.minutes(10)
+    static let sessionNotice = TimeSpan.minutes(10)
+    /// Why this machine is not wanted any more.
+    var dismissal: String?
     /// What runs, or ran last.
     var process: ProcessRecord?
     var run = 0
@@ -36,13 +53,17 @@ final class AgentLoop {
     var startedAt = SystemClock.now
     var subscribeAgainAt: TimeSpan?
     var isTerminating = false
+    /// When to try again to keep the plan.
+    var saveAgainAt: TimeSpan?
+    static let saveAgain = TimeSpan.seconds(5)
+    private var isSessionUnkept = false
     /// When to give memory back: some time after work that needed much.
     var tidyAt: TimeSpan? = SystemClock.uptime + tidyAfter
     static let tidyAfter = TimeSpan.seconds(5)
 
     // The running release's files.
     var stamp: ReleaseStamp?
-    var changedDigest: String?
+    var difference = ReleaseDifference()
     var glanceAt: TimeSpan?
     var glanceBegan = TimeSpan.zero
     static let glanceEvery = TimeSpan.seconds(2)
@@ -68,6 +89,10 @@ final class AgentLoop {
         releases = ReleaseStore(directory: state.releases, bundles: bundles)
         order = try state.secretValue(from: .order, under: identity.key)
         kept = try state.secretValue(from: .plan, under: identity.key) ?? KeptPlan()
+        if let lost = sessions.lost {
+            logger.error("\(lost)")
+            notices.say(.session, lost, until: SystemClock.uptime + Self.sessionNotice)
+        }
         registration = Registration(done: order != nil)
         supervisor = Supervisor(plan: kept.plan)
         if let heartbeat = order?.content.heartbeat { reporter.heartbeat = max(heartbeat, .milliseconds(100)) }
@@ -81,7 +106,9 @@ final class AgentLoop {
         switch event {
         case .connection(let event): handle(event, now: now)
         case .subscribed(let session, let well): subscribed(session: session, well: well, now: now)
-        case .published(let session, let well): reporter.published(session: session, well: well, now: now)
+        case .published(let session, let well):
+            if well { hasReported = true }
+            reporter.published(session: session, well: well, now: now)
         case .spawned(let run, let record): spawned(run: run, record, now: now)
         case .supervision(let event): supervise(event, now: now)
         case .bundleLookedFor(let generation, let isPresent):
@@ -90,7 +117,7 @@ final class AgentLoop {
         case .prepared(let generation, let error): prepared(generation: generation, error, now: now)
         case .partsSubscribed(let generation, let session, let well):
             partsSubscribed(generation: generation, session: session, well: well, now: now)
-        case .glanced(let run, let stamp, let changed): glanced(run: run, stamp, changed: changed, now: now)
+        case .glanced(let run, let stamp, let found): glanced(run: run, stamp, found, now: now)
         case .alarm: break
         case .terminate: terminate(now: now)
         }
@@ -103,8 +130,9 @@ final class AgentLoop {
     var deadline: TimeSpan? {
         [
             registration.deadline, certification.deadline, renewalDeadline,
-            registration.isDone ? reporter.deadline : nil, supervisor.deadline,
-            installation?.deadline, glanceAt, outputAt, subscribeAgainAt, tidyAt,
+            mayReport ? reporter.deadline : nil, supervisor.deadline,
+            installation?.deadline, glanceAt, outputAt, subscribeAgainAt, tidyAt, unkept?.again, saveAgainAt,
+            notices.deadline,
         ].compactMap { $0 }.min()
     }
 
@@ -114,6 +142,10 @@ final class AgentLoop {
         renewalDue(now: now)
         if let at = supervisor.deadline, at <= now { supervise(.due, now: now) }
         installationDue(now: now)
+        if let unkept, unkept.again <= now { accept(unkept.order, now: now) }
+        if let at = saveAgainAt, at <= now { saveKept() }
+        notices.due(now: now)
+        noticeSession(now: now)
         if let at = tidyAt, at <= now {
             tidyAt = nil
             Memory.giveBack()
@@ -144,9 +176,25 @@ final class AgentLoop {
     }
 
     func saveKept() {
-        do { try state.saveSecret(kept, to: .plan, under: identity.key) } catch {
+        saveAgainAt = nil
+        do {
+            try state.saveSecret(kept, to: .plan, under: identity.key)
+            notices.withdraw(.plan)
+        } catch {
             logger.error("cannot keep the plan: \(error)")
+            notices.say(.plan, "what is to run cannot be kept: \(error)")
+            saveAgainAt = SystemClock.uptime + Self.saveAgain
         }
+    }
+
+    /// That the counter was lost is said until the manager has mended it, that it cannot be written for as long as that is so.
+    private func noticeSession(now: TimeSpan) {
+        guard let unkept = sessions.unkept else {
+            if isSessionUnkept { notices.withdraw(.session) }
+            return isSessionUnkept = false
+        }
+        isSessionUnkept = true
+        notices.say(.session, unkept)
     }
 
     /// Keeps the current software and the one before.

@@ -10,7 +10,8 @@ struct Registration: Sendable {
     private var state: State
 
     static let first = TimeSpan.seconds(1)
-    static let longest = TimeSpan.seconds(30)
+    /// Nobody may ever answer: a machine whose group is gone is not to knock for ever.
+    static let longest = TimeSpan.minutes(5)
 
     init(done: Bool) { state = done ? .done : .offline(attempts: 0) }
 

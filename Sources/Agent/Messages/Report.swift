@@ -9,10 +9,11 @@ struct Report: Hashable, Sendable {
     var metrics: [String: Double] = [:]
     var reason: String?
 
-    func status(group: String, machine: String, session: Int, sequence: Int, at: Timestamp) -> Status {
+    func status(_ identity: Identity, session: Int, sequence: Int, at: Timestamp) -> Status {
         Status(
-            group: group, machine: machine, session: session, sequence: sequence, at: at, state: state, order: order,
-            software: software, receiving: receiving, metrics: metrics, reason: reason)
+            group: identity.group, machine: identity.machine, session: session, sequence: sequence, at: at,
+            state: state, order: order, software: software, receiving: receiving, metrics: metrics, reason: reason,
+            holder: identity.holder)
     }
 }
 

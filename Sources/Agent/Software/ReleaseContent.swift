@@ -32,9 +32,27 @@ struct ReleaseContent: Hashable, Sendable, Codable {
             path: entry.path, size: Int(entry.status.st_size), mode: entry.status.st_mode & 0o7777, digest: digest)
     }
 
-    /// Whether every file of `self` is in `found` as it was. Files that the software added beside them do not count.
-    func isIntact(in found: ReleaseContent) -> Bool {
-        Set(files).isSubset(of: found.files)
+    /// What became of these files in the directory; reads no others.
+    func difference(in directory: String) -> ReleaseDifference {
+        let shipped = Dictionary(files.map { ($0.path, $0) }) { _, last in last }
+        var difference = ReleaseDifference()
+        var found: [File] = []
+        for entry in DirectoryTree.entries(of: directory) where !entry.isDirectory {
+            guard let expected = shipped[entry.path] else {
+                if difference.added.count < ReleaseDifference.mostAdded { difference.added.append(entry.path) }
+                difference.addedCount += 1
+                continue
+            }
+            let file = Self.file(entry, directory)
+            found.append(file)
+            if file != expected { difference.changed.append(file.path) }
+        }
+        let there = Set(found.map(\.path))
+        difference.removed = files.map(\.path).filter { !there.contains($0) }
+        if !difference.changed.isEmpty || !difference.removed.isEmpty {
+            difference.digest = ReleaseContent(files: found).digest
+        }
+        return difference
     }
 
     /// Of names and contents: what a status gives as digest when the files are no longer the bundle's.
@@ -42,6 +60,39 @@ struct ReleaseContent: Hashable, Sendable, Codable {
         var hash = BundleDigest()
         for file in files { hash.update(Array("\(file.path)\0\(file.size)\0\(file.mode)\0\(file.digest)\n".utf8)) }
         return hash.hex()
+    }
+}
+
+/// How the files of a release differ from those that were shipped.
+struct ReleaseDifference: Hashable, Sendable {
+    /// Sorted, all three.
+    var changed: [String] = []
+    var removed: [String] = []
+    /// The first of those that were never shipped: software may write beside its own files, and is still what was shipped.
+    var added: [String] = []
+    var addedCount = 0
+    /// Of what is left of the shipped files; nil while every one is there as it was.
+    var digest: String?
+    /// Why nobody can tell what was shipped.
+    var trouble: String?
+
+    static let mostAdded = 3
+    static let mostNamed = 3
+    static let longestName = 60
+
+    /// For people; nil where there is nothing to say.
+    var words: String? {
+        var words: [String] = []
+        if let trouble { words.append(trouble) }
+        if !changed.isEmpty { words.append("shipped files were changed: " + Self.list(changed, of: changed.count)) }
+        if !removed.isEmpty { words.append("shipped files were removed: " + Self.list(removed, of: removed.count)) }
+        if !added.isEmpty { words.append("files were added to the release: " + Self.list(added, of: addedCount)) }
+        return words.isEmpty ? nil : words.joined(separator: "; ")
+    }
+
+    private static func list(_ names: [String], of count: Int) -> String {
+        let named = names.prefix(mostNamed).map { $0.forPeople(atMost: longestName) }.joined(separator: ", ")
+        return count > mostNamed ? named + " and others" : named
     }
 }
 

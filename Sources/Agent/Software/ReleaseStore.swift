@@ -10,9 +10,9 @@ struct ReleaseStore: Sendable {
     func path(_ digest: String) -> String { directory + "/" + digest }
     private func contentFile(_ digest: String) -> String { directory + "/" + digest + ".json" }
 
-    /// Returns when the release is there with exactly the files of the bundle; unpacks afresh what is not.
+    /// Returns when the release is there with every file of the bundle; unpacks afresh what is not. What software wrote beside them stays.
     func prepare(_ digest: String) throws(AgentError) {
-        if isIntact(digest) { return }
+        if difference(digest).digest == nil { return }
         guard bundles.isPresent(digest) else {
             throw AgentError(.bundle, "the bundle \(digest.prefix(12)) is not on this machine as it was ordered")
         }
@@ -37,16 +37,20 @@ struct ReleaseStore: Sendable {
         DirectoryTree.remove(old)
     }
 
-    /// Reads every file.
-    func isIntact(_ digest: String) -> Bool { changedDigest(digest) == nil }
+    /// Reads every file that was shipped.
+    func difference(_ digest: String) -> ReleaseDifference {
+        let json: Data?
+        do throws(AgentError) { json = try AtomicFile.read(contentFile(digest), limit: 64 << 20) } catch {
+            return unlisted(digest, error.message)
+        }
+        guard let json, let shipped = try? JSONDecoder().decode(ReleaseContent.self, from: json) else {
+            return unlisted(digest, "the list of the release's files is \(json == nil ? "gone" : "damaged")")
+        }
+        return shipped.difference(in: path(digest))
+    }
 
-    /// Nil while the files are the bundle's; otherwise the digest of what is there.
-    func changedDigest(_ digest: String) -> String? {
-        let found = ReleaseContent.read(path(digest))
-        guard let json = try? AtomicFile.read(contentFile(digest), limit: 64 << 20),
-            let ordered = try? JSONDecoder().decode(ReleaseContent.self, from: json), ordered.isIntact(in: found)
-        else { return found.digest }
-        return nil
+    private func unlisted(_ digest: String, _ why: String) -> ReleaseDifference {
+        ReleaseDifference(digest: ReleaseContent.read(path(digest)).digest, trouble: why)
     }
 
     func stamp(_ digest: String) -> ReleaseStamp { ReleaseStamp(of: path(digest)) }

@@ -17,6 +17,8 @@ struct Identity: Sendable {
     /// Nil with a plain broker.
     let boot: Boot?
     let topics: Topics
+    /// Of this process of the agent: who reads the statuses of two machines with one identity sees two of them taking turns.
+    let holder = String(BundleDigest.hex(of: RandomBytes.data(count: 16)).prefix(8))
 
     /// How a machine without a certificate gets one.
     struct Boot: Sendable {

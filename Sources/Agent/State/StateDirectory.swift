@@ -22,6 +22,7 @@ struct StateDirectory: Sendable {
         case order = "order.json"
         case plan = "plan.json"
         case process = "process.json"
+        case dismissal = "dismissed.json"
     }
 
     /// Makes the directory where it is missing, and locks it until the process ends.

@@ -11,6 +11,8 @@ final class Loop {
     private enum End {
         /// Never reached a broker, or lost it.
         case failed(String)
+        /// The broker gave the connection's place to another client of the same id.
+        case takenOver(String)
         /// The broker does not speak this version of MQTT, or hung up when it heard it.
         case wrongVersion(String)
         /// One of the two would not have the other.
@@ -24,6 +26,8 @@ final class Loop {
     private static let patience = ContinuousClock.Duration.seconds(10)
     /// How long a close waits for the broker's acknowledgements.
     private static let politeness = ContinuousClock.Duration.seconds(2)
+    /// A connection that nobody took over for this long: the other holder of the id has probably gone.
+    private static let undisturbed = ContinuousClock.Duration.seconds(300)
     /// More publishes than this are not in flight at once; MQTT has 65,535 message ids.
     private static let mostWaiting = 10_000
 
@@ -33,11 +37,19 @@ final class Loop {
     private let events: EventQueue
     private let wakeup: Int32
     private var version: ProtocolVersion
-    private var backoff = Backoff()
+    private let takeOvers: Tally
+    private var backoff: Backoff
+    private var takeOverBackoff = Backoff.afterTakeOver
+    private var wasTakenOver = false
     private var generator = SystemRandomNumberGenerator()
     private let clock = ContinuousClock()
 
-    init(_ configuration: Connection.Configuration, mailbox: Mailbox, events: EventQueue, logger: Logger) {
+    init(
+        _ configuration: Connection.Configuration, mailbox: Mailbox, events: EventQueue, takeOvers: Tally,
+        logger: Logger
+    ) {
+        self.takeOvers = takeOvers
+        backoff = Backoff(first: Int32(clamping: configuration.firstPause.milliseconds))
         self.configuration = configuration
         self.mailbox = mailbox
         self.events = events
@@ -56,6 +68,7 @@ final class Loop {
         var outcome = BrokerRoute.Outcome.none
         while !mailbox.isClosing {
             let reason: String?
+            wasTakenOver = false
             (outcome, reason) = connect(configuration.route(outcome))
             guard !mailbox.isClosing else { break }
             guard let reason else {
@@ -63,8 +76,10 @@ final class Loop {
                 continue
             }
             logger.notice("disconnected from the broker", metadata: ["reason": "\(reason)"])
+            if wasTakenOver { takeOvers.add() }
             events.yield(.disconnected(reason: reason))
-            pause(backoff.next(using: &generator))
+            let isContested = mailbox.takeContested() || wasTakenOver
+            pause(isContested ? takeOverBackoff.next(using: &generator) : backoff.next(using: &generator))
         }
     }
 
@@ -92,6 +107,9 @@ final class Loop {
                 case .left: return (outcome, nil)
                 case .wrongVersion(let why): (outcome, reason) = (.refused, why)
                 case .refused(let why): return (wasConnected ? .connected : .refused, why)
+                case .takenOver(let why):
+                    wasTakenOver = true
+                    return (.connected, why)
                 case .failed(let why):
                     if wasConnected { return (.connected, why) }
                     reason = why
@@ -134,6 +152,7 @@ final class Loop {
         if wasConnected {
             let takenOver = session.context.farewell == Int32(MQTT_RC_SESSION_TAKEN_OVER.rawValue)
             backoff.lost(after: clock.now - began, takenOver: takenOver)
+            if clock.now - began > Self.undisturbed { takeOverBackoff.reset() }
             if case .wrongVersion(let why) = end { end = .failed(why) }
         }
         return (end, wasConnected)
@@ -197,6 +216,9 @@ final class Loop {
                 answer == Int32(MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION.rawValue)
                 || answer == Int32(CONNACK_REFUSED_PROTOCOL_VERSION.rawValue)
             return isVersion ? .wrongVersion(text) : .refused(text)
+        }
+        if let farewell = context.farewell, farewell == Int32(MQTT_RC_SESSION_TAKEN_OVER.rawValue) {
+            return .takenOver("another client with the same id took its place")
         }
         if let farewell = context.farewell, farewell >= 0x80 {
             return .failed(String(cString: mosquitto_reason_string(farewell)))

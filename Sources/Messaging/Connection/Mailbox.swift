@@ -27,6 +27,7 @@ final class Mailbox: Sendable {
         var isConnected = false
         var isClosing = false
         var isLeaving = false
+        var isContested = false
         var farewell: [Message] = []
         var commands: [Command] = []
     }
@@ -65,7 +66,17 @@ final class Mailbox: Sendable {
         }
     }
 
+    func contest() { state.withLock { $0.isContested = true } }
+
     // MARK: For the loop's thread
+
+    /// Whether somebody said so since the last call.
+    func takeContested() -> Bool {
+        state.withLock { state in
+            defer { state.isContested = false }
+            return state.isContested
+        }
+    }
 
     /// Whether somebody asked for a new connection since the last call.
     func takeLeave() -> Bool {

@@ -47,11 +47,14 @@ package struct OrderMessage: Hashable, Sendable {
         try WireChecks.version(json.v)
         try WireChecks.name(json.group, "group")
         try WireChecks.name(json.machine, "machine")
+        guard let action = Order.Action(rawValue: json.action) else {
+            throw WireError(.outOfRange, "the action \(json.action.cut(to: 32)) is not known here")
+        }
         try WireChecks.count(json.generation, "generation")
         try WireChecks.reference(name: json.software.name, version: json.software.version)
         try WireChecks.digest(json.software.digest)
         return OrderMessage(
-            group: json.group, machine: json.machine, generation: json.generation, action: json.action,
+            group: json.group, machine: json.machine, generation: json.generation, action: action,
             software: SoftwareReference(name: json.software.name, version: json.software.version),
             digest: json.software.digest, header: tail.header, encapsulated: tail.values[0], ciphertext: tail.values[1])
     }
@@ -68,7 +71,8 @@ private struct OrderJSON: Decodable {
     var group: String
     var machine: String
     var generation: Int
-    var action: Order.Action
+    /// Read later, so that one that is not known can be named.
+    var action: String
     var software: Software
 
     enum CodingKeys: CodingKey { case v, group, machine, generation, action, software }
@@ -80,7 +84,7 @@ private struct OrderJSON: Decodable {
         group = try container.decode(String.self, forKey: .group)
         machine = try container.decode(String.self, forKey: .machine)
         generation = try container.decode(Int.self, forKey: .generation)
-        action = try container.decode(Order.Action.self, forKey: .action)
+        action = try container.decode(String.self, forKey: .action)
         software = try container.decode(Software.self, forKey: .software)
     }
 }
@@ -180,7 +184,9 @@ package struct OrderContent: Codable, Hashable, Sendable {
             "the environment has a name or value that no environment can have")
         try WireChecks.require(
             (1...86_400_000).contains(content.heartbeat.milliseconds), "the heartbeat is out of range")
-        if let session = content.session { try WireChecks.count(session, "the session to begin at") }
+        if let session = content.session {
+            try WireChecks.require((0...(1 << 52)).contains(session), "the session to begin at is out of range")
+        }
         if let reason = content.reason {
             try WireChecks.require(reason.utf8.count <= StatusMessage.longestReason, "the reason is too long")
         }

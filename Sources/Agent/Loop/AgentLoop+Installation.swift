@@ -1,0 +1,164 @@
+import Fleet
+import FoundationEssentials
+import Logging
+import Messaging
+import Sealing
+
+/// The way from an accepted order to a release that can be started.
+extension AgentLoop {
+    func lookForBundle() {
+        guard let installation else { return }
+        self.installation?.stage = .looking
+        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
+        work.append { [bundles, post] in
+            let isPresent = await AgentQueues.onDisk { bundles.isPresent(digest) }
+            post(.bundleLookedFor(generation: generation, isPresent: isPresent))
+        }
+    }
+
+    func bundleLookedFor(generation: Int, isPresent: Bool, now: TimeSpan) {
+        guard let installation, installation.order.generation == generation, case .looking = installation.stage else {
+            return
+        }
+        guard !isPresent else { return prepare() }
+        let content = installation.order.content
+        do {
+            let store = try PartStore(
+                digest: content.digest, size: content.size, partSize: content.partSize, count: content.parts,
+                in: bundles.directory)
+            let receiver = Receiver(count: content.parts, have: store.have, now: now)
+            guard !receiver.isComplete else { return complete(store) }
+            self.installation?.stage = .receiving(store, receiver, subscribed: false)
+            subscribeToParts()
+        } catch {
+            fail(error.message, now: now)
+        }
+    }
+
+    func subscribeToParts() {
+        guard let installation, case .receiving(_, _, subscribed: false) = installation.stage, connection.isConnected
+        else { return }
+        let (filter, generation) = (installation.filter, installation.order.generation)
+        let session = sessions.current
+        work.append { [connection, post, logger] in
+            do {
+                try await connection.subscribe([filter], qos: .atLeastOnce)
+                post(.partsSubscribed(generation: generation, session: session, well: true))
+            } catch {
+                logger.warning("cannot subscribe to \(filter): \(error)")
+                post(.partsSubscribed(generation: generation, session: session, well: false))
+            }
+        }
+    }
+
+    /// From now on the status says what is lacking: parts that come are heard.
+    func partsSubscribed(generation: Int, session: Int, well: Bool, now: TimeSpan) {
+        // One of a connection that is gone says nothing about the next, which subscribes anew.
+        guard session == sessions.current, connection.isConnected else { return }
+        guard let installation, installation.order.generation == generation,
+            case .receiving(let store, let receiver, _) = installation.stage
+        else { return }
+        guard well else {
+            return fail("its parts cannot be subscribed to", now: now)
+        }
+        self.installation?.stage = .receiving(store, receiver, subscribed: true)
+    }
+
+    func take(part: Data, index: Int, digest: String, now: TimeSpan) {
+        guard let installation, digest == installation.order.content.digest,
+            case .receiving(let store, var receiver, let subscribed) = installation.stage, receiver.wants(index)
+        else { return }
+        // Moved out and back, so that the receiver's ranges are not copied for each part.
+        self.installation?.stage = .looking
+        do {
+            try store.write(try installation.seal.open(part, index: index), index: index)
+            receiver.took(index, now: now)
+        } catch let error as AgentError where error.code == .system {
+            return fail(error.message, now: now)
+        } catch {
+            logger.warning("part \(index) of \(digest.prefix(12)) was refused: \(error)")
+            receiver.refused(now: now)
+        }
+        if receiver.isComplete {
+            complete(store)
+        } else {
+            self.installation?.stage = .receiving(store, receiver, subscribed: subscribed)
+        }
+    }
+
+    private func complete(_ store: PartStore) {
+        guard let installation else { return }
+        self.installation?.stage = .completing(store)
+        unsubscribe(installation.filter)
+        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
+        work.append { [bundles, post] in
+            let completion = await AgentQueues.onDisk { bundles.complete(digest) }
+            post(.received(generation: generation, completion))
+        }
+    }
+
+    func received(generation: Int, _ completion: BundleCache.Completion, now: TimeSpan) {
+        guard let installation, installation.order.generation == generation,
+            case .completing(let store) = installation.stage
+        else { return }
+        switch completion {
+        case .accepted:
+            prepare()
+        case .wrong(let found):
+            logger.error("the received bundle has the SHA-256 \(found), and \(store.digest) was ordered")
+            try? store.clear()
+            fail("what was received has the SHA-256 \(found.prefix(12)), not \(store.digest.prefix(12))", now: now)
+        case .failed(let error): fail(error.message, now: now)
+        }
+    }
+
+    /// Before anything that runs is stopped, the new release is there and verified.
+    private func prepare() {
+        guard let installation else { return }
+        self.installation?.stage = .preparing
+        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
+        work.append { [releases, post] in
+            let error = await AgentQueues.onDisk { () -> AgentError? in
+                do throws(AgentError) { try releases.prepare(digest) } catch { return error }
+                return nil
+            }
+            post(.prepared(generation: generation, error))
+        }
+    }
+
+    func prepared(generation: Int, _ error: AgentError?, now: TimeSpan) {
+        guard let installation, installation.order.generation == generation else { return }
+        if let error { return fail(error.message, now: now) }
+        self.installation = nil
+        tidyAt = now + Self.tidyAfter
+        kept.generation = generation
+        supervise(.run(installation.order.job), now: now)
+    }
+
+    private func fail(_ why: String, now: TimeSpan) {
+        installation?.fail(why, now: now)
+        if let trouble = installation?.trouble { logger.error("\(trouble)") }
+    }
+
+    func installationDue(now: TimeSpan) {
+        switch installation?.stage {
+        case .waiting(let until) where until <= now: lookForBundle()
+        case .receiving(let store, var receiver, let subscribed):
+            receiver.due(now: now)
+            installation?.stage = .receiving(store, receiver, subscribed: subscribed)
+        default: break
+        }
+    }
+
+    /// What was received so far stays on disk.
+    func abandonInstallation() {
+        if let installation, case .receiving(_, _, subscribed: true) = installation.stage {
+            unsubscribe(installation.filter)
+        }
+        installation = nil
+    }
+
+    private func unsubscribe(_ filter: String) {
+        work.append { [connection] in try? await connection.unsubscribe([filter]) }
+    }
+}
