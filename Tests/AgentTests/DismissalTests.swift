@@ -40,7 +40,8 @@ struct DismissalTests {
             #expect(try await agent.ended() == 0)
             let (registrations, statuses) = manager.read { ($0.registrations.count, $0.statuses.count) }
             for arguments in [
-                ["--ticket", agent.ticket, "--state", agent.state, "--insecure"], ["--state", agent.state, "--insecure"],
+                ["--ticket", agent.ticket, "--state", agent.state, "--insecure"],
+                ["--state", agent.state, "--insecure"],
             ] {
                 let run = try Run.agent(arguments)
                 #expect(run.status == 0)
@@ -84,7 +85,9 @@ struct DismissalTests {
             // It takes its time, so that there is a meanwhile.
             let start = SampleBundle.start.replacing(
                 "trap 'echo TERM >> \"$TRUNKLINE_DATA/ending\"; exit 0' TERM",
-                with: "trap 'echo TERM >> \"$TRUNKLINE_DATA/ending\"; test -f \"$TRUNKLINE_DATA/may-end\" && exit 0' TERM")
+                with:
+                    "trap 'echo TERM >> \"$TRUNKLINE_DATA/ending\"; test -f \"$TRUNKLINE_DATA/may-end\" && exit 0' TERM"
+            )
             let bundle = try SampleBundle(start: start, stop: .init(signal: "TERM", timeout: .seconds(60)))
             try await manager.order(bundle)
             try await manager.running(bundle, generation: 1)

@@ -39,7 +39,8 @@ struct RefusedOrderTests {
             case .tooLarge: try await manager.publishOrder(Data(repeating: UInt8(ascii: "{"), count: 268_560))
             case .unknownAction:
                 let text = String(decoding: try await manager.sealed(bundle.order(2)), as: UTF8.self)
-                try await manager.publishOrder(Data(text.replacing("\"action\":\"run\"", with: "\"action\":\"dance\"").utf8))
+                try await manager.publishOrder(
+                    Data(text.replacing("\"action\":\"run\"", with: "\"action\":\"dance\"").utf8))
             case .hugeVariable:
                 let greeting = String(repeating: "x", count: 150_000)
                 try await manager.order(bundle, bundle.order(2, environment: ["GREETING": greeting]))

@@ -59,7 +59,8 @@ struct ReleaseFilesTests {
             try agent.start()
             let start = SampleBundle.start.replacing(
                 "while :; do sleep 1000 & wait $!; done",
-                with: "n=1000; while :; do n=$((n - 1)); echo > \"$(printf 'written-%s\\033[31m' $n)\"; sleep 0.02; done")
+                with:
+                    "n=1000; while :; do n=$((n - 1)); echo > \"$(printf 'written-%s\\033[31m' $n)\"; sleep 0.02; done")
             let bundle = try SampleBundle(start: start)
             try await manager.order(bundle)
             let named = try await manager.status("named") { $0.reason?.contains("written-") == true }
@@ -67,9 +68,11 @@ struct ReleaseFilesTests {
             #expect((named.reason?.utf8.count ?? 1000) < 300)
             let seen = manager.statuses.count
             // By now there are more, in front of those that were named, and more than one glance was taken.
-            #expect(try await eventually(within: .seconds(40)) {
-                try FileManager.default.contentsOfDirectory(atPath: agent.path("releases/\(bundle.digest)")).count > 300
-            })
+            #expect(
+                try await eventually(within: .seconds(40)) {
+                    try FileManager.default.contentsOfDirectory(atPath: agent.path("releases/\(bundle.digest)")).count
+                        > 300
+                })
             #expect(manager.statuses[seen...].allSatisfy { $0.reason == named.reason && $0.state == .running })
         }
     }
@@ -85,7 +88,9 @@ struct ReleaseFilesTests {
         }
     }
 
-    @Test("A shipped file that was changed or removed counts, is named, and comes back with the next order", arguments: Change.allCases)
+    @Test(
+        "A shipped file that was changed or removed counts, is named, and comes back with the next order",
+        arguments: Change.allCases)
     func shipped(change: Change) async throws {
         try await withMachine { manager, agent in
             try agent.start()
@@ -98,7 +103,9 @@ struct ReleaseFilesTests {
             case .removed: try FileManager.default.removeItem(atPath: file)
             case .mode: #expect(chmod(file, 0o777) == 0)
             }
-            let status = try await manager.status("another release") { $0.software.map { $0.digest != bundle.digest } ?? false }
+            let status = try await manager.status("another release") {
+                $0.software.map { $0.digest != bundle.digest } ?? false
+            }
             #expect(status.reason == change.words && status.state == .running)
             try await manager.order(bundle, generation: 2)
             #expect(try await manager.running(bundle, generation: 2).reason == nil)

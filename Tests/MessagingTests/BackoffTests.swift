@@ -11,7 +11,9 @@ struct BackoffTests {
         return (0..<count).map { _ in backoff.next(using: &generator) }
     }
 
-    @Test("They double up to ten seconds, each drawn from all but the first tenth of it, so that a fleet is spread", arguments: 0..<20 as Range<UInt64>)
+    @Test(
+        "They double up to ten seconds, each drawn from all but the first tenth of it, so that a fleet is spread",
+        arguments: 0..<20 as Range<UInt64>)
     func growth(seed: UInt64) {
         var backoff = Backoff()
         let ends: [Int32] = [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]

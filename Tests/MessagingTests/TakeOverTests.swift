@@ -14,7 +14,8 @@ struct TakeOverTests {
                 // DISCONNECT, session taken over.
                 relay.inject([0xe0, 1, 0x8e])
                 #expect(try await eventually { connection.takeOvers == 1 })
-                #expect(try await eventually { inbox.disconnects == ["another client with the same id took its place"] })
+                #expect(
+                    try await eventually { inbox.disconnects == ["another client with the same id took its place"] })
                 #expect(try await eventually(within: .seconds(40)) { inbox.connects == 2 })
                 relay.inject([0xe0, 1, 0x8b])
                 #expect(try await eventually(within: .seconds(40)) { inbox.connects == 3 })
