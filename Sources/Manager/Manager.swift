@@ -83,6 +83,8 @@ package struct ManagerService: Sendable {
                 "INSECURE: MQTT and HTTP go in the clear, and whoever reaches the broker reads and says everything. For trying things out only."
             )
         }
+        let housekeeping = Housekeeping(
+            records: records, retention: configuration.retention, directory: directory, clock: .process, logger: logger)
         let link = BrokerLink(connection: connection, control: control, logger: logger)
         let named = try records.allGroups().map { try GroupRecord(row: $0).definition.machines.platform }
         let platformEvents = PlatformWatch(platforms: platforms, mailbox: control.mailbox)
@@ -112,6 +114,7 @@ package struct ManagerService: Sendable {
                         local.close()
                     },
                     Part("broker link") { await link.run() },
+                    Part("housekeeping") { await housekeeping.run() },
                 ] + (revocations.map { revocations in [Part("certificates") { await revocations.keepFresh() }] } ?? []))
                     .map {
                         .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)

@@ -1,5 +1,6 @@
 package import Fleet
 import Messaging
+import Records
 
 /// What `trunkline serve` was told.
 package struct ManagerConfiguration: Sendable {
@@ -39,6 +40,9 @@ package struct ManagerConfiguration: Sendable {
     /// Of the REST API, for one token, on average; twice as many at once.
     package var requestsPerSecond = 100
 
+    /// Of what grows.
+    var retention = Retention()
+
     package init(
         dataDirectory: String, host: String, port: Int, broker: String, brokerForMachines: String? = nil,
         root: String = "trunkline", agent: String, driverDirectory: String? = nil
@@ -68,4 +72,10 @@ package struct ManagerConfiguration: Sendable {
 
     /// Where the bundle with this digest is kept.
     func bundle(_ digest: String) -> String { "\(bundleDirectory)/\(digest).tar.gz" }
+}
+
+extension ManagerConfiguration {
+    package mutating func keepEvents(_ age: TimeSpan, rows: Int) { retention.events = .init(age: age, rows: rows) }
+    package mutating func keepAudit(_ age: TimeSpan, rows: Int) { retention.audit = .init(age: age, rows: rows) }
+    package mutating func keepRevisions(_ count: Int) { retention.revisions = count }
 }

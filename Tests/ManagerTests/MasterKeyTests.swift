@@ -53,9 +53,9 @@ struct MasterKeyTests {
         let answer = try #require(try records.idempotentAnswer(key: "k", caller: "admin"))
         #expect(try vault.answer(answer.body, forKey: "k").contains(ticket))
         var verifier = AuditVerifier(code: vault.keyring.keys.auditSeal.code)
-        let (rows, head) = try records.auditPage(after: 0, limit: 1000)
-        for row in rows { #expect(verifier.take(row) == nil) }
-        #expect(verifier.end(head).ok)
+        let page = try records.auditPage(after: 0, limit: 1000)
+        for row in page.rows { #expect(verifier.take(row) == nil) }
+        #expect(verifier.end(page.head).ok)
     }
 
     private func ticket(_ site: Site) async throws -> String {
@@ -77,7 +77,7 @@ struct MasterKeyTests {
                 let new = try Data(contentsOf: file)
                 #expect(new != old && new.count == 32)
                 #expect(try FileManager.default.attributesOfItem(atPath: file.path)[.posixPermissions] as? Int == 0o600)
-                try expectReadable(await site.control.records, await site.control.vault, ticket: ticket)
+                try expectReadable(site.control.records, await site.control.vault, ticket: ticket)
                 #expect(try await site.control.verifyAudit().ok)
                 let lines = try await site.control.audit(after: 0, limit: 100).items
                 #expect(lines.last?.what == "key.rotated" && lines.last?.after == "{\"key\":\"\(rotation.key)\"}")
@@ -140,7 +140,7 @@ struct MasterKeyTests {
     func wrong() async throws {
         try await Site.with { site in
             let path = site.configuration.path("master.key")
-            let id = try #require(try await site.control.records.masterKeyID())
+            let id = try #require(try site.control.records.masterKeyID())
             let key = try Data(contentsOf: URL(filePath: path))
             let other = Data(repeating: 1, count: 32)
             for environment in [[:], ["TRUNKLINE_MASTER_KEY": other.base64EncodedString()]] {

@@ -30,24 +30,6 @@ struct PartsTests {
         #expect(taken == [[1, 2]])
     }
 
-    @Test("A reader of events who lags too far is cut off without a gap in what it got; others are not")
-    func feed() async {
-        let feed = EventFeed()
-        let (slow, late) = (feed.subscribe(), feed.subscribe())
-        let events = (1...EventFeed.backlog + 5).map { number in
-            EventEntry(id: Int64(number), at: Timestamp(milliseconds: 0), kind: .secretSet, actor: "a", message: "")
-        }
-        feed.publish(Array(events.prefix(3)))
-        var iterator = late.makeAsyncIterator()
-        for id in 1...3 { #expect(await iterator.next()?.id == Int64(id)) }
-        feed.publish(Array(events.dropFirst(3)))
-        feed.close()
-        var ids: [Int64] = []
-        for await event in slow { ids.append(event.id) }
-        #expect(ids == (1...Int64(EventFeed.backlog)).map { $0 })
-        for await _ in feed.subscribe() { Issue.record("a closed feed has events") }
-    }
-
     @Test("A deadline that has passed fires once; one that was taken back does not fire")
     func timer() async throws {
         let fired = Mutex(0)

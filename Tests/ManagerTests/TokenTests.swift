@@ -92,7 +92,7 @@ struct TokenTests {
         try await Site.with { site in
             _ = try await site.token(.editor)
             _ = try await site.token(.admin, of: "edge-*", named: "narrow")
-            _ = try await site.control.records.commit([
+            _ = try site.control.records.commit([
                 .token(TokenRow(name: "old", hash: "x", role: .admin, created: .now, expires: .now - .seconds(1)))
             ])
             try await site.rest { (ask) async throws in
@@ -110,7 +110,7 @@ struct TokenTests {
     func expiry() async throws {
         try await Site.with { site in
             let past = Timestamp.now - .seconds(1)
-            _ = try await site.control.records.commit([
+            _ = try site.control.records.commit([
                 .token(
                     TokenRow(name: "old", hash: AdminToken.hash("old-one"), role: .viewer, created: past, expires: past)
                 )
@@ -145,7 +145,7 @@ struct TokenTests {
                 #expect(text.hasPrefix("HTTP/1.1 200") && text.contains(": hello"))
                 // What happens after its end is for those who are still allowed.
                 try await site.control.setSecret("later", to: "x", by: Site.user)
-                await site.control.feed.close()
+                site.control.queries.signal.close()
                 let rest = try await other
                 #expect(rest.contains("secret.set") && !text.contains("secret.set"))
             }
@@ -160,7 +160,7 @@ struct TokenTests {
                 let first = try #require(try await site.control.tokens().first?.lastUsed)
                 for _ in 0..<20 { _ = try await ask(.get, "/v1/groups") }
                 #expect(try await site.control.tokens().first?.lastUsed == first)
-                _ = try await site.control.records.commit([.tokenUsed(name: "admin", at: first - .minutes(2))])
+                _ = try site.control.records.commit([.tokenUsed(name: "admin", at: first - .minutes(2))])
                 #expect(try await ask(.get, "/v1/groups").status == 200)
                 #expect(try #require(try await site.control.tokens().first?.lastUsed) >= first)
             }

@@ -48,11 +48,14 @@ package struct AuditVerdict: Codable, Hashable, Sendable {
     }
     /// Lines that were read, the faulty one included.
     package var rows: Int
+    /// The last of the lines that are kept no longer; nil: the log is here from its first line.
+    package var cut: Int64?
     package var ok: Bool
     package var fault: Fault?
 
-    package init(rows: Int, fault: Fault?) {
+    package init(rows: Int, fault: Fault?, cut: Int64? = nil) {
         self.rows = rows
+        self.cut = cut
         self.fault = fault
         ok = fault == nil
     }

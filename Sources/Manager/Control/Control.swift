@@ -15,7 +15,7 @@ actor Control {
     private let executor = QueueExecutor(label: "trunkline.control")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    let records: Records
+    nonisolated let records: Records
     let vault: Vault
     let configuration: ManagerConfiguration
     /// Nil with a plain broker.
@@ -23,7 +23,8 @@ actor Control {
     let topics: Topics
     let logger: Logger
     let clock: ManagerClock
-    let feed = EventFeed()
+    /// What people read.
+    nonisolated let queries: Queries
     let logRelay: LogRelay
     let counters = Counters()
     nonisolated let mailbox = Mailbox<Input>()
@@ -36,7 +37,6 @@ actor Control {
     var verified: [String: String] = [:]
     var refusals = RefusalLimit()
     var registrationLimit = RegistrationLimit()
-    private(set) var connected = false
     private var timer: DeadlineTimer?
 
     /// What the mailbox holds.
@@ -76,17 +76,21 @@ actor Control {
         self.clock = clock
         topics = Topics(root: configuration.root)
         logRelay = LogRelay(topics: topics, connection: connection)
-        monitor = try Self.loadMonitor(records)
+        queries = try Queries(records: records, vault: vault, counters: counters, clock: clock)
+        monitor = try Self.loadMonitor(records, into: queries.view)
         verified = try records.lastVerified()
         for (machine, sealed) in try records.statusKeys() {
             statusKeys[machine] = try vault.statusKey(sealed, of: machine)
         }
     }
 
-    private static func loadMonitor(_ records: Records) throws -> Monitor {
+    private static func loadMonitor(_ records: Records, into view: LiveView) throws -> Monitor {
         let now = Timestamp.now
         let groups = try records.allGroups().map { try GroupRecord(row: $0) }
-        return Monitor(groups: groups, machines: try records.allMachines(), acts: try records.ruleActs(), at: now)
+        let machines = try records.allMachines()
+        let monitor = Monitor(groups: groups, machines: machines, acts: try records.ruleActs(), at: now)
+        view.replace(groups: groups.map(\.name), machines: machines.map(\.id), from: monitor)
+        return monitor
     }
 
     /// Handles what arrives until the mailbox is closed.
@@ -97,11 +101,11 @@ actor Control {
         for await _ in mailbox.arrivals { drain() }
         timer?.set(nil)
         lanes.close()
-        feed.close()
+        queries.signal.close()
         await logRelay.close()
     }
 
-    func set(connected: Bool) { self.connected = connected }
+    func set(connected: Bool) { queries.view.set(connected: connected) }
 
     /// Handles everything that waits, as one burst.
     func drain() {
@@ -129,6 +133,7 @@ actor Control {
         /// What the audit log says beside the event at that place in `changes`.
         var details: [Int: AuditDetail] = [:]
         var work: [Work] = []
+        var touched = Touched()
         /// What the monitor goes by.
         let now: Timestamp
         /// What people see.
@@ -155,7 +160,11 @@ actor Control {
 
     /// Moves the monitor and gathers what it asks for.
     func advance(_ event: Monitor.Event, in burst: inout Burst) {
-        for effect in monitor.handle(event, at: burst.now) { gather(effect, in: &burst) }
+        burst.touched.insert(event)
+        for effect in monitor.handle(event, at: burst.now) {
+            burst.touched.insert(effect)
+            gather(effect, in: &burst)
+        }
     }
 
     private func gather(_ effect: Monitor.Effect, in burst: inout Burst) {
@@ -230,8 +239,13 @@ actor Control {
         if !burst.changes.isEmpty {
             burst.dateEvents()
             let events = try records.commit(burst.changes + auditLines(of: burst))
-            feed.publish(events)
             counters.committed(bursts: 1, changes: burst.changes.count)
+            queries.view.setFresh()
+            // The view first: who is told of an event reads what came of it.
+            publish(burst.touched)
+            if let last = events.last { queries.signal.announce(last.id) }
+        } else {
+            publish(burst.touched)
         }
         handOver(burst.work)
         timer?.set(monitor.nextDeadline)
@@ -241,7 +255,7 @@ actor Control {
     /// After a failed commit the database is the truth; the monitor has run ahead of it.
     func recover() {
         do {
-            monitor = try Self.loadMonitor(records)
+            monitor = try Self.loadMonitor(records, into: queries.view)
             verified = try records.lastVerified()
             timer?.set(monitor.nextDeadline)
             mailbox.put(.event(.connected))
@@ -257,7 +271,7 @@ actor Control {
         let answer = try body(self, &burst)
         do {
             if !burst.changes.isEmpty, let mark = RequestMark.current {
-                burst.changes.append(.idempotentAnswer(try row(of: mark)))
+                burst.changes.append(.idempotentAnswer(try vault.row(of: mark)))
             }
             try finish(burst)
         } catch {

@@ -24,6 +24,8 @@ final class Mailbox<Item: Sendable>: Sendable {
         return count
     }
 
+    var count: Int { items.withLock { $0.count } }
+
     func takeAll() -> [Item] {
         items.withLock { items in
             let taken = items

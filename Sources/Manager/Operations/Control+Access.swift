@@ -4,21 +4,7 @@ import Records
 
 /// Tokens of the API, and the key that everything is kept under.
 extension Control {
-    /// How often the last use of a token is written down, at most.
-    static let lastUsedInterval = TimeSpan.minutes(1)
     static let longestTokenLife = TimeSpan.hours(24 * 3650)
-
-    func authenticate(token: String, address: String) async throws -> Authentication {
-        guard let row = try records.token(hash: AdminToken.hash(token)) else { return .unknown }
-        let now = clock.wall
-        if let revoked = row.revoked { return .revoked(revoked) }
-        if let expires = row.expires, expires <= now { return .expired(expires) }
-        if row.lastUsed.map({ now - $0 >= Self.lastUsedInterval }) ?? true {
-            // Not worth refusing anybody.
-            _ = try? records.commit([.tokenUsed(name: row.name, at: now)])
-        }
-        return .caller(Caller(name: row.name, address: address, role: row.role, groups: row.groups))
-    }
 
     func createToken(_ request: TokenRequest, by caller: Caller) async throws -> MadeToken {
         guard Name.isValid(request.name) else {
@@ -93,7 +79,7 @@ extension Control {
                         after: AuditDetail.text(["key": new]))),
             ]
         }
-        feed.publish(events)
+        if let last = events.last { queries.signal.announce(last.id) }
         return KeyRotationView(key: id, sealed: count)
     }
 }

@@ -43,32 +43,21 @@ final class Counters: Sendable {
     func delivering(_ streams: Int) { values.withLock { $0.deliveries = streams } }
     var isDelivering: Bool { values.withLock { $0.deliveries > 0 } }
 
-    /// Prometheus text format 0.0.4.
-    func text() -> String {
+    func write(to text: inout MetricsText) {
         let now = values.withLock { $0 }
-        let rows: [(name: String, kind: String, help: String, value: Int)] = [
-            ("statuses_received_total", "counter", "Status messages that arrived.", now.statuses),
-            ("statuses_taken_total", "counter", "Statuses whose MAC was right, compared with the record.", now.taken),
-            ("statuses_unknown_total", "counter", "Statuses of machines that have no key here.", now.unknown),
-            ("registrations_received_total", "counter", "Registrations that arrived.", now.registrations),
-            (
-                "registrations_dropped_total", "counter", "Registrations not opened, because too many came.",
-                now.registrationsDropped
-            ),
-            ("refused_total", "counter", "Messages whose seal or MAC was wrong, or that were malformed.", now.refused),
-            ("commits_total", "counter", "Transactions committed for bursts of events.", now.bursts),
-            ("changes_total", "counter", "Changes in those transactions.", now.changes),
-            ("orders_published_total", "counter", "Orders that the broker acknowledged.", now.orders),
-            ("parts_published_total", "counter", "Software parts that the broker acknowledged.", now.parts),
-            ("part_bytes_total", "counter", "Bytes of those parts.", now.partBytes),
-            (
-                "publish_failures_total", "counter", "Publications that the broker did not acknowledge.",
-                now.publishFailures
-            ),
-            ("deliveries", "gauge", "Software streams with a receiver.", now.deliveries),
-        ]
-        return rows.map { row in
-            "# HELP trunkline_\(row.name) \(row.help)\n# TYPE trunkline_\(row.name) \(row.kind)\ntrunkline_\(row.name) \(row.value)\n"
-        }.joined()
+        text.counter("statuses_received_total", "Status messages that arrived.", now.statuses)
+        text.counter("statuses_taken_total", "Statuses whose MAC was right, compared with the record.", now.taken)
+        text.counter("statuses_unknown_total", "Statuses of machines that have no key here.", now.unknown)
+        text.counter("registrations_received_total", "Registrations that arrived.", now.registrations)
+        text.counter(
+            "registrations_dropped_total", "Registrations not opened, because too many came.", now.registrationsDropped)
+        text.counter("refused_total", "Messages whose seal or MAC was wrong, or that were malformed.", now.refused)
+        text.counter("commits_total", "Transactions committed for bursts of events.", now.bursts)
+        text.counter("changes_total", "Changes in those transactions.", now.changes)
+        text.counter("orders_published_total", "Orders that the broker acknowledged.", now.orders)
+        text.counter("parts_published_total", "Software parts that the broker acknowledged.", now.parts)
+        text.counter("part_bytes_total", "Bytes of those parts.", now.partBytes)
+        text.counter("publish_failures_total", "Publications that the broker did not acknowledge.", now.publishFailures)
+        text.gauge("deliveries", "Software streams with a receiver.", Double(now.deliveries))
     }
 }

@@ -14,31 +14,31 @@ extension Response {
         _ frame: @escaping @Sendable (Items.Element) throws -> EventFrame
     ) -> Response where Items.Element: Sendable {
         let body = ResponseBody { writer in
-            let (frames, continuation) = AsyncStream<ByteBuffer>.makeStream(
-                bufferingPolicy: .bufferingOldest(EventFeed.backlog))
-            continuation.yield(ByteBuffer(string: ": hello\n\n"))
+            // The next item is asked for when the one before was sent.
+            let slot = StreamSlot<ByteBuffer>()
+            slot.offer(ByteBuffer(string: ": hello\n\n"))
             let reading = Task {
                 await cancelWhenGracefulShutdown {
                     do {
                         for try await item in items {
-                            // A reader that lags too far is cut off, and comes back with its last id.
-                            if case .dropped = continuation.yield(try frame(item).bytes) { break }
+                            guard await slot.put(try frame(item).bytes) else { break }
                         }
                     } catch {}
                 }
-                continuation.finish()
+                slot.close()
             }
             let beating = Task {
                 while (try? await Task.sleep(for: .milliseconds(beat.every.milliseconds))) != nil {
-                    guard await beat.isAllowed() else { return continuation.finish() }
-                    continuation.yield(ByteBuffer(string: ": beat\n\n"))
+                    guard await beat.isAllowed() else { return slot.close() }
+                    slot.offer(ByteBuffer(string: ": beat\n\n"))
                 }
             }
             defer {
                 reading.cancel()
                 beating.cancel()
+                slot.close()
             }
-            for await bytes in frames { try await writer.write(bytes) }
+            while let bytes = await slot.take() { try await writer.write(bytes) }
             try await writer.finish(nil)
         }
         return Response(

@@ -193,7 +193,10 @@ enum Schemas {
                     "subject": text(), "hash": text("Of this line and all before it."),
                 ], optional: ["before": text("JSON."), "after": text("JSON.")]),
             "AuditVerdict": object(
-                ["rows": number(), "ok": truth], optional: ["fault": OpenAPI.reference("AuditFault")]),
+                ["rows": number(), "ok": truth],
+                optional: [
+                    "fault": OpenAPI.reference("AuditFault"), "cut": number("The last line that is kept no longer."),
+                ]),
             "AuditFault": object(["seq": ["type": "integer"], "what": text()]),
             "SecretValue": object(["value": text()]),
             "Problem": object(

@@ -59,7 +59,7 @@ extension AuditEntry {
 }
 
 extension Data {
-    fileprivate mutating func append(number: Int64) {
+    mutating func append(number: Int64) {
         var big = number.bigEndian
         Swift.withUnsafeBytes(of: &big) { append(contentsOf: $0) }
     }

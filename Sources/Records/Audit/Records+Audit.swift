@@ -8,13 +8,15 @@ extension Records {
         try auditPage(after: after, limit: limit).rows.map(\.entry)
     }
 
-    /// A page and the head as they are at one instant.
-    package func auditPage(after: Int64, limit: Int) throws(RecordsError) -> (rows: [AuditRow], head: AuditHead?) {
+    /// A page, the head, and where the log was cut, as they are at one instant.
+    package func auditPage(after: Int64, limit: Int) throws(RecordsError) -> AuditPage {
         try read { database in
             let rows = try Row.fetchAll(
                 try database.cachedStatement(sql: "SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?"),
                 arguments: [after, limit])
-            return (try rows.map(AuditRow.init(row:)), try AuditHead.read(database))
+            return AuditPage(
+                rows: try rows.map(AuditRow.init(row:)), head: try AuditHead.read(database),
+                cut: try AuditCut.read(database))
         }
     }
 
@@ -100,7 +102,7 @@ extension Transaction {
         return (end, head == nil && last == nil && isFirst)
     }
 
-    private func code(_ bytes: Data, _ seal: AuditSeal) throws -> Data {
+    func code(_ bytes: Data, _ seal: AuditSeal) throws -> Data {
         guard let code = seal.code(seal.key, bytes) else {
             throw RecordsError(.conflict, "There is no audit key \(seal.key); nothing was changed.")
         }
@@ -108,8 +110,14 @@ extension Transaction {
     }
 }
 
+package struct AuditPage: Sendable {
+    package var rows: [AuditRow]
+    package var head: AuditHead?
+    package var cut: AuditCut?
+}
+
 extension AuditRow {
-    fileprivate init(row: Row) throws {
+    init(row: Row) throws {
         let hash: Data = try row.value("hash")
         self.init(
             entry: AuditEntry(

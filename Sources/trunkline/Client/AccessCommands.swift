@@ -128,7 +128,10 @@ struct AuditCommand: AsyncParsableCommand {
             let verdict = try await location.with { try await $0.verifyAudit() }
             if output.format == .json { try output.json(verdict) }
             if let fault = verdict.fault { throw Failure("the audit log is not as it was written: \(fault.what)") }
-            if output.format == .table { Note.line("\(verdict.rows) lines, all as they were written") }
+            if output.format == .table {
+                let cut = verdict.cut.map { " (from line \($0 + 1) on; those before are kept no longer)" } ?? ""
+                Note.line("\(verdict.rows) lines, all as they were written\(cut)")
+            }
         }
     }
 }

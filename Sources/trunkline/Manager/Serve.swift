@@ -57,6 +57,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Requests a second that the REST API takes from one token.", valueName: "count"))
     var requestRate = 100
 
+    @OptionGroup(title: "What is kept") var keep: KeepOptions
+
     @Option(help: ArgumentHelp("First level of every topic.", valueName: "name"))
     var root = "trunkline"
 
@@ -116,6 +118,7 @@ struct Serve: AsyncParsableCommand {
         }
         configuration.requestsPerSecond = requestRate
         configuration.driverTimeout = driverTimeout
+        keep.apply(to: &configuration)
         do {
             try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()
         } catch {

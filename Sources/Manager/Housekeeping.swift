@@ -1,0 +1,47 @@
+import Fleet
+import Logging
+import Records
+
+/// Deletes what is kept no longer, a slice at a time, beside everything else; and bundles that nothing names.
+struct Housekeeping: Sendable {
+    let records: Records
+    let retention: Retention
+    let directory: DataDirectory
+    let clock: ManagerClock
+    let logger: Logger
+    let lane = ReadLane(label: "trunkline.housekeeping", width: 1)
+
+    /// How long after one round the next begins.
+    static let pause = TimeSpan.minutes(1)
+    /// Between two slices, so that others get at the database, too.
+    static let breath = TimeSpan.milliseconds(20)
+    /// A bundle without a row may be on its way to its commit for so long.
+    static let grace = TimeSpan.hours(1)
+
+    func run() async {
+        var rounds = 0
+        repeat {
+            do {
+                try await prune()
+                if rounds % 60 == 0 {
+                    try await lane.run { [directory, records] in try directory.sweep(records, olderThan: Self.grace) }
+                }
+            } catch is CancellationError {
+                return
+            } catch {
+                // A full disk is said elsewhere; the next round comes.
+                logger.warning("what is kept no longer was not deleted", metadata: ["error": "\(error)"])
+            }
+            rounds += 1
+        } while (try? await Task.sleep(for: .milliseconds(Self.pause.milliseconds))) != nil
+    }
+
+    /// Until nothing is left to be deleted.
+    func prune() async throws {
+        // The earlier of both clocks: where one of them was set forward, nothing goes before its time.
+        let now = min(clock.now, clock.wall)
+        while try await lane.run({ [records, retention] in try records.prune(retention, at: now) }) > 0 {
+            try await Task.sleep(for: .milliseconds(Self.breath.milliseconds))
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import Fleet
+import GroupLanguage
+import Monitor
+import Records
+
+/// Reads don't come to the control room: see `Queries`.
+extension Control {
+    nonisolated func groups(after: String?, limit: Int, within pattern: GroupPattern?) async throws -> Page<GroupView> {
+        try await queries.groups(after: after, limit: limit, within: pattern)
+    }
+    nonisolated func group(_ name: String) async throws -> GroupView { try await queries.group(name) }
+    nonisolated func recordJSON(_ name: String) async throws -> String { try await queries.recordJSON(name) }
+    nonisolated func revisions(_ name: String) async throws -> Page<RevisionView> { try await queries.revisions(name) }
+    nonisolated func machines(group: String?, after: String?, limit: Int, within pattern: GroupPattern?) async throws
+        -> Page<MachineView>
+    {
+        try await queries.machines(group: group, after: after, limit: limit, within: pattern)
+    }
+    nonisolated func machine(_ id: String) async throws -> MachineView { try queries.machine(id) }
+    nonisolated func software(after: String?, limit: Int) async throws -> Page<SoftwareView> {
+        try await queries.software(after: after, limit: limit)
+    }
+    nonisolated func software(_ reference: SoftwareReference) async throws -> SoftwareView {
+        try await queries.software(reference)
+    }
+    nonisolated func secrets() async throws -> [String] { try await queries.secrets() }
+    nonisolated func tokens() async throws -> [TokenView] { try await queries.tokens() }
+    nonisolated func events(_ filter: EventFilter, after: Int64, limit: Int) async throws -> Page<EventEntry> {
+        let entries = try await queries.events(filter, after: after, limit: limit + 1)
+        return Queries.page(entries, limit: limit, cursor: { "\($0.id)" }, view: { $0 })
+    }
+    nonisolated func eventStream(_ filter: EventFilter, after: Int64) -> AsyncThrowingStream<EventEntry, any Error> {
+        queries.eventStream(filter, after: after)
+    }
+    nonisolated func audit(after: Int64, limit: Int) async throws -> Page<AuditEntry> {
+        try await queries.audit(after: after, limit: limit)
+    }
+    nonisolated func verifyAudit() async throws -> AuditVerdict { try await queries.verifyAudit() }
+    nonisolated func notReady() async -> String? {
+        queries.notReady(broker: configuration.broker)
+    }
+    nonisolated func metricsText(within pattern: GroupPattern?) async -> String {
+        await queries.metricsText(within: pattern, waiting: mailbox.count)
+    }
+    nonisolated func authenticate(token: String, address: String) async throws -> Authentication {
+        try await queries.authenticate(token: token, address: address)
+    }
+    nonisolated func answer(forKey key: String, by caller: Caller) async throws -> IdempotentAnswer? {
+        try await queries.answer(forKey: key, by: caller)
+    }
+    nonisolated func keep(_ answer: IdempotentAnswer, forKey key: String, by caller: Caller) async throws {
+        try await queries.keep(answer, forKey: key, by: caller)
+    }
+
+    nonisolated func logs(ofMachine id: String) async throws -> AsyncStream<LogView> {
+        guard let machine = queries.view.machine(id) else { throw Refusal.noMachine(id) }
+        return try await logRelay.watch(machine: id, of: machine.group)
+    }
+
+    /// The monitor says why; what happened is read beside it.
+    nonisolated func explain(_ id: String) async throws -> ExplanationView {
+        var explanation = try await explanation(of: id)
+        explanation.events = try await queries.reading { try $0.latestEvents(machine: id, limit: 10) }
+        return explanation
+    }
+
+    private func explanation(of id: String) throws -> ExplanationView {
+        drain()
+        guard var explanation = monitor.explain(id, at: .now) else { throw Refusal.noMachine(id) }
+        // The monitor does not know the language that people read.
+        for (index, rule) in (monitor.group(explanation.group)?.definition.rules ?? []).enumerated()
+        where explanation.rules.indices.contains(index) && explanation.rules[index].name == rule.name {
+            explanation.rules[index].when = GroupLanguage.text(of: rule.when)
+        }
+        for index in explanation.rules.indices {
+            explanation.rules[index].due = explanation.rules[index].due.map { $0 + clock.shift }
+        }
+        return explanation
+    }
+
+    /// What would change.
+    func plan(_ source: RecordSource, by caller: Caller) async throws -> PlanView {
+        drain()
+        let checked = try check(source)
+        try caller.require(group: checked.definition.name)
+        return monitor.plan(checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
+    }
+
+    /// As people see it, in the time of day.
+    nonisolated func view(_ machine: MachineRecord) -> MachineView { queries.view(machine) }
+
+    /// As it is after what was just committed.
+    nonisolated func view(_ row: GroupRow) -> GroupView { queries.view(row) }
+
+    func known(_ id: String) throws -> MachineRecord {
+        guard let machine = monitor.machine(id) else { throw Refusal.noMachine(id) }
+        return machine
+    }
+}

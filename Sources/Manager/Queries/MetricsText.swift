@@ -1,0 +1,44 @@
+/// Writes the Prometheus text format, version 0.0.4: each family once, with its help and its type.
+struct MetricsText {
+    enum Kind: String {
+        case counter, gauge
+    }
+
+    private(set) var text = ""
+
+    mutating func family(_ name: String, _ kind: Kind, _ help: String, _ samples: [([String: String], Double)]) {
+        let name = "trunkline_\(name)"
+        text += "# HELP \(name) \(help.escaped(quotes: false))\n# TYPE \(name) \(kind.rawValue)\n"
+        for (labels, value) in samples {
+            let pairs = labels.sorted { $0.key < $1.key }.map { "\($0.key)=\"\($0.value.escaped(quotes: true))\"" }
+            text += name + (pairs.isEmpty ? "" : "{\(pairs.joined(separator: ","))}") + " \(number(value))\n"
+        }
+    }
+
+    mutating func gauge(_ name: String, _ help: String, _ value: Double) { family(name, .gauge, help, [([:], value)]) }
+
+    mutating func counter(_ name: String, _ help: String, _ value: Int) {
+        family(name, .counter, help, [([:], Double(value))])
+    }
+
+    /// Whole numbers without a fraction.
+    private func number(_ value: Double) -> String {
+        guard value.isFinite else { return value.isNaN ? "NaN" : value > 0 ? "+Inf" : "-Inf" }
+        return value == value.rounded() && abs(value) < 9e15 ? "\(Int64(value))" : "\(value)"
+    }
+}
+
+extension String {
+    fileprivate func escaped(quotes: Bool) -> String {
+        var escaped = ""
+        for letter in unicodeScalars {
+            switch letter {
+            case "\\": escaped += "\\\\"
+            case "\n": escaped += "\\n"
+            case "\"" where quotes: escaped += "\\\""
+            default: escaped.unicodeScalars.append(letter)
+            }
+        }
+        return escaped
+    }
+}

@@ -1,0 +1,101 @@
+import Fleet
+import Foundation
+import GroupLanguage
+import Records
+
+/// Groups, machines, software, tokens and secrets as they are shown.
+extension Queries {
+    func groups(after: String?, limit: Int, within pattern: GroupPattern?) async throws -> Page<GroupView> {
+        let rows = try await reading { try $0.groups(after: after, limit: limit + 1, matching: pattern) }
+        return Self.page(rows, limit: limit, cursor: \.name, view: view)
+    }
+
+    func group(_ name: String) async throws -> GroupView { view(try await row(name)) }
+
+    func recordJSON(_ name: String) async throws -> String {
+        GroupLanguage.json(of: try GroupRecord(row: try await row(name)).definition)
+    }
+
+    func revisions(_ name: String) async throws -> Page<RevisionView> {
+        _ = try await row(name)
+        return Page(
+            items: try await reading { try $0.revisions(of: name) }.map {
+                RevisionView(revision: $0.revision, text: $0.text, by: $0.by, at: $0.at)
+            })
+    }
+
+    func view(_ row: GroupRow) -> GroupView {
+        let live = view.group(row.name)
+        let definition = live?.record.definition
+        var status =
+            live?.status ?? GroupStatusView(phase: .defined, desired: 0, present: 0, verified: 0, failed: 0, away: 0)
+        let hearing = view.hearing
+        // As long as it is now, not as long as it was at the last commit.
+        if let deafness = hearing.deafness {
+            status.holding = "\(deafness.reason) since \(clock.now - deafness.since): rules about absence hold"
+        }
+        return GroupView(
+            name: row.name, revision: row.revision, state: live?.record.run ?? row.run,
+            service: definition?.service ?? "", software: definition?.software.description ?? "", digest: row.digest,
+            text: row.text, status: status, changed: row.changed, by: row.changedBy)
+    }
+
+    private func row(_ name: String) async throws -> GroupRow {
+        guard let row = try await reading({ try $0.group(name) }) else { throw Refusal.noGroup(name) }
+        return row
+    }
+
+    func machines(group: String?, after: String?, limit: Int, within pattern: GroupPattern?) async throws
+        -> Page<MachineView>
+    {
+        if let group, view.group(group) == nil { throw Refusal.noGroup(group) }
+        let machines = view.machines(group: group, after: after ?? "", limit: limit + 1, within: pattern)
+        return Self.page(machines, limit: limit, cursor: \.id, view: view)
+    }
+
+    func machine(_ id: String) throws -> MachineView {
+        guard let machine = view.machine(id) else { throw Refusal.noMachine(id) }
+        return view(machine)
+    }
+
+    /// As people see it, in the time of day.
+    func view(_ machine: MachineRecord) -> MachineView { MachineView(machine, shift: clock.shift) }
+
+    func software(after: String?, limit: Int) async throws -> Page<SoftwareView> {
+        let rows = try await reading {
+            try $0.software(after: after.flatMap(SoftwareReference.init), limit: limit + 1)
+        }
+        return Self.page(rows, limit: limit, cursor: \.reference.description, view: SoftwareView.init)
+    }
+
+    func software(_ reference: SoftwareReference) async throws -> SoftwareView {
+        guard let row = try await reading({ try $0.software(reference) }) else {
+            throw Refusal(
+                code: .notFound, message: "There is no software \(reference); push it with: trunkline software push DIR"
+            )
+        }
+        return SoftwareView(row)
+    }
+
+    func secrets() async throws -> [String] { try await reading { try $0.secretNames() } }
+}
+
+extension Refusal {
+    static func noGroup(_ name: String) -> Refusal {
+        Refusal(
+            code: .notFound, message: "There is no group \(name); trunkline group list shows those that there are.")
+    }
+
+    static func noMachine(_ id: String) -> Refusal {
+        Refusal(
+            code: .notFound, message: "There is no machine \(id); trunkline machine list shows those that there are.")
+    }
+}
+
+extension SoftwareView {
+    init(_ row: SoftwareRow) {
+        self.init(
+            name: row.name, version: row.version, service: row.service, digest: row.digest,
+            size: row.size, pushed: row.pushed)
+    }
+}

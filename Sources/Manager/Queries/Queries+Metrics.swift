@@ -1,0 +1,61 @@
+import Fleet
+import Records
+
+/// What people and their monitoring watch the manager itself by.
+extension Queries {
+    /// Nil: ready. Else what is missing, for people.
+    func notReady(broker: String) -> String? {
+        let hearing = view.hearing
+        if let stale = hearing.stale {
+            return
+                "Nothing can be written since \(clock.now - stale.since): \(stale.reason) What is shown is from before."
+        }
+        if let deafness = hearing.deafness {
+            return "\(deafness.reason) since \(clock.now - deafness.since): rules about absence hold."
+        }
+        return hearing.isConnected ? nil : "There is no connection with the broker \(broker)."
+    }
+
+    /// - Parameter waiting: what the control room has before it.
+    func metricsText(within pattern: GroupPattern?, waiting: Int) async -> String {
+        var text = MetricsText()
+        counters.write(to: &text)
+        let hearing = view.hearing
+        let now = clock.now
+        text.gauge("broker_connected", "1 while the broker answers.", hearing.isConnected ? 1 : 0)
+        text.gauge(
+            "deaf_seconds", "Since when silence means nothing, because the manager can't hear; 0: it can.",
+            seconds(from: hearing.deafness?.since, to: now))
+        text.gauge(
+            "stale_seconds", "Since when nothing can be written; 0: it can.",
+            seconds(from: hearing.stale?.since, to: now))
+        text.gauge("control_waiting_items", "Messages and events that wait for the control room.", Double(waiting))
+        let groups = view.groups(within: pattern)
+        text.family(
+            "group_machines", .gauge, "Machines of a group by what they are.",
+            groups.flatMap { name, group in
+                [
+                    ("desired", group.status.desired), ("present", group.status.present),
+                    ("verified", group.status.verified), ("failed", group.status.failed), ("away", group.status.away),
+                ].map { (["group": name, "state": $0.0], Double($0.1)) }
+            })
+        text.family(
+            "group_holding", .gauge, "1 while rules about absence hold.",
+            groups.map { name, group in (["group": name], group.status.holding == nil ? 0 : 1) })
+        if let sizes = try? await reading({ try $0.sizes() }) {
+            text.family(
+                "records_rows", .gauge, "Rows of the tables that grow.",
+                sizes.rows.sorted { $0.key < $1.key }.map { (["table": $0.key], Double($0.value)) })
+            text.family(
+                "records_bytes", .gauge, "Size of the database and of its log.",
+                [(["file": "database"], Double(sizes.database)), (["file": "log"], Double(sizes.log))])
+            text.gauge("records_free_bytes", "Of the database, what is free for new rows.", Double(sizes.free))
+        }
+        text.gauge("events_newest_id", "Of the history.", Double(signal.newest))
+        return text.text
+    }
+
+    private func seconds(from since: Timestamp?, to now: Timestamp) -> Double {
+        since.map { Double(max(1, (now - $0).milliseconds)) / 1000 } ?? 0
+    }
+}
