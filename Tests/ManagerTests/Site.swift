@@ -6,6 +6,7 @@ import Hummingbird
 import HummingbirdTesting
 import Logging
 import Messaging
+import Monitor
 import NIOCore
 import PaperFleet
 import Records
