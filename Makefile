@@ -9,7 +9,7 @@ SOURCES = $(shell git ls-files '*.swift')
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build run demo test check lint format unit e2e bench fuzz api-fuzz clean
+.PHONY: help dependencies build run demo test check lint format unit e2e bench simulate fuzz api-fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ e2e: ## End-to-end tests only
 bench: build ## Speed and memory against a bare broker, measured in one run
 	$(SWIFT) build -c release --static-swift-stdlib --product trunkline-bench
 	@"$$($(SWIFT) build -c release --static-swift-stdlib --show-bin-path)/trunkline-bench"
+
+simulate: ## 10,000 stories of a fleet under every kind of trouble (STORIES=…), laws checked after every step; TRUNKLINE_STORY=… tells one again
+	$(STRICT) build --build-tests
+	TRUNKLINE_SIMULATE=$(or $(STORIES),10000) $(RUN_TESTS) --filter ConvergenceTests/$(if $(TRUNKLINE_STORY),toldAgain,survives)
 
 FUZZ = TRUNKLINE_FUZZ=1 $(SWIFT) build -c release --scratch-path .build-fuzz --product trunkline-fuzz
 # Not SECONDS: in the shell that is a clock.

@@ -7,6 +7,8 @@ extension Monitor {
     static let waveGap = TimeSpan.seconds(3)
     /// … but not for longer than this.
     static let longestWave = TimeSpan.seconds(30)
+    /// Who was away with many others has at least this long to come back after most of them did.
+    static let returnTime = TimeSpan.seconds(30)
     /// Over all groups: the share of launched machines that may be away at once before nobody believes it, and the number that always may.
     static let fleetShare = 0.3
     static let fleetLeast = 2
@@ -41,15 +43,25 @@ extension Monitor {
                     "\(group.sums.absent) of \(group.record.definition.machines.count) machines are away at once, more than away_limit (\(awayLimit(group))): rules about absence hold"
             )
         }
-        guard isFleetOverLimit else { return nil }
+        guard isFleetOverLimit else { return holdOfUnheard(group) }
         return Hold(
             reason:
                 "\(sums.absent) of \(sums.joined) machines of \(sums.groupsWithAbsent) groups are away at once: rules about absence hold"
         )
     }
 
+    /// As long as those of which nobody knows yet may be too many, it is not known whether they are.
+    private func holdOfUnheard(_ group: Group) -> Hold? {
+        let unheard = group.unheard.count
+        guard unheard > 0, group.sums.absent + unheard > awayLimit(group) else { return nil }
+        return Hold(
+            reason:
+                "\(unheard) machines were not heard yet since the manager hears again: rules about absence hold until it is known how many are away"
+        )
+    }
+
     /// What keeps a rule from acting on a machine that is away. One that its platform says is gone needs no patience.
-    func holdOfAbsence(_ machine: MachineRecord) -> Hold? {
+    func holdOfAbsence(_ machine: MachineRecord, _ rule: Rule) -> Hold? {
         guard let away = machine.awaySince, !machine.isGone else { return nil }
         if let hold = holdOfGroup(machine.group) { return hold }
         let since = notes[machine.id]?.absentSince ?? away
@@ -58,6 +70,14 @@ extension Monitor {
             end = max(end, min(wave.last + Self.waveGap, wave.first + Self.longestWave))
         }
         if end > now { return Hold(until: end, reason: "waits whether others are lost with it") }
+        if let held = groups[machine.group]?.heldUntil, held > since {
+            let end = held + max(rule.holds, Self.returnTime)
+            if end > now {
+                return Hold(
+                    until: end,
+                    reason: "waits \((end - now).rounded): others that were away with it have just come back")
+            }
+        }
         if let until = mendUntil(machine) {
             return Hold(until: until, reason: "waits for the machine to go on from session \(machine.session + 1)")
         }
@@ -80,7 +100,9 @@ extension Monitor {
 
     mutating func updateHolding(_ name: String) {
         guard let group = living(name) else { return }
+        let now = now
         let holds = isOverLimit(name)
+        if group.isHolding, !holds { groups[name]?.heldUntil = now }
         if group.isHolding != holds {
             groups[name]?.isHolding = holds
             let facts = ["away": "\(group.sums.absent)", "away_limit": "\(awayLimit(group))"]
@@ -100,7 +122,7 @@ extension Monitor {
                         facts: facts))
             }
         }
-        if !holds, !isFleetOverLimit { wakeForLimit(name) }
+        if holdOfGroup(name) == nil { wakeForLimit(name) }
     }
 
     mutating func updateFleetHolding() {
@@ -108,7 +130,9 @@ extension Monitor {
         guard sums.isHolding != holds else { return }
         sums.isHolding = holds
         guard !holds else { return }
-        for name in groups.keys.sorted() where !isOverLimit(name) {
+        let now = now
+        for name in groups.keys { groups[name]?.heldUntil = now }
+        for name in groups.keys.sorted() where holdOfGroup(name) == nil {
             wakeForLimit(name)
             if groups[name]?.groupRules.isEmpty == false { deadlines.bringForward(.group(name), to: now) }
         }

@@ -92,7 +92,7 @@ extension Monitor {
         if rule.when.looksAround, let hold = holdOfMany(machine.group) {
             return (hold, holdOfGroup(machine.group) == nil ? .nothing : .limit)
         }
-        if let hold = holdOfAbsence(machine) { return (hold, hold.until == nil ? .limit : .nothing) }
+        if let hold = holdOfAbsence(machine, rule) { return (hold, hold.until == nil ? .limit : .nothing) }
         guard machine.platform != .none, rule.action == .replace || rule.action == .revoke else { return nil }
         if machine.awaySince != nil, !isListed(machine) {
             let why = platforms[machine.platform]?.reason.map { " (\($0))" } ?? ""

@@ -6,6 +6,12 @@ extension Monitor {
     mutating func apply(_ record: GroupRecord, _ change: Event.Change) {
         let name = record.name
         let before = groups[name]?.record
+        var record = record
+        // Whoever made the record may not have seen the last launch.
+        if let before, before.nextSerial > record.nextSerial {
+            if step.recordsBefore[name] == nil { step.recordsBefore[name] = record }
+            record.nextSerial = before.nextSerial
+        }
         if groups[name] == nil {
             groups[name] = Group(record)
         } else {

@@ -127,13 +127,7 @@ extension Monitor {
         remove(id)
         fill(machine.group, machine.index)
         // Some come up although they were said to have failed.
-        expectStranger(on: machine.platform)
-    }
-
-    private mutating func expectStranger(on platform: Platform) {
-        let look = now + Self.unknownTime
-        platforms[platform, default: PlatformNotes()].lookAt = look
-        deadlines.bringForward(.platform(platform), to: look)
+        expectStrangers(on: machine.platform, at: now)
     }
 
     /// What the platform's list says of a launch.

@@ -21,8 +21,9 @@ extension Monitor {
         let silent = checkLiveness(id, group)
         sendAgain(id, group)
         let settled = settle(id, group)
+        let defies = checkStop(id, group)
         let recheck = judge(id)
-        return [silent, settled, recheck].compactMap(\.self).min()
+        return [silent, settled, defies, recheck].compactMap(\.self).min()
     }
 
     /// A present machine that has not accepted its order did not get it.
@@ -32,6 +33,25 @@ extension Monitor {
         else { return }
         if let sent = notes[id]?.sentAt, sent + group.record.definition.heartbeat > now { return }
         send(id)
+    }
+
+    /// One that accepted an order to stop and runs all the same has accepted another order of this number, from records that are lost:
+    /// it is ordered anew. Returns when to look again.
+    private mutating func checkStop(_ id: String, _ group: Group) -> Timestamp? {
+        let now = now
+        guard let machine = fleet[id], machine.awaySince == nil, let order = machine.order, order.action == .stop,
+            let status = machine.status, status.order == order.generation, status.state == .running
+        else {
+            notes[id]?.defiesSince = nil
+            return nil
+        }
+        let since = notes[id]?.defiesSince ?? now
+        notes[id, default: Notes()].defiesSince = since
+        let end = since + group.record.definition.heartbeat * 2 + stopTime(group)
+        guard end <= now else { return end }
+        notes[id]?.defiesSince = nil
+        give(id, .stop, because: "it runs although it was ordered to stop")
+        return nil
     }
 
     /// Verified once it has been well for the settle time, as far as could be heard.
@@ -76,6 +96,8 @@ extension Monitor {
 
     // MARK: Giving orders
 
+    static let restoredLeap = 1000
+
     /// What the record asks of it, under its present generation.
     func order(for machine: MachineRecord, _ action: Order.Action, _ group: Group) -> Order {
         let scope = Scope(group: group.record, counts: group.counts, machine: machine)
@@ -111,6 +133,8 @@ extension Monitor {
         var order = order
         // Records that were restored know less than the machine has accepted.
         order.generation = max(machine.order?.generation ?? 0, machine.status?.order ?? 0) + 1
+        // So many generations no machine has accepted since a backup; one that is ahead all the same is overtaken when it is heard.
+        if notes[id]?.mayBeAhead == true { order.generation += Self.restoredLeap }
         change(id) { machine in
             machine.order = order
             machine.wellSince = nil

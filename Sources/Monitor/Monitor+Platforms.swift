@@ -28,8 +28,9 @@ extension Monitor {
         var reason: String?
         /// Machines of the last answer that no record knows.
         var strangers: [String: Stranger] = [:]
-        /// When to look again although nobody waits: a launch that failed may come to be all the same.
-        var lookAt: Timestamp?
+        /// When to look again although nobody waits, 1, 2, 4 and 8 minutes after a launch failed or the manager started: what was asked for
+        /// before may come to be all the same.
+        var lookAt: [Timestamp] = []
         /// Removed from the records since the question was asked: the answer may still have them.
         var removed: Set<String> = []
         /// Machines on which a rule waits for an answer.
@@ -53,7 +54,7 @@ extension Monitor {
         }
         let look =
             (notes.strangers.values.map { ($0.releasedAt ?? $0.since) + Self.unknownTime }
-            + [notes.lookAt].compactMap(\.self)).min()
+            + notes.lookAt).min()
         guard notes.isWanted || look.map({ $0 <= now }) == true else {
             return deadlines.set(.platform(platform), at: look)
         }
@@ -63,7 +64,7 @@ extension Monitor {
         platforms[platform]?.lastAsked = now
         platforms[platform]?.isWanted = false
         platforms[platform]?.removed = []
-        if notes.lookAt.map({ $0 <= now }) == true { platforms[platform]?.lookAt = nil }
+        platforms[platform]?.lookAt.removeAll { $0 <= now }
         step.effects.append(.list(platform: platform))
         deadlines.set(.platform(platform), at: now + Self.listTime)
     }
@@ -88,6 +89,12 @@ extension Monitor {
                         facts: ["platform": "\(platform)", "reason": reason])))
         }
         reconcile(platform)
+    }
+
+    /// Something may come up there that was asked for and given up.
+    mutating func expectStrangers(on platform: Platform, at now: Timestamp) {
+        platforms[platform, default: PlatformNotes()].lookAt = [1, 2, 4, 8].map { now + .minutes($0) }
+        deadlines.bringForward(.platform(platform), to: now + .minutes(1))
     }
 
     /// Whether the platform was asked, and has answered, since the machine is known to be away.

@@ -24,6 +24,8 @@ extension Monitor {
         var unheard: Set<String> = []
         /// More machines are away than `away_limit` allows.
         var isHolding = false
+        /// When rules about absence last had to hold: those who are not back yet may be on their way.
+        var heldUntil: Timestamp?
         /// Machines lost within seconds of each other: since the first and since the last of them.
         var wave: (first: Timestamp, last: Timestamp)?
         /// Machines on which a rule about absence waits for `away_limit`.
@@ -113,6 +115,10 @@ extension Monitor {
         var remindedAt: Timestamp?
         var behind: Behind?
         var waitsForSlot = false
+        /// Nothing was heard of it since older records were put back: it may have accepted orders that they do not know.
+        var mayBeAhead = false
+        /// Since when it has run what it was ordered to stop.
+        var defiesSince: Timestamp?
         /// Agents that spoke for it before, the last 4.
         var formerHolders: [String] = []
         var sharedAt: Timestamp?

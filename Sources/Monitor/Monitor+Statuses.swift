@@ -8,8 +8,9 @@ extension Monitor {
         var since: Timestamp
         var at: Timestamp
         var session: Int
+        var holder: String?
         var sequence: Int
-        /// How many were later than the one before: a live agent, not an old message said again.
+        /// How many of this session were later than the one before: a live agent, not old messages said again.
         var count = 0
         /// When its order was sent with the session to begin at.
         var sentAt: Timestamp?
@@ -48,6 +49,7 @@ extension Monitor {
         }
         notes[machine.id]?.behind = nil
         notes[machine.id]?.absentSince = nil
+        notes[machine.id]?.mayBeAhead = false
         if hearing.deafness == nil { markHeard(machine.id, machine.group) }
         acceptHolder(status, machine)
         recordTransition(machine, status)
@@ -68,11 +70,22 @@ extension Monitor {
     private mutating func acceptBehind(_ status: Status, _ machine: MachineRecord) {
         let now = now
         let id = machine.id
+        // What was taken already, said again.
+        if status.session == machine.session, status.sequence == machine.status?.sequence || status.holder != nil,
+            status.holder == machine.holder
+        {
+            return
+        }
         var behind =
             notes[id]?.behind
-            ?? Behind(since: now, at: now, session: status.session, sequence: status.sequence - 1)
-        guard (status.session, status.sequence) > (behind.session, behind.sequence) else { return }
-        (behind.session, behind.sequence, behind.at) = (status.session, status.sequence, now)
+            ?? Behind(
+                since: now, at: now, session: status.session, holder: status.holder, sequence: status.sequence - 1)
+        if status.session != behind.session || status.holder != behind.holder {
+            (behind.session, behind.holder) = (status.session, status.holder)
+            (behind.sequence, behind.count) = (status.sequence - 1, 0)
+        }
+        guard status.sequence > behind.sequence else { return }
+        (behind.sequence, behind.at) = (status.sequence, now)
         behind.count += 1
         defer { notes[id, default: Notes()].behind = behind }
         let isOther = status.holder != nil && machine.holder != nil && status.holder != machine.holder

@@ -15,11 +15,9 @@ extension Monitor {
             return "\(deafness.reason) since \((now - deafness.since).rounded): rules about absence hold"
         }
         guard let group = living(name) else { return nil }
-        if let hold = holdOfGroup(name) { return hold.reason }
-        // Silence that is not counted yet after a deafness is nothing that a person need know of in a healthy group.
-        return group.counts.away > 0 && !group.unheard.isEmpty
-            ? "the manager hears since \((now - hearing.since).rounded) and has not heard \(group.unheard.count) machines yet: rules about absence hold"
-            : nil
+        // Silence that is not counted yet after a deafness is nothing that a person need know of in a group that misses nobody.
+        guard group.counts.away > 0 else { return nil }
+        return holdOfGroup(name)?.reason
     }
 
     package func groupStatus(_ name: String, at now: Timestamp? = nil) -> GroupStatusView? {

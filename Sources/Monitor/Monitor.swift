@@ -22,10 +22,11 @@ package struct Monitor: Sendable {
     /// - Parameters:
     ///   - machines: every machine in the records, also those of groups that are gone.
     ///   - acts: what was last said with `saveActs`.
+    ///   - areRestored: the records are older ones, put back: machines may have accepted orders that these do not know.
     ///   - previous: the monitor that ran ahead of the records because a commit failed; what it knows of the broker and of platforms goes on.
     package init(
         groups: [GroupRecord], machines: [MachineRecord], acts: [RuleActs], at now: Timestamp,
-        continuing previous: Monitor? = nil
+        areRestored: Bool = false, continuing previous: Monitor? = nil
     ) {
         hearing = Hearing(startedAt: now)
         for record in groups { self.groups[record.name] = Group(record) }
@@ -38,6 +39,7 @@ package struct Monitor: Sendable {
             machine.heardAt = now
             if machine.platformState == .gone { machine.platformState = .unknown }
             fleet[machine.id] = machine
+            if areRestored { notes[machine.id, default: Notes()].mayBeAhead = true }
             // What a manager that was killed had begun may not have happened, or may have: the platform's list says which.
             if machine.phase == .launching, machine.launchedAt == nil {
                 notes[machine.id, default: Notes()].attempt = .inquire
@@ -50,6 +52,7 @@ package struct Monitor: Sendable {
         where platform != .none {
             platforms[platform] = PlatformNotes()
             platforms[platform]?.isWanted = true
+            expectStrangers(on: platform, at: now)
             deadlines.set(.platform(platform), at: now)
         }
         if let previous { carry(over: previous, at: now) }

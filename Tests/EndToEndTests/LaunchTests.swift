@@ -108,7 +108,9 @@ struct LaunchTests {
             cloud.hold(.boots)
             try await cloud.record(installation, client)
             let noticed = try await eventually {
-                try await client.allEvents(group: "test").contains { $0.message.contains("did not answer launch in time") }
+                try await client.allEvents(group: "test").contains {
+                    $0.message.contains("did not answer launch in time")
+                }
             }
             #expect(noticed)
             try cloud.letGo(.boots)
@@ -165,7 +167,9 @@ struct LaunchTests {
         }
     }
 
-    @Test("Machines whose platform is gone for good are given up with their group, at once or afterwards, only by a person who says so")
+    @Test(
+        "Machines whose platform is gone for good are given up with their group, at once or afterwards, only by a person who says so"
+    )
     func forget() async throws {
         try await with { cloud, installation, client in
             try await cloud.record(installation, client)

@@ -20,8 +20,15 @@ struct AbsenceTests {
         desk.reconnect(ids[3])
         let back = desk.repeatStatus(ids[3]) + desk.pass(.zero)
         #expect(back.kinds.contains(.groupHoldingEnded))
+        #expect(back.releases.isEmpty, "those who are not back yet may be on their way")
+        #expect(
+            ExplanationTests.waits(desk, ids[0], rule: Samples.replaceLost)
+                == "waits 30s: others that were away with it have just come back")
+        let present = Array(ids.dropFirst(3))
+        #expect(desk.pass(.seconds(29), hearing: present).releases.isEmpty)
         // A batch is a quarter: two of the three that were waiting.
-        #expect(back.releases.sorted() == ["edge-1", "edge-2"])
+        #expect(desk.pass(.seconds(1), hearing: present).releases.sorted() == ["edge-1", "edge-2"])
+        #expect(present.allSatisfy { desk.machines[$0]?.phase == .joined })
     }
 
     @Test(
@@ -94,7 +101,9 @@ struct AbsenceTests {
         // One of them back: three of twelve are believed, one place of each group at a time.
         desk.reconnect("edge-2")
         desk.repeatStatus("edge-2")
-        #expect(desk.pass(.seconds(1)).releases.sorted() == ["core-1", "edge-1"])
+        let back = all.filter { !["core-1", "core-2", "edge-1"].contains($0) }
+        #expect(desk.pass(.seconds(29), hearing: back).releases.isEmpty)
+        #expect(desk.pass(.seconds(1), hearing: back).releases.sorted() == ["core-1", "edge-1"])
     }
 
     @Test(

@@ -3,20 +3,42 @@ import Monitor
 
 /// What virtual machines do with their orders.
 extension FleetSimulator {
+    /// The agent starts.
     mutating func boot(_ id: String) {
         guard var machine = machines[id] else { return }
         machine.isUp = true
         machine.isFrozen = false
+        machine.holder = String(UInt32.random(in: .min ... .max, using: &generator), radix: 16)
+        machine.epoch += 1
+        // It finds its software again where that runs on.
+        machine.state = machine.software != nil ? .running : machine.accepted > 0 ? .stopped : .idle
+        machines[id] = machine
+        if machine.software == nil, let order = machine.order, order.action == .run {
+            machines[id]?.state = .starting
+            later(between(100, 2000), .step(id, epoch: machine.epoch))
+        } else if machine.software != nil, machine.order?.action == .stop {
+            machines[id]?.state = .draining
+            later(between(100, 2000), .step(id, epoch: machine.epoch))
+        } else if let software = machine.software, let order = machine.order, software.generation < order.generation {
+            machines[id]?.state = .receiving
+            later(between(100, 2000), .step(id, epoch: machine.epoch))
+        } else if machine.software?.health == .unknown {
+            later(between(100, 2000), .step(id, epoch: machine.epoch))
+        }
+        connect(id)
+    }
+
+    /// A new connection with the broker.
+    mutating func connect(_ id: String) {
+        guard var machine = machines[id], machine.isUp, !machine.isFrozen, !machine.isCut else { return }
         machine.session += 1
         machine.sequence = 0
-        machine.epoch += 1
-        if machine.state != .running { machine.state = machine.accepted > 0 ? .stopped : .idle }
         machines[id] = machine
-        if machine.accepted == 0 {
-            tryToRegister(id, 0, machine.session)
-        } else {
+        if keys.contains(id) || machine.accepted > 0 {
             say(id)
             later(between(1, 20), .order(id))
+        } else {
+            tryToRegister(id, 0, machine.session)
         }
     }
 
@@ -24,14 +46,37 @@ extension FleetSimulator {
         guard let machine = machines[id], machine.isUp, machine.accepted == 0, machine.session == session else {
             return
         }
-        if !machine.isFrozen, !troubled(0.3) { later(between(1, 50), .register(id)) }
+        if !machine.isFrozen, !machine.isCut, !isLost() { later(between(1, 50), .register(id)) }
         later(.seconds(Int64(1 << min(attempt, 5))), .tryToRegister(id, attempt: attempt + 1, session: session))
+    }
+
+    mutating func register(_ id: String) {
+        guard managerBreak == nil, backlog.isEmpty else { return }
+        let isKnown = monitor.machine(id).map { $0.phase != .revoked } ?? false
+        guard isKnown || id.hasPrefix("edge-x") && !keys.contains(id) && monitor.canJoin(group: Self.name) else {
+            return
+        }
+        let event = Monitor.Event.registered(
+            .init(machine: id, group: Self.name, fingerprint: "f-\(id)", facts: Samples.facts))
+        let failing = failingCommits
+        let kills = kill != nil
+        keys.insert(id)
+        tell(event)
+        // Its key is of the same burst.
+        if failingCommits < failing || kills, rows[id]?.phase != .joined { keys.remove(id) }
     }
 
     /// The order that the broker retains reaches it, new or again.
     mutating func receive(_ id: String) {
-        guard var machine = machines[id], machine.isUp, !machine.isFrozen, let order = orders[id] else { return }
+        guard var machine = machines[id], machine.isUp, !machine.isFrozen, !machine.isCut,
+            let (order, floor) = orders[id]
+        else { return }
+        if let floor, machine.session < floor {
+            machines[id]?.session = floor - 1
+            return connect(id)
+        }
         if order.generation > machine.accepted {
+            judgeRestart(id, machine, order)
             machine.accepted = order.generation
             machine.order = order
             machine.epoch += 1
@@ -52,13 +97,15 @@ extension FleetSimulator {
             machine.state = .starting
             machine.software = nil
         case .starting:
-            machine.state = troubled(0.15) ? .failed : .running
+            machine.state = machine.isBroken ? .failed : .running
+            machine.isBroken = false
+            if machine.state == .failed { mayRestart.insert(id) }
             if machine.state == .running {
                 machine.software = RunningSoftware(
                     name: order.software.name, version: order.software.version, digest: order.digest,
                     generation: order.generation, health: .unknown, since: now, restarts: 0)
             }
-        case .running: machine.software?.health = .passing
+        case .running: if machine.software?.health == .unknown { machine.software?.health = .passing }
         case .draining:
             machine.state = .stopped
             machine.software = nil
@@ -75,45 +122,88 @@ extension FleetSimulator {
     mutating func say(_ id: String) {
         guard var machine = machines[id], machine.isUp, keys.contains(id) || machine.accepted > 0 else { return }
         machine.beat += 1
-        later(machine.heartbeat, .heartbeat(id, epoch: machine.beat))
-        guard !machine.isFrozen else {
+        later(machine.heartbeat, .heartbeat(id, beat: machine.beat))
+        guard !machine.isFrozen, !machine.isCut else {
             machines[id] = machine
             return
         }
         machine.sequence += 1
         machines[id] = machine
-        let status = Status(
-            group: Self.name, machine: id, session: machine.session, sequence: machine.sequence, at: now,
-            state: machine.state, order: machine.accepted, software: machine.software)
-        publish(status)
+        publish(status(id, machine))
     }
 
-    /// The broker keeps the order of one machine's messages; some get lost, some come twice.
+    func status(_ id: String, _ machine: Machine) -> Status {
+        Status(
+            group: Self.name, machine: id, session: machine.session, sequence: machine.sequence, at: now,
+            state: machine.state, order: machine.accepted, software: machine.software, holder: machine.holder)
+    }
+
+    mutating func isLost() -> Bool { now < lossUntil && chance(losses) }
+
+    /// The broker keeps the order of one machine's messages; some get lost, some come twice, late and out of order.
     mutating func publish(_ status: Status) {
-        guard keys.contains(status.machine), !troubled(0.1) else { return }
+        guard keys.contains(status.machine) else { return }
+        if isLost() {
+            let since = machines[status.machine]?.unreachableSince ?? machines[status.machine]?.saidAt
+            machines[status.machine]?.unreachableSince = since
+            return
+        }
+        if status.state != .away, machines[status.machine]?.isCut == false {
+            machines[status.machine]?.unreachableSince = nil
+            machines[status.machine]?.saidAt = now
+        }
         let old = statuses.updateValue(status, forKey: status.machine)
         later(.milliseconds(10), .status(status))
-        if troubled(0.2) { later(between(10, 40_000), .status(status)) }
-        if let old, troubled(0.1) { later(between(10, 40_000), .status(old)) }
+        guard now < repeatUntil else { return }
+        if chance(0.3) { later(between(10, 40_000), .status(status)) }
+        if let old, chance(0.2) { later(between(10, 40_000), .status(old)) }
     }
 
-    mutating func breakConnection(of id: String) {
+    mutating func sayWill(of id: String) {
         guard let machine = machines[id] else { return }
-        publish(Status(group: Self.name, machine: id, session: machine.session, sequence: 0, at: now, state: .away))
+        publish(
+            Status(
+                group: Self.name, machine: id, session: machine.session, sequence: 0, at: now, state: .away,
+                holder: machine.holder))
     }
 
-    /// After a kill or a freeze.
+    /// After a kill or a freeze, or for the first time.
     mutating func wake(_ id: String) {
-        guard let machine = machines[id], !machine.isUp || machine.isFrozen else { return }
-        let missed = machine.isFrozen
-        boot(id)
-        // What it began before goes on, under its present epoch.
-        if missed, let epoch = machines[id]?.epoch, let order = machine.order {
-            machines[id]?.state = order.action == .run ? .receiving : .draining
-            later(between(100, 2000), .step(id, epoch: epoch))
-        } else if let order = machine.order, machine.software == nil, let epoch = machines[id]?.epoch {
-            machines[id]?.state = order.action == .run ? .starting : .draining
-            later(between(100, 2000), .step(id, epoch: epoch))
+        guard let machine = machines[id] else { return }
+        if machine.holder.isEmpty || !machine.isUp { return boot(id) }
+        guard machine.isFrozen else { return }
+        machines[id]?.isFrozen = false
+        // What it began before goes on.
+        machines[id]?.epoch += 1
+        if let epoch = machines[id]?.epoch { later(between(100, 2000), .step(id, epoch: epoch)) }
+        connect(id)
+    }
+
+    /// For so long nothing comes in or out; what is broken longer stays so.
+    mutating func cutOff(_ id: String, for span: TimeSpan) {
+        let until = max(machines[id]?.cutUntil ?? now, now + span)
+        machines[id]?.cutUntil = until
+        later(until - now, .reconnect(id))
+    }
+
+    mutating func reconnect(_ id: String) {
+        guard let until = machines[id]?.cutUntil, until <= now else { return }
+        machines[id]?.cutUntil = nil
+        if machines[id]?.isUp == true, machines[id]?.isFrozen == false { connect(id) }
+    }
+
+    /// Somebody copied its state: the copy and it take the connection from each other.
+    mutating func cloneSpeaks(_ id: String, _ left: Int) {
+        guard left > 0, var clone = snapshots[id], let original = machines[id], original.isUp else { return }
+        clone.session += 1
+        clone.sequence = 1
+        snapshots[id] = clone
+        publish(status(id, clone))
+        if !original.isCut, !original.isFrozen {
+            sayWill(of: id)
+            later(between(100, 1000), .wake(id))
+            connect(id)
         }
+        later(between(1000, 4000), .cloneSpeaks(id, left: left - 1))
     }
 }

@@ -67,6 +67,20 @@ struct HearingTests {
         #expect(desk.pass(.milliseconds(1)).releases == ["edge-1"])
     }
 
+    @Test("As long as it is not known how many are away, those that are known to be so wait")
+    func unknownNumber() {
+        var desk = Self.desk(count: 4)
+        desk.send(.deaf(reason: "no connection with the broker"))
+        desk.send(.hearing)
+        // The broker has kept one machine's will; of the others nothing is known before 45 s.
+        desk.will("edge-1")
+        #expect(desk.pass(.seconds(44)).releases.isEmpty)
+        #expect(
+            ExplanationTests.waits(desk, rule: Samples.replaceLost)?.contains("3 machines were not heard yet") == true)
+        // All are away: more than away_limit.
+        #expect(desk.pass(.hours(1)).releases.isEmpty)
+    }
+
     @Test("What a machine reported before counts for rules once it says it again")
     func reportedBefore() {
         var desk = Self.desk(count: 1)

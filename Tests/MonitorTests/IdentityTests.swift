@@ -95,6 +95,35 @@ struct IdentityTests {
         #expect(desk.pass(.seconds(5), hearing: ["edge-1"]).kinds.contains(.machineVerified))
     }
 
+    @Test("One that accepted another order of the same number, and runs although it is to stop, is ordered anew")
+    func sameNumber() {
+        var desk = Desk(converged: Samples.group(count: 1))
+        desk.user("edge", .stopped) { $0.run = .stopped }
+        var effects: [Monitor.Effect] = []
+        for _ in 0..<3 {
+            effects += desk.report("edge-1", generation: 2)
+            effects += desk.pass(.seconds(10))
+        }
+        #expect(effects.orders.isEmpty)
+        #expect(desk.pass(.seconds(10), hearing: ["edge-1"]).orders == ["edge-1"])
+        #expect(desk.machines["edge-1"]?.order?.generation == 3)
+        #expect(desk.machines["edge-1"]?.order?.action == .stop)
+    }
+
+    @Test("Of records that were put back, orders leap ahead of what machines may have accepted, until they were heard")
+    func leap() {
+        var desk = Desk(converged: Samples.group(count: 1))
+        desk.monitor = Monitor(
+            groups: Array(desk.groups.values), machines: Array(desk.machines.values), acts: [], at: desk.now,
+            areRestored: true)
+        desk.send(.hearing)
+        desk.send(.restartMachine("edge-1"))
+        #expect(desk.machines["edge-1"]?.order?.generation == 1002)
+        desk.report("edge-1")
+        desk.send(.restartMachine("edge-1"))
+        #expect(desk.machines["edge-1"]?.order?.generation == 1003)
+    }
+
     @Test("A generation or session that nobody can have counted to is not believed")
     func absurd() {
         var desk = Desk(converged: Samples.group(count: 1))
@@ -123,7 +152,8 @@ struct IdentityTests {
         var desk = Desk(converged: Samples.group(count: 1))
         var effects: [Monitor.Effect] = []
         for session in 2...50 {
-            effects += desk.send(.status(Self.status(desk, session: session, sequence: 1, holder: "0000\(1000 + session)")))
+            effects += desk.send(
+                .status(Self.status(desk, session: session, sequence: 1, holder: "0000\(1000 + session)")))
         }
         #expect(effects.events(.machineShared).isEmpty)
         #expect(desk.machines["edge-1"]?.holder == "00001050")
@@ -153,7 +183,9 @@ struct FlappingTests {
             effects += desk.report("edge-1", second.isMultiple(of: 2) ? .failed : .running, reason: "try \(second)")
             effects += desk.pass(.seconds(1))
         }
-        let events = effects.events.filter { [.machineState, .machineVerified, .machineAway, .machineBack].contains($0.kind) }
+        let events = effects.events.filter {
+            [.machineState, .machineVerified, .machineAway, .machineBack].contains($0.kind)
+        }
         #expect(events.count <= 30)
         let counts = events.compactMap { $0.facts["count"].flatMap { Int($0) } }
         #expect(counts.reduce(0, +) + events.filter { $0.facts["count"] == nil }.count >= 3000)
@@ -193,7 +225,8 @@ struct AssignmentTests {
     @Test("A restart gives the machine what it is assigned, not what the record has become", arguments: [true, false])
     func restart(byRule: Bool) throws {
         // No rule delivers.
-        var desk = Desk(converged: Samples.group(count: 1, rules: byRule ? [Samples.restartFailing] : [Samples.replaceLost]))
+        var desk = Desk(
+            converged: Samples.group(count: 1, rules: byRule ? [Samples.restartFailing] : [Samples.replaceLost]))
         let record = try #require(desk.monitor.group("edge"))
         desk.user(record.asking(for: Samples.second), .revised)
         if byRule {

@@ -135,6 +135,22 @@ struct LaunchTests {
     }
 }
 
+@Suite("Serials")
+struct SerialTests {
+    @Test("They only ever grow, also where a record that was made before the last launch comes after it")
+    func grow() {
+        var desk = Desk(running: Samples.group(count: 1))
+        var old = desk.groups["edge"] ?? Samples.group()
+        desk.send(.launchFailed(machine: "edge-1", reason: "no room"))
+        desk.pass(.seconds(1))
+        #expect(desk.groups["edge"]?.nextSerial == 3)
+        old.definition.machines.count = 2
+        let effects = desk.user(old, .revised)
+        #expect(effects.launches == ["edge-3"])
+        #expect(desk.groups["edge"]?.nextSerial == 4)
+    }
+}
+
 @Suite("Invited machines")
 struct InvitedTests {
     @Test("They take the lowest free place and are refused when the group is full")

@@ -40,7 +40,9 @@ struct PlatformListTests {
         #expect(desk.pass(.minutes(5), hearing: desk.ids()).isEmpty)
     }
 
-    @Test("While the platform does not answer nothing is released; it is asked again after growing pauses, and a person is told")
+    @Test(
+        "While the platform does not answer nothing is released; it is asked again after growing pauses, and a person is told"
+    )
     func silence() {
         var desk = Desk(converged: Samples.group(count: 1))
         desk.answers = Self.silent
@@ -91,7 +93,9 @@ struct PlatformListTests {
         #expect(desk.join("edge-1").orders == ["edge-1"])
     }
 
-    @Test("Where the list does not have it, it has failed: what may be left is released, and its place is tried again after a pause")
+    @Test(
+        "Where the list does not have it, it has failed: what may be left is released, and its place is tried again after a pause"
+    )
     func uncertainAndNotThere() {
         var desk = Desk(running: Samples.group(count: 1))
         desk.vanished = ["edge-1"]
