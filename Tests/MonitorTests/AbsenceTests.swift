@@ -27,7 +27,9 @@ struct AbsenceTests {
         let present = Array(ids.dropFirst(3))
         #expect(desk.pass(.seconds(29), hearing: present).releases.isEmpty)
         // A batch is a quarter: two of the three that were waiting.
-        #expect(desk.pass(.seconds(1), hearing: present).releases.sorted() == ["edge-1", "edge-2"])
+        let released = desk.pass(.seconds(1), hearing: present).releases
+        #expect(released.count == 2)
+        #expect(Set(released).isSubset(of: ids.prefix(3)))
         #expect(present.allSatisfy { desk.machines[$0]?.phase == .joined })
     }
 
