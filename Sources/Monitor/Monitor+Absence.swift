@@ -52,7 +52,7 @@ extension Monitor {
 
     /// As long as those of which nobody knows yet may be too many, it is not known whether they are.
     private func holdOfUnheard(_ group: Group) -> Hold? {
-        let unheard = group.unheard.count
+        let unheard = unheard[group.record.name]?.count ?? 0
         guard unheard > 0, group.sums.absent + unheard > awayLimit(group) else { return nil }
         return Hold(
             reason:
@@ -87,7 +87,7 @@ extension Monitor {
     /// What keeps a rule that looks at many machines from acting.
     func holdOfMany(_ name: String) -> Hold? {
         guard let group = living(name) else { return nil }
-        if !group.unheard.isEmpty {
+        if !hasHeardAll(name) {
             return Hold(reason: "waits until all machines were heard since the manager hears again")
         }
         if let hold = holdOfGroup(name) { return hold }
@@ -122,13 +122,14 @@ extension Monitor {
                         facts: facts))
             }
         }
-        if holdOfGroup(name) == nil { wakeForLimit(name) }
+        if !group.waitForLimit.isEmpty, holdOfGroup(name) == nil { wakeForLimit(name) }
     }
 
     mutating func updateFleetHolding() {
         let holds = isFleetOverLimit
         guard sums.isHolding != holds else { return }
         sums.isHolding = holds
+        noteFleetHolding(holds)
         guard !holds else { return }
         let now = now
         for name in groups.keys { groups[name]?.heldUntil = now }
@@ -136,6 +137,18 @@ extension Monitor {
             wakeForLimit(name)
             if groups[name]?.groupRules.isEmpty == false { deadlines.bringForward(.group(name), to: now) }
         }
+    }
+
+    private mutating func noteFleetHolding(_ holds: Bool) {
+        guard hearing.holdingNoted.admits(at: now) else { return }
+        step.effects.append(
+            .record(
+                EventEntry(
+                    at: now, kind: holds ? .groupHolding : .groupHoldingEnded, actor: "manager",
+                    message: holds
+                        ? "\(sums.absent) of \(sums.joined) machines of \(sums.groupsWithAbsent) groups are away at once: rules about absence hold in all groups"
+                        : "No more machines of several groups are away at once than is believed; rules about absence act again",
+                    facts: ["away": "\(sums.absent)"])))
     }
 
     private mutating func wakeForLimit(_ name: String) {

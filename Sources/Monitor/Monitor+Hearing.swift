@@ -20,6 +20,8 @@ extension Monitor {
         /// When it could last begin to hear.
         var since: Timestamp
         var noted = Flap()
+        /// Of what is said when machines of several groups are away at once.
+        var holdingNoted = Flap()
 
         init(startedAt now: Timestamp) {
             deafness = Deafness(since: now, reason: "not connected with the broker yet")
@@ -76,7 +78,7 @@ extension Monitor {
     mutating func hear(at now: Timestamp) {
         hearing.since = now
         for (id, machine) in fleet.sorted(by: { $0.key < $1.key }) {
-            if machine.phase == .joined { groups[machine.group]?.unheard.insert(id) }
+            if machine.phase == .joined { unheard[machine.group, default: []].insert(id) }
             deadlines.bringForward(.machine(id), to: now)
             notes[id]?.absentSince = nil
             let held = machine.held.filter { hasActedSince($0.key, $0.value, machine) }
@@ -103,11 +105,14 @@ extension Monitor {
     }
 
     /// Whether nothing was heard or concluded of it since the manager can hear.
-    func isUnheard(_ machine: MachineRecord) -> Bool { groups[machine.group]?.unheard.contains(machine.id) == true }
+    func isUnheard(_ machine: MachineRecord) -> Bool { unheard[machine.group]?.contains(machine.id) == true }
+
+    func hasHeardAll(_ name: String) -> Bool { unheard[name]?.isEmpty ?? true }
 
     /// Something was: by a status, a will, or silence that counts.
     mutating func markHeard(_ id: String, _ name: String) {
-        guard groups[name]?.unheard.remove(id) != nil, let group = groups[name], group.unheard.isEmpty else { return }
+        guard unheard[name]?.remove(id) != nil, hasHeardAll(name), let group = groups[name] else { return }
+        unheard[name] = nil
         // Rules that look at many machines have waited for the last of them.
         step.groups.insert(name)
         deadlines.bringForward(.group(name), to: now)

@@ -17,7 +17,7 @@ extension Monitor {
             return nil
         }
         // While some were not heard since the manager hears again, nothing is said of all of them.
-        let knowsAll = group.unheard.isEmpty
+        let knowsAll = hasHeardAll(machine.group)
         let rules = knowsAll ? group.machineRules : group.machineRules.filter { !$0.when.looksAround }
         let judgements = RuleEngine.judge(
             rules, in: scope(group, machine), held: machine.held,
@@ -76,7 +76,7 @@ extension Monitor {
             return nil
         }
         // Whoever is heard last brings it back here.
-        guard group.unheard.isEmpty else { return nil }
+        guard hasHeardAll(name) else { return nil }
         let judgements = RuleEngine.judge(
             group.groupRules, in: scope(group, nil), held: group.held,
             acts: { acts[Act(group: name, rule: $0, index: nil)] ?? [] }, at: now)

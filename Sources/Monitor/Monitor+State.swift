@@ -20,8 +20,6 @@ extension Monitor {
         var answered: [String: Int] = [:]
         var vacancies: [Int: Vacancy] = [:]
         var converged = false
-        /// Joined machines of which nothing was heard or concluded since the manager can hear.
-        var unheard: Set<String> = []
         /// More machines are away than `away_limit` allows.
         var isHolding = false
         /// When rules about absence last had to hold: those who are not back yet may be on their way.
@@ -154,7 +152,7 @@ extension Monitor {
         body(&machine)
         fleet[id] = machine
         count(machine, 1)
-        if machine.phase != .joined { groups[machine.group]?.unheard.remove(id) }
+        if machine.phase != .joined { unheard[machine.group]?.remove(id) }
         step.groups.insert(machine.group)
     }
 
@@ -168,7 +166,7 @@ extension Monitor {
     mutating func remove(_ id: String) {
         guard let machine = fleet.removeValue(forKey: id) else { return }
         count(machine, -1)
-        groups[machine.group]?.unheard.remove(id)
+        unheard[machine.group]?.remove(id)
         groups[machine.group]?.waitForLimit.remove(id)
         groups[machine.group]?.places[machine.index]?.removeAll { $0 == id }
         if groups[machine.group]?.places[machine.index]?.isEmpty == true {

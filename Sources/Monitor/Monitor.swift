@@ -14,6 +14,9 @@ package struct Monitor: Sendable {
     /// When rules acted: as far back as their `at_most` reaches, and the last time.
     var acts: [Act: [Timestamp]] = [:]
     var hearing: Hearing
+    /// Joined machines of which nothing was heard or concluded since the manager can hear, by group. Not in `Group`, copies of which are
+    /// alive while machines are taken out one by one.
+    var unheard: [String: Set<String>] = [:]
     var platforms: [Platform: PlatformNotes] = [:]
     /// Over all groups.
     var sums = FleetSums()

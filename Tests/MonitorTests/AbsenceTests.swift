@@ -94,7 +94,8 @@ struct AbsenceTests {
         }
         desk.pass(.seconds(5))
         let all = desk.ids("core") + desk.ids("edge")
-        for id in ["core-1", "core-2", "edge-1", "edge-2"] { desk.will(id) }
+        let told = ["core-1", "core-2", "edge-1", "edge-2"].flatMap { desk.will($0) }
+        #expect(told.events(.groupHolding).map(\.group) == [nil])
         let present = all.filter { desk.machines[$0]?.awaySince == nil }
         #expect(desk.pass(.hours(1), hearing: present).releases.isEmpty)
         #expect(

@@ -13,7 +13,8 @@ extension FleetSimulator {
         guard let since = real.unreachableSince else {
             return violate("\(id) is healthy and has to leave")
         }
-        guard now - since >= .seconds(30) else {
+        // Without a `for`, not before it is known whether it is alone.
+        guard now - since >= max(groupRow.definition.rules[2].holds, .seconds(3)) else {
             return violate("\(id) has to leave after only \(now - since)")
         }
         guard managerBreak == nil else { return violate("\(id) has to leave while the manager can't hear it") }
@@ -41,7 +42,8 @@ extension FleetSimulator {
             software.health == .passing
         else { return }
         if order.action == .stop {
-            let isWanted = rows[id].map { $0.index < groupRow.definition.machines.count && $0.phase == .joined } ?? false
+            let isWanted =
+                rows[id].map { $0.index < groupRow.definition.machines.count && $0.phase == .joined } ?? false
             if isWanted, groupRow.run == .running { violate("\(id) is healthy and has to stop") }
         } else if software.digest == order.digest, software.generation == machine.accepted {
             violate("\(id) runs \(software.digest.prefix(1)) and is restarted by generation \(order.generation)")
@@ -123,7 +125,12 @@ extension Story {
         site.run(for: .minutes(10))
         if let what = site.violations.first ?? site.missing(count) { return (what, site.diary) }
         let acts = site.log.events(.machineOrdered).compactMap(\.machine) + site.log.launches + site.log.releases
-        return acts.isEmpty ? nil : ("it does not come to rest: \(acts.prefix(5)) \(site.monitor.explain(acts[0], at: site.now)?.summary ?? "")", site.diary)
+        return acts.isEmpty
+            ? nil
+            : (
+                "it does not come to rest: \(acts.prefix(5)) \(site.monitor.explain(acts[0], at: site.now)?.summary ?? "")",
+                site.diary
+            )
     }
 
     /// A converged site before anything happens.

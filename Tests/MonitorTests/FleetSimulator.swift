@@ -138,6 +138,9 @@ struct FleetSimulator {
         generator = SeededGenerator(seed: seed)
         self.platform = platform
         groupRow = Samples.group(Self.name, count: count, platform: platform)
+        // Some want to lose no time.
+        if seed % 5 == 4 { groupRow.definition.rules[2].holds = .zero }
+        if seed % 5 == 3 { groupRow.definition.rollout.batch = .percent(100) }
         monitor = Monitor(groups: [], machines: [], acts: [], at: start)
         tell(.hearing)
         tell(.group(groupRow, .created))

@@ -38,6 +38,8 @@ struct Touched {
         case .record(let entry):
             if let machine = entry.machine { machines.insert(machine) }
             if let group = entry.group { groups.insert(group) }
+            // Where machines of several groups are away at once, it holds in all.
+            if entry.group == nil, entry.kind == .groupHolding || entry.kind == .groupHoldingEnded { allGroups = true }
         case .scale(let group, _, _), .rollback(let group, _): groups.insert(group)
         case .saveActs(let acts): groups.insert(acts.group)
         case .list, .releaseUnknown: break
