@@ -122,6 +122,12 @@ extension Monitor {
         guard let machine = fleet[id], let order = machine.order, status.order > order.generation,
             living(machine.group) != nil
         else { return }
+        switch status.state {
+        // On its way to what may be what the record says: it is known when it is there.
+        case .starting, .draining: return
+        case .receiving where status.receiving.map { $0.digest == order.digest } ?? true: return
+        default: break
+        }
         let runsIt =
             order.action == .run && status.state == .running && status.software?.digest == order.digest
             && status.software?.generation == status.order

@@ -61,6 +61,7 @@ extension FleetSimulator {
         let failing = failingCommits
         let kills = kill != nil
         keys.insert(id)
+        machines[id]?.saidAt = now
         tell(event)
         // Its key is of the same burst.
         if failingCommits < failing || kills, rows[id]?.phase != .joined { keys.remove(id) }

@@ -84,6 +84,16 @@ struct IdentityTests {
         #expect(desk.machines["edge-1"]?.order?.generation == 8)
     }
 
+    @Test("While it is on its way to what it has accepted, nothing is decided: it may be what the record says")
+    func aheadAndStarting() {
+        var desk = Desk(converged: Samples.group(count: 1))
+        var effects = desk.report("edge-1", .receiving, order: 7) + desk.report("edge-1", .starting, order: 7)
+        #expect(effects.orders.isEmpty)
+        effects = desk.report("edge-1", generation: 7, order: 7)
+        #expect(effects.kinds.contains(.machineAhead))
+        #expect(desk.machines["edge-1"]?.order?.generation == 7)
+    }
+
     @Test("What runs something else is overtaken: ordered anew, above what it has accepted")
     func overtaken() {
         var desk = Desk(converged: Samples.group(count: 1))
