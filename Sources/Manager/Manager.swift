@@ -85,7 +85,8 @@ package struct ManagerService: Sendable {
         }
         let housekeeping = Housekeeping(
             records: records, retention: configuration.retention, directory: directory, clock: .process, logger: logger)
-        let link = BrokerLink(connection: connection, control: control, logger: logger)
+        let link = BrokerLink(
+            connection: connection, control: control, intake: Intake(control: control), logger: logger)
         let named = try records.allGroups().map { try GroupRecord(row: $0).definition.machines.platform }
         let platformEvents = PlatformWatch(platforms: platforms, mailbox: control.mailbox)
         // Stopped in the reverse order: first no more requests, then what they set off, last the connection.

@@ -27,7 +27,7 @@ package struct RecordsError: Error, Hashable, Sendable, CustomStringConvertible 
 
     package var description: String { cause.map { "\(message) (\($0))" } ?? message }
 
-    init(_ code: Code, _ message: String, cause: String? = nil) {
+    package init(_ code: Code, _ message: String, cause: String? = nil) {
         self.code = code
         self.message = message
         self.cause = cause

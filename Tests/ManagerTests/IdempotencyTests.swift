@@ -87,7 +87,7 @@ struct IdempotencyTests {
                     try $0.execute(
                         sql: "CREATE TRIGGER cut BEFORE UPDATE ON idempotency BEGIN SELECT RAISE(ABORT, 'cut'); END")
                 }
-                #expect(try await invite().status == 500)
+                #expect(try await invite().status == 409)
                 try await database.write { try $0.execute(sql: "DROP TRIGGER cut") }
                 let again = try await invite()
                 let detail = try again.problem().detail

@@ -11,25 +11,6 @@ import Testing
 
 @Suite("The control and its parts")
 struct PartsTests {
-    @Test("Sixty refusals a minute become events, and the next minute has its own sixty")
-    func refusalLimit() {
-        var limit = RefusalLimit()
-        let start = Timestamp(milliseconds: 60_000)
-        let taken = (0..<100).filter { _ in limit.mayRecord(at: start) }.count
-        let next = limit.mayRecord(at: start + .minutes(1))
-        #expect(taken == 60 && next)
-    }
-
-    @Test("A mailbox keeps order, hands over everything at once, and signals after each put")
-    func mailbox() async {
-        let mailbox = Mailbox<Int>()
-        #expect(mailbox.put(1) == 1 && mailbox.put(2) == 2)
-        mailbox.close()
-        var taken: [[Int]] = []
-        for await _ in mailbox.arrivals { taken.append(mailbox.takeAll()) }
-        #expect(taken == [[1, 2]])
-    }
-
     @Test("A deadline that has passed fires once; one that was taken back does not fire")
     func timer() async throws {
         let fired = Mutex(0)

@@ -7,59 +7,6 @@ import Testing
 
 @testable import Manager
 
-@Suite("How many registrations are opened") struct RegistrationLimitTests {
-    private let start = Timestamp(milliseconds: 1_800_000_000_000)
-
-    private func taken(_ limit: inout RegistrationLimit, of count: Int, at now: Timestamp, by proof: String = "t")
-        -> Int
-    {
-        (0..<count).reduce(0) { sum, _ in
-            do {
-                try limit.take(proof, at: now)
-                return sum + 1
-            } catch { return sum }
-        }
-    }
-
-    @Test("A whole fleet may register at once, and then so many a second")
-    func total() {
-        var limit = RegistrationLimit()
-        #expect(taken(&limit, of: 3000, at: start) == 1000)
-        #expect(taken(&limit, of: 3000, at: start + .seconds(1)) == 200)
-        #expect(taken(&limit, of: 3000, at: start + .milliseconds(1005)) == 1)
-        #expect(taken(&limit, of: 3000, at: start + .hours(1)) == 1000)
-    }
-
-    @Test("A ticket whose seals do not open is not tried again for a while, and costs nobody else anything")
-    func failures() {
-        var limit = RegistrationLimit()
-        for _ in 0..<RegistrationLimit.failures {
-            #expect(taken(&limit, of: 1, at: start) == 1)
-            limit.didNotOpen("t", at: start)
-        }
-        #expect(taken(&limit, of: 5000, at: start) == 0)
-        #expect(taken(&limit, of: 5000, at: start, by: "other") == 1000 - RegistrationLimit.failures)
-        #expect(taken(&limit, of: 1, at: start + .seconds(59)) == 0)
-        #expect(taken(&limit, of: 1, at: start + .seconds(60)) == 1)
-    }
-
-    @Test("A clock that is set back fills nothing and keeps nobody out")
-    func clock() {
-        var limit = RegistrationLimit()
-        for _ in 0..<RegistrationLimit.failures { limit.didNotOpen("t", at: start) }
-        #expect(taken(&limit, of: 3000, at: start - .hours(1)) == 1000)
-        #expect(taken(&limit, of: 3000, at: start - .hours(1)) == 0)
-        #expect(taken(&limit, of: 1, at: start - .hours(2)) == 0)
-    }
-
-    @Test("What is remembered is bounded")
-    func memory() {
-        var limit = RegistrationLimit()
-        for index in 0..<(RegistrationLimit.mostProofs * 3) { limit.didNotOpen("t\(index)", at: start) }
-        #expect(limit.count <= RegistrationLimit.mostProofs)
-    }
-}
-
 @Suite("Registrations that are too many") struct RegistrationFloodTests {
     @Test("A ticket that is guessed at is not opened any more, others are, and what is dropped is counted")
     func guesses() async throws {
@@ -76,7 +23,7 @@ import Testing
                     let payload = try machine.registration(secret: secret)
                     try await site.say(payload, on: machine.registerTopic)
                 }
-                for _ in 0..<RegistrationLimit.failures {
+                for _ in 0..<Budgets.failures {
                     try await say("test-x1234567", guessed, secret: Data(repeating: 1, count: 32))
                 }
                 try await say("test-x1234567", guessed)

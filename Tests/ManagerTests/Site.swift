@@ -18,6 +18,8 @@ import Testing
 /// A manager's control over a real database in a directory of its own; it has no broker, so nothing leaves it.
 struct Site: Sendable {
     let control: Control
+    let intake: Intake
+    let connection: Connection
     let configuration: ManagerConfiguration
     let api: API
     let token: String
@@ -25,11 +27,15 @@ struct Site: Sendable {
     /// - Parameter secure: whether machines get certificates; the broker is not there either way.
     static func with(
         largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, streamBeat: TimeSpan = .seconds(15),
-        secure: Bool = false, clock: ManagerClock = .process, _ body: (Site) async throws -> Void
+        secure: Bool = false, clock: ManagerClock = .process, broker: String? = nil, directory given: String? = nil,
+        write: (@Sendable (Records, [Records.Change]) throws -> [EventEntry])? = nil,
+        _ body: (Site) async throws -> Void
     ) async throws {
-        let directory = FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
+        let directory =
+            given ?? FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
         var configuration = ManagerConfiguration(
-            dataDirectory: directory, host: "127.0.0.1", port: 0, broker: "mqtt\(secure ? "s" : "")://127.0.0.1:1",
+            dataDirectory: directory, host: "127.0.0.1", port: 0,
+            broker: broker ?? "mqtt\(secure ? "s" : "")://127.0.0.1:1",
             agent: "none")
         configuration.largestBundle = largestBundle
         for path in [configuration.bundleDirectory, configuration.uploadDirectory] {
@@ -44,13 +50,16 @@ struct Site: Sendable {
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         configuration.isInsecure = !secure
         let issuer = secure ? try CertificateIssuer.open(configuration, records: records, logger: logger) : nil
+        let connection = try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger)
+        var writer: (@Sendable ([Records.Change]) throws -> [EventEntry])?
+        if let write { writer = { try write(records, $0) } }
         let control = try Control(
             configuration: configuration, records: records,
             vault: vault, issuer: issuer,
-            connection: try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger),
-            logger: logger, clock: clock)
+            connection: connection,
+            logger: logger, clock: clock, write: writer)
         // There is no broker to hear of: what tests say comes by itself.
-        control.mailbox.put(.event(.hearing))
+        control.hearing.regained(.connection)
         await control.drain()
         var rest = RESTConfiguration(
             host: "127.0.0.1", port: 0, uploadDirectory: configuration.uploadDirectory, largestBundle: largestBundle)
@@ -58,7 +67,8 @@ struct Site: Sendable {
         rest.streamBeat = streamBeat
         try await body(
             Site(
-                control: control, configuration: configuration,
+                control: control, intake: Intake(control: control), connection: connection,
+                configuration: configuration,
                 api: API(operations: control, configuration: rest, logger: logger), token: token))
     }
 
@@ -72,7 +82,8 @@ struct Site: Sendable {
 
     /// Says something to the manager as the broker would, and waits until it was handled.
     func say(_ payload: Data, on topic: String) async throws {
-        control.mailbox.put(.message(Message(topic: topic, payload: payload)))
+        intake.receive(Message(topic: topic, payload: payload))
+        await intake.settle()
         await control.drain()
     }
 

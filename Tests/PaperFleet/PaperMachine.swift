@@ -1,6 +1,6 @@
 package import Fleet
 package import FoundationEssentials
-import Messaging
+package import Messaging
 package import Sealing
 
 /// A machine that exists only as its messages: what it takes to register and report, and to do so wrongly.
@@ -20,13 +20,17 @@ package struct PaperMachine: Sendable {
     package var orderTopic: String { "trunkline/\(ticket.group)/machines/\(id)/order" }
 
     /// Its registration, sealed with this secret (the ticket's own unless given).
-    package mutating func registration(secret: Data? = nil) throws -> Data {
+    package mutating func registration(secret: Data? = nil, asking certificate: RegistrationContent.Request? = nil)
+        throws
+        -> Data
+    {
         guard let groupKey = Data(base64Encoded: ticket.groupKey), let own = Data(base64Encoded: ticket.secret) else {
             throw PaperError(description: "the ticket has no keys")
         }
         let content = RegistrationContent(
             machine: id, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
-            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30))
+            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30),
+            certificate: certificate)
         let plaintext = try content.encoded()
         let group = try SecurityKey.PublicKey(rawRepresentation: groupKey)
         var made: StatusKey?

@@ -42,6 +42,8 @@ package struct GroupStatusView: Codable, Hashable, Sendable {
     package var away: Int
     /// Why rules about absence hold; nil: they don't.
     package var holding: String?
+    /// Since when nothing new could be recorded of the group; nil: it is up to date.
+    package var stale: Timestamp?
 
     package init(
         phase: Phase, desired: Int, present: Int, verified: Int, failed: Int, away: Int, holding: String? = nil
@@ -123,6 +125,8 @@ package struct MachineView: Codable, Hashable, Sendable {
     package var platformState: PlatformState
     /// The rule that stopped it.
     package var stoppedBy: String?
+    /// Since when nothing new could be recorded of it; nil: it is up to date.
+    package var stale: Timestamp?
 
     package enum CodingKeys: String, CodingKey {
         case id, group, index, platform, state, software, generation, verified
@@ -131,6 +135,7 @@ package struct MachineView: Codable, Hashable, Sendable {
         case heardAt = "heard_at"
         case platformState = "platform_state"
         case stoppedBy = "stopped_by"
+        case stale
     }
 
     /// - Parameter shift: from the time that the record is kept in to the time of day.

@@ -75,6 +75,10 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case platformSilent = "platform.silent"
         case platformBack = "platform.back"
         case certificateIssued = "certificate.issued"
+        /// For a time nothing could be committed.
+        case recordsBack = "records.back"
+        /// Something that contradicts the records was left out.
+        case inputDropped = "input.dropped"
     }
 
     package init(

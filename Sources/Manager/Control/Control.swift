@@ -7,10 +7,10 @@ import Platforms
 import Records
 import Sealing
 
-/// The shell around the monitor: takes events, runs them through it, commits what must be durable, and only then lets the rest happen.
+/// The only serial room: takes events, runs them through the monitor, commits what must be durable, and only then lets the rest happen.
 ///
-/// Everything between reading the mailbox and the commit is synchronous on this actor, so a burst is one transaction and no
-/// two bursts mix. What comes after the commit (publishing, launching) is handed to `work` in order.
+/// Everything between taking a burst from the mailbox and its commit is synchronous on this actor, so a burst is one transaction, no two bursts
+/// mix, and whenever somebody else has a turn here the monitor is what the records say. What comes after the commit goes to `work`, in order.
 actor Control {
     private let executor = QueueExecutor(label: "trunkline.control")
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -27,46 +27,40 @@ actor Control {
     nonisolated let queries: Queries
     let logRelay: LogRelay
     let counters = Counters()
-    nonisolated let mailbox = Mailbox<Input>()
+    nonisolated let mailbox: Mailbox<Input>
+    nonisolated let hearing: Hearing
+    nonisolated let statusKeys: StatusKeys
     /// What is to be done outside, after its burst was committed.
     nonisolated let lanes = Lanes()
+    /// The records' own, unless a test lets it fail.
+    let write: @Sendable ([Records.Change]) throws -> [EventEntry]
+
+    nonisolated let budgets = Budgets()
 
     var monitor: Monitor
-    var statusKeys: [String: StatusKey] = [:]
     /// What the audit log last said that each machine was verified with.
     var verified: [String: String] = [:]
-    var refusals = RefusalLimit()
-    var registrationLimit = RegistrationLimit()
-    private var timer: DeadlineTimer?
+    /// Of what machines cause in the history.
+    var history = HistoryBudget()
+    /// Nothing can be committed; nil: all is well.
+    var stall: Stall?
+    /// The monitor has run ahead of records that can't be read: nothing may be said before it was loaded again.
+    var isAhead = false
+    /// It was loaded again, and is to hear that the manager can hear.
+    var reloads = false
+    /// How many items the next burst takes: halved where one of them contradicts the records, until that one is alone.
+    var burstLimit = Control.mostInBurst
+    var timer: DeadlineTimer?
+    var retryTimer: DeadlineTimer?
 
-    /// What the mailbox holds.
-    enum Input: Sendable {
-        case event(Monitor.Event)
-        case message(Message)
-    }
-
-    /// What happens outside after a commit.
-    enum Work: Sendable {
-        case order(machine: String)
-        case launch(LaunchRequest, Platform)
-        case release(machine: String, Platform)
-        case releaseUnknown(machine: String, Platform)
-        case list(Platform)
-        /// `after`: said before the retained messages are cleared.
-        case clearTopics(group: String, machine: String, after: Message? = nil)
-        case receiving(Status)
-        case absent(machine: String)
-        /// A certificate for who asked for it.
-        case answer(machine: String, Message)
-        /// Its certificates were revoked: its connection is to end, too.
-        case exclude(machine: String, group: String? = nil)
-        /// The list of revoked certificates is to be written anew.
-        case revocations
-    }
+    /// So much is handled before people's calls have a turn.
+    static let mostInBurst = 500
+    static let longestBurst = TimeSpan.milliseconds(50)
 
     init(
         configuration: ManagerConfiguration, records: Records, vault: Vault, issuer: CertificateIssuer? = nil,
-        connection: Connection, logger: Logger, clock: ManagerClock = .process
+        connection: Connection, logger: Logger, clock: ManagerClock = .process,
+        write: (@Sendable ([Records.Change]) throws -> [EventEntry])? = nil
     ) throws {
         self.configuration = configuration
         self.records = records
@@ -74,240 +68,130 @@ actor Control {
         self.issuer = issuer
         self.logger = logger
         self.clock = clock
+        self.write = write ?? { try records.commit($0) }
         topics = Topics(root: configuration.root)
         logRelay = LogRelay(topics: topics, connection: connection)
         queries = try Queries(records: records, vault: vault, counters: counters, clock: clock)
-        monitor = try Self.loadMonitor(records, into: queries.view)
+        let mailbox = Mailbox<Input>()
+        self.mailbox = mailbox
+        hearing = Hearing { mailbox.put(.event($0)) }
+        monitor = try Self.loadMonitor(records)
         verified = try records.lastVerified()
-        for (machine, sealed) in try records.statusKeys() {
-            statusKeys[machine] = try vault.statusKey(sealed, of: machine)
-        }
+        var keys: [String: StatusKey] = [:]
+        for (machine, sealed) in try records.statusKeys() { keys[machine] = try vault.statusKey(sealed, of: machine) }
+        statusKeys = StatusKeys(keys)
+        queries.view.replace(
+            groups: try records.allGroups().map(\.name), machines: try records.allMachines().map(\.id), from: monitor)
     }
 
-    private static func loadMonitor(_ records: Records, into view: LiveView) throws -> Monitor {
+    static func loadMonitor(_ records: Records) throws -> Monitor {
         let now = Timestamp.now
         let groups = try records.allGroups().map { try GroupRecord(row: $0) }
-        let machines = try records.allMachines()
-        let monitor = Monitor(groups: groups, machines: machines, acts: try records.ruleActs(), at: now)
-        view.replace(groups: groups.map(\.name), machines: machines.map(\.id), from: monitor)
-        return monitor
+        return Monitor(groups: groups, machines: try records.allMachines(), acts: try records.ruleActs(), at: now)
     }
 
     /// Handles what arrives until the mailbox is closed.
     func run() async {
         timer = DeadlineTimer(label: "trunkline.deadline") { [mailbox] in mailbox.put(.event(.due)) }
+        retryTimer = DeadlineTimer(label: "trunkline.retry") { [mailbox] in mailbox.wake() }
         timer?.set(monitor.nextDeadline)
         excludeAgain()
-        for await _ in mailbox.arrivals { drain() }
+        for await _ in mailbox.arrivals {
+            // Between two bursts whoever waits for this room has his turn.
+            while handleBurst() { await Task.yield() }
+        }
         timer?.set(nil)
+        retryTimer?.set(nil)
         lanes.close()
         queries.signal.close()
         await logRelay.close()
     }
 
+    /// Whether there is a connection with the broker, for people.
     func set(connected: Bool) { queries.view.set(connected: connected) }
 
-    /// Handles everything that waits, as one burst.
-    func drain() {
-        let items = mailbox.takeAll()
-        guard !items.isEmpty else { return }
+    /// Handles everything that waits.
+    func drain() { while handleBurst() {} }
+
+    /// Handles the next burst; false where nothing waits, or where nothing can be committed yet.
+    func handleBurst() -> Bool {
+        if let stall, clock.now < stall.retryAt { return false }
+        if isAhead, !reload() { return false }
+        let taken = mailbox.take(atMost: burstLimit)
+        guard !taken.isEmpty || stall != nil else { return false }
         var burst = Burst(clock)
-        for item in items {
-            switch item {
-            case .event(let event): advance(event, in: &burst)
-            case .message(let message): receive(message, in: &burst)
+        noteEndOfStall(in: &burst)
+        noteLag(of: taken, in: &burst)
+        var handled = 0
+        for waiting in taken {
+            if case .revision(let effect) = waiting.item {
+                // It reads the records, so what came before it is committed first.
+                guard burst.isEmpty else { break }
+                return follow(effect, putBack: taken)
             }
+            apply(waiting.item, in: &burst)
+            handled += 1
+            if clock.now - burst.now >= Self.longestBurst { break }
         }
         do {
             try finish(burst)
+            mailbox.putBack(taken.dropFirst(handled))
+            burstLimit = min(Self.mostInBurst, burstLimit * 2)
         } catch {
-            logger.critical(
-                "could not commit what happened; starting again from the records", metadata: ["error": "\(error)"])
-            recover()
+            couldNotCommit(taken, error)
+        }
+        return true
+    }
+
+    private func apply(_ item: Input, in burst: inout Burst) {
+        switch item {
+        case .event(.due):
+            noteStandstill(in: &burst)
+            advance(.due, in: &burst)
+        case .event(let event): advance(event, in: &burst)
+        case .status(let status):
+            advance(.status(status), in: &burst)
+            counters.statusTaken()
+            if status.receiving != nil || counters.isDelivering { burst.work.append(.receiving(status)) }
+        case .registration(let registration): decide(registration, in: &burst)
+        case .refused(let refused): record(refused, in: &burst)
+        case .revision: break
         }
     }
 
-    /// What one burst has gathered.
-    struct Burst {
-        var changes: [Records.Change] = []
-        /// What the audit log says beside the event at that place in `changes`.
-        var details: [Int: AuditDetail] = [:]
-        var work: [Work] = []
-        var touched = Touched()
-        /// What the monitor goes by.
-        let now: Timestamp
-        /// What people see.
-        let wall: Timestamp
-        /// Orders of machines whose group goes, sealed while its key is still there.
-        var lastOrders: [String: Message] = [:]
-        /// Followed up after the commit: a rule's scale or roll-back makes a new revision.
-        var revisions: [Monitor.Effect] = []
-
-        init(_ clock: ManagerClock) {
-            now = clock.now
-            wall = clock.wall
-        }
-
-        /// The monitor's events bear its own time; people see the time of day.
-        mutating func dateEvents() {
-            for index in changes.indices {
-                guard case .event(var event) = changes[index] else { continue }
-                event.at = wall
-                changes[index] = .event(event)
-            }
-        }
-    }
-
-    /// Moves the monitor and gathers what it asks for.
-    func advance(_ event: Monitor.Event, in burst: inout Burst) {
-        burst.touched.insert(event)
-        for effect in monitor.handle(event, at: burst.now) {
-            burst.touched.insert(effect)
-            gather(effect, in: &burst)
-        }
-    }
-
-    private func gather(_ effect: Monitor.Effect, in burst: inout Burst) {
-        switch effect {
-        case .saveGroup(let group): burst.changes.append(.groupState(group))
-        case .saveMachine(let machine):
-            burst.changes.append(.saveMachine(machine))
-            if machine.awaySince != nil || machine.phase != .joined { burst.work.append(.absent(machine: machine.id)) }
-        case .removeMachine(let id, let group):
-            burst.changes.append(.removeMachine(id))
-            statusKeys[id] = nil
-            burst.work.append(.clearTopics(group: group, machine: id, after: burst.lastOrders[id]))
-            exclude(id, of: group, in: &burst)
-        case .record(let entry): burst.changes.append(.event(entry))
-        case .sendOrder(let machine, _): burst.work.append(.order(machine: machine))
-        case .launch(let machine, let group, let index, let platform):
-            launch(machine, group: group, index: index, platform: platform, in: &burst)
-        case .release(let machine, _, let platform): burst.work.append(.release(machine: machine, platform))
-        case .revoke(let machine, let group, let fingerprint):
-            if let fingerprint {
-                burst.changes.append(.revokeKey(fingerprint: fingerprint, machine: machine, at: burst.wall))
-            }
-            statusKeys[machine] = nil
-            burst.work.append(.clearTopics(group: group, machine: machine))
-            exclude(machine, of: group, in: &burst)
-        case .list(let platform): burst.work.append(.list(platform))
-        case .releaseUnknown(let machine, let platform):
-            burst.work.append(.releaseUnknown(machine: machine, platform))
-        case .saveActs(let acts): burst.changes.append(.ruleActs(acts))
-        case .scale, .rollback: burst.revisions.append(effect)
-        }
-    }
-
-    /// A manager that was killed after it had committed a revocation has ended no connection.
-    private func excludeAgain() {
-        guard issuer != nil else { return }
-        let now = clock.wall
-        let recent = (try? records.revokedCertificates(at: now))?.filter {
-            $0.revoked.map { now - $0 < .hours(1) } ?? false
-        }
-        for name in Set((recent ?? []).map(\.name)) { handOver([.exclude(machine: name)]) }
-    }
-
-    /// A machine that is gone or revoked gets no connection with the broker any more.
-    private func exclude(_ machine: String, of group: String, in burst: inout Burst) {
-        guard issuer != nil else { return }
-        burst.changes.append(.revokeCertificates(name: machine, at: burst.wall))
-        burst.work.append(.exclude(machine: machine, group: group))
-    }
-
-    private func launch(_ machine: String, group: String, index: Int, platform: Platform, in burst: inout Burst) {
+    /// Carries out what a rule asked for, as a change of its own.
+    private func follow(_ effect: Monitor.Effect, putBack taken: [Mailbox<Input>.Waiting]) -> Bool {
         do {
-            // From the decision on; the group's time counts from the platform's word.
-            let boot = monitor.group(group)?.definition.machines.bootTimeout ?? .zero
-            let ticket = try makeTicket(
-                group: group, machine: machine, uses: 1,
-                life: max(configuration.launchTicketLife, configuration.driverTimeout + boot), in: &burst)
-            let labels = monitor.group(group)?.definition.machines.labels ?? [:]
-            burst.work.append(
-                .launch(
-                    LaunchRequest(machine: machine, group: group, index: index, labels: labels, ticket: ticket),
-                    platform))
+            try revise(effect)
+            mailbox.putBack(taken.dropFirst())
         } catch {
-            mailbox.put(.event(.launchFailed(machine: machine, reason: "no boot ticket: \(error)")))
+            // It was undone already; where the records can't be written it is tried again.
+            mailbox.putBack(stall == nil ? taken.dropFirst() : taken[...])
+            if stall == nil { leaveOut(.revision(effect), error) }
         }
-    }
-
-    /// Commits the burst, then tells everybody and hands over the work.
-    func finish(_ burst: Burst) throws {
-        var burst = burst
-        try addContentKeys(to: &burst)
-        if !burst.changes.isEmpty {
-            burst.dateEvents()
-            let events = try records.commit(burst.changes + auditLines(of: burst))
-            counters.committed(bursts: 1, changes: burst.changes.count)
-            queries.view.setFresh()
-            // The view first: who is told of an event reads what came of it.
-            publish(burst.touched)
-            if let last = events.last { queries.signal.announce(last.id) }
-        } else {
-            publish(burst.touched)
-        }
-        handOver(burst.work)
-        timer?.set(monitor.nextDeadline)
-        for revision in burst.revisions { try revise(revision) }
-    }
-
-    /// After a failed commit the database is the truth; the monitor has run ahead of it.
-    func recover() {
-        do {
-            monitor = try Self.loadMonitor(records, into: queries.view)
-            verified = try records.lastVerified()
-            timer?.set(monitor.nextDeadline)
-            mailbox.put(.event(.connected))
-        } catch {
-            logger.critical("the records can't be read either", metadata: ["error": "\(error)"])
-        }
+        return true
     }
 
     /// Runs a user's change: `body` checks and gathers; nothing has happened if it or the commit throws.
     func transact<Answer: Sendable>(_ body: (isolated Control, inout Burst) throws -> Answer) throws -> Answer {
-        drain()
+        try requireRecords()
         var burst = Burst(clock)
-        let answer = try body(self, &burst)
-        do {
-            if !burst.changes.isEmpty, let mark = RequestMark.current {
-                burst.changes.append(.idempotentAnswer(try vault.row(of: mark)))
-            }
-            try finish(burst)
-        } catch {
-            recover()
+        let answer: Answer
+        do { answer = try body(self, &burst) } catch {
+            // It may have moved the monitor before it gave up.
+            if !burst.isEmpty { _ = reload() }
+            throw error
+        }
+        if !burst.changes.isEmpty, let mark = RequestMark.current {
+            burst.changes.append(.idempotentAnswer(try vault.row(of: mark)))
+        }
+        do { try finish(burst) } catch {
+            couldNotCommit([], error)
             throw error
         }
         return answer
     }
-
-    /// A rule's scale or roll-back, as a new revision of its group's record.
-    private func revise(_ effect: Monitor.Effect) throws {
-        // A keyed request that happens to be answered meanwhile did not ask for this.
-        try RequestMark.$current.withValue(nil) {
-            switch effect {
-            case .scale(let group, let count, let rule):
-                try revise(group, by: rule) { try scale(group, to: count, by: rule) }
-            case .rollback(let group, let rule):
-                try revise(group, by: rule) { try rollBack(group, by: "rule \(rule)") }
-            default: break
-            }
-        }
-    }
-
-    /// What is refused, such as a roll-back where there is nothing to go back to, changes nothing and stands in the history.
-    private func revise(_ group: String, by rule: String, _ change: () throws -> Void) throws {
-        do { try change() } catch let refusal as Refusal {
-            try transact { _, burst in
-                burst.changes.append(
-                    .event(
-                        EventEntry(
-                            at: burst.wall, group: group, machine: nil, kind: .ruleLimited, actor: "rule \(rule)",
-                            message: "rule \(rule) changes nothing: \(refusal.message)", facts: ["rule": rule])))
-            }
-        }
-    }
 }
 
-/// What the REST API asks is answered in `Operations/`.
+/// What the REST API asks is answered in `Operations/` and `Queries/`.
 extension Control: Operations {}

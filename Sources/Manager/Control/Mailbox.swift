@@ -1,11 +1,70 @@
+import Fleet
 import Synchronization
 
-/// What arrives from the broker, the platforms and the timer, kept in order until the loop takes the whole burst at once:
-/// the events of one burst share a transaction.
-final class Mailbox<Item: Sendable>: Sendable {
-    private let items = Mutex<[Item]>([])
+/// What the mailbox may keep less of when more comes than is handled.
+protocol Coalescing {
+    /// Who it is about; nil: every one of them counts.
+    var about: String? { get }
+    /// Whether the older one need not be handled any more.
+    func replaces(_ older: Self) -> Bool
+}
+
+/// What arrives from the broker, the platforms and the timer, in order, until the control room takes it burst by burst.
+///
+/// Of what is about one machine at most four items wait; a newer one takes the place of an older one that it makes pointless.
+final class Mailbox<Item: Sendable & Coalescing>: Sendable {
+    struct Waiting: Sendable {
+        var item: Item
+        var since: Timestamp
+    }
+
+    private struct State {
+        /// From `head` on; what is before it was taken.
+        var items: [Waiting?] = []
+        var head = 0
+        /// Places in `items` of what waits about somebody, oldest first.
+        var places: [String: [Int]] = [:]
+
+        mutating func add(_ new: Waiting) {
+            guard let about = new.item.about else { return items.append(new) }
+            if let place = places[about]?.last, let older = items[place],
+                new.item.replaces(older.item) || places[about, default: []].count >= Mailbox.mostAboutOne
+            {
+                // It has waited since the older one came.
+                items[place] = Waiting(item: new.item, since: older.since)
+                return
+            }
+            places[about, default: []].append(items.count)
+            items.append(new)
+        }
+
+        mutating func removeFirst() -> Waiting? {
+            guard head < items.count else { return nil }
+            let first = items[head]
+            items[head] = nil
+            if let about = first?.item.about {
+                places[about]?.removeFirst()
+                if places[about]?.isEmpty == true { places[about] = nil }
+            }
+            head += 1
+            if head == items.count {
+                items.removeAll(keepingCapacity: head < 4096)
+                head = 0
+            } else if head >= 4096, head * 2 >= items.count {
+                items.removeFirst(head)
+                places = places.mapValues { [head] in $0.map { $0 - head } }
+                head = 0
+            }
+            return first
+        }
+    }
+
+    /// About one machine, so that statuses, wills and those of two holders each have a place.
+    static var mostAboutOne: Int { 4 }
+
+    private let state = Mutex(State())
     private let signal: AsyncStream<Void>.Continuation
-    /// One element at least after every `put`; the consumer calls `takeAll` for each. One consumer.
+    /// One element at least after every `put` and `wake`. One consumer.
     let arrivals: AsyncStream<Void>
 
     init() {
@@ -13,26 +72,41 @@ final class Mailbox<Item: Sendable>: Sendable {
         (arrivals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
+    var count: Int { state.withLock { $0.items.count - $0.head } }
+
     /// Returns how many items wait now, so that a fast source can hold back.
     @discardableResult
-    func put(_ item: Item) -> Int {
-        let count = items.withLock { items in
-            items.append(item)
-            return items.count
+    func put(_ item: Item, since: Timestamp = .now) -> Int {
+        let count = state.withLock { state in
+            state.add(Waiting(item: item, since: since))
+            return state.items.count - state.head
         }
         signal.yield()
         return count
     }
 
-    var count: Int { items.withLock { $0.count } }
-
-    func takeAll() -> [Item] {
-        items.withLock { items in
-            let taken = items
-            items = []
+    /// The oldest ones, in order.
+    func take(atMost count: Int) -> [Waiting] {
+        state.withLock { state in
+            var taken: [Waiting] = []
+            while taken.count < count, let next = state.removeFirst() { taken.append(next) }
             return taken
         }
     }
 
+    /// What was taken and could not be handled is at the front again.
+    func putBack(_ items: some Collection<Waiting>) {
+        guard !items.isEmpty else { return }
+        state.withLock { state in
+            let later = state.items[state.head...].compactMap { $0 }
+            state = State()
+            for item in items { state.add(item) }
+            for item in later { state.add(item) }
+        }
+        signal.yield()
+    }
+
+    /// Lets the consumer look again.
+    func wake() { signal.yield() }
     func close() { signal.finish() }
 }

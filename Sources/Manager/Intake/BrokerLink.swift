@@ -4,14 +4,12 @@ import Foundation
 import Logging
 import Messaging
 
-/// Brings what the broker has to the control, and says on `trunkline/manager` that the manager is there.
+/// Brings what the broker has to the intake, says on `trunkline/manager` that the manager is there, and knows whether machines can be heard.
 struct BrokerLink: Sendable {
     let connection: Connection
     let control: Control
+    let intake: Intake
     let logger: Logger
-
-    /// So many messages may wait before the broker has to.
-    static let mostWaiting = 20_000
 
     static func connection(
         _ configuration: ManagerConfiguration, issuer: CertificateIssuer?, token: String, logger: Logger
@@ -48,46 +46,83 @@ struct BrokerLink: Sendable {
         return broker
     }
 
+    /// Hands on what comes until the connection is closed.
     func run() async {
-        for await event in connection.events {
-            switch event {
-            case .connected: await connected()
-            case .disconnected(let reason):
-                await control.set(connected: false)
-                control.mailbox.put(.event(.deaf(reason: reason.isEmpty ? "no connection with the broker" : reason)))
-                logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
-            case .message(let message):
-                if message.topic.hasSuffix("/log"), case .log(_, let machine) = control.topics.parse(message.topic) {
-                    await control.logRelay.receive(message.payload, of: machine)
-                    continue
+        // Every attempt at the subscriptions belongs to one connection, and ends with it.
+        await withTaskGroup(of: Void.self) { group in
+            var attempt: Task<Void, Never>?
+            for await event in connection.events {
+                switch event {
+                case .connected:
+                    attempt?.cancel()
+                    attempt = Task { await connected() }
+                case .disconnected(let reason):
+                    attempt?.cancel()
+                    control.queries.view.set(connected: false)
+                    if control.hearing.lost(.connection, "no connection with the broker") {
+                        logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
+                    }
+                case .message(let message):
+                    if message.topic.hasSuffix("/log"), case .log(_, let machine) = control.topics.parse(message.topic)
+                    {
+                        await control.logRelay.receive(message.payload, of: machine)
+                    } else if !intake.receive(message), control.hearing.lost(.drops, "statuses were dropped") {
+                        group.addTask { await askAgain() }
+                    }
                 }
-                // Waiting here fills the connection's own buffer, which counts what it has to drop.
-                if control.mailbox.put(.message(message)) > Self.mostWaiting { await control.drain() }
+            }
+            attempt?.cancel()
+            await attempt?.value
+        }
+    }
+
+    /// Subscribes until everything is granted, says that the manager is there, and only then counts as hearing.
+    private func connected() async {
+        let topics = control.topics
+        var pause = Self.firstPause
+        while !Task.isCancelled {
+            do {
+                try await connection.subscribe(
+                    [topics.allRegistrations] + (control.configuration.isInsecure ? [] : [topics.allBootRegistrations]),
+                    qos: .atLeastOnce)
+                // QoS 0: a broker under default limits hands over 1,020 retained statuses of 10,000 at QoS 1, all of them at QoS 0;
+                // each status is retained and repeated, so none is needed twice.
+                try await connection.subscribe([topics.allStatuses], qos: .atMostOnce)
+                try await connection.publish(
+                    Message(
+                        topic: topics.manager, payload: ManagerStatus.payload(.online), qos: .atLeastOnce,
+                        retained: true))
+                await control.logRelay.subscribeAgain()
+                guard !Task.isCancelled else { return }
+                logger.notice("connected with the broker", metadata: ["broker": "\(control.configuration.broker)"])
+                control.mailbox.put(.event(.connected))
+                control.queries.view.set(connected: true)
+                control.hearing.regained(.subscription)
+                control.hearing.regained(.connection)
+                return
+            } catch {
+                guard !Task.isCancelled else { return }
+                // Also where the connection stands: without its subscriptions the manager is deaf.
+                if !control.hearing.has(.subscription) {
+                    logger.error("the broker does not let the manager subscribe", metadata: ["error": "\(error)"])
+                }
+                control.hearing.lost(.subscription, "the broker does not grant the manager's subscriptions: \(error)")
+                control.hearing.regained(.connection)
+                try? await Task.sleep(for: pause.duration)
+                pause = min(Self.longestPause, pause + pause)
             }
         }
     }
 
-    private func connected() async {
-        let topics = control.topics
-        do {
-            try await connection.subscribe(
-                [topics.allRegistrations] + (control.configuration.isInsecure ? [] : [topics.allBootRegistrations]),
-                qos: .atLeastOnce)
-            // QoS 0: a broker under default limits hands over 1,020 retained statuses of 10,000 at QoS 1, all of them at QoS 0;
-            // each status is retained and repeated, so none is needed twice.
-            try await connection.subscribe([topics.allStatuses], qos: .atMostOnce)
-            try await connection.publish(
-                Message(
-                    topic: topics.manager, payload: ManagerStatus.payload(.online), qos: .atLeastOnce,
-                    retained: true))
-            await control.logRelay.subscribeAgain()
-            await control.set(connected: true)
-            control.mailbox.put(.event(.connected))
-            control.mailbox.put(.event(.hearing))
-            logger.notice("connected with the broker", metadata: ["broker": "\(control.configuration.broker)"])
-        } catch {
-            logger.error("the broker does not let the manager subscribe", metadata: ["error": "\(error)"])
-        }
+    private static let firstPause = TimeSpan.seconds(1)
+    private static let longestPause = TimeSpan.seconds(30)
+
+    /// After statuses were dropped: the broker has every machine's last one, and says them again to who subscribes again.
+    private func askAgain() async {
+        try? await Task.sleep(for: Self.firstPause.duration)
+        // Without a connection the next one subscribes anyway.
+        try? await connection.subscribe([control.topics.allStatuses], qos: .atMostOnce)
+        control.hearing.regained(.drops)
     }
 
     /// Ends the connection cleanly, which suppresses the will: so it is said here.

@@ -63,7 +63,6 @@ extension Control {
     }
 
     func rotateMasterKey(by caller: Caller) async throws -> KeyRotationView {
-        drain()
         let now = clock.wall
         let (id, count, events) = try vault.rotate(in: records) { old, new in
             let event = EventEntry(

@@ -73,18 +73,23 @@ extension Control {
         }
     }
 
-    /// Forgets the old key when the last one who needed it has the new one.
-    func forgetPreviousKey(of name: String, in burst: inout Burst) throws {
+    /// Forgets the old key when the last one who needed it has the new one, as this one has now.
+    func keyToForget(with registration: OpenedRegistration, in burst: Burst) throws -> [Records.Change]? {
+        let name = registration.group
         guard let row = try records.group(name), let previous = row.previousKey?.publicHalf,
-            try records.machines(of: name, knowing: previous, limit: 1).isEmpty,
             try records.lastTicket(of: name, naming: previous, after: burst.now) == nil
-        else { return }
-        burst.changes.append(.forgetPreviousKey(group: name))
-        burst.changes.append(
+        else { return nil }
+        // Those of this burst know the new one already.
+        let knowing = burst.admitted.keys.filter { $0.value.groupKey == row.keyPublic }.keys
+        let waiting = try records.machines(of: name, knowing: previous, limit: knowing.count + 2)
+        guard waiting.allSatisfy({ $0 == registration.machine || knowing.contains($0) }) else { return nil }
+        return [
+            .forgetPreviousKey(group: name),
             .event(
                 EventEntry(
-                    at: burst.now, group: name, kind: .keyRotated, actor: "manager",
+                    at: burst.wall, group: name, kind: .keyRotated, actor: "manager",
                     message: "Every machine of \(name) knows the group's new key; the old one is forgotten",
-                    facts: ["key": try SecurityKey.PublicKey(rawRepresentation: row.keyPublic).fingerprint])))
+                    facts: ["key": try SecurityKey.PublicKey(rawRepresentation: row.keyPublic).fingerprint])),
+        ]
     }
 }

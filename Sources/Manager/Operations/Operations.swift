@@ -159,6 +159,8 @@ struct Refusal: Error, Hashable, Sendable {
         case invalid
         /// 503
         case unavailable
+        /// 507
+        case full
     }
     var code: Code
     /// One sentence that says what to do.

@@ -6,6 +6,8 @@ final class Counters: Sendable {
         var statuses = 0
         var taken = 0
         var unknown = 0
+        var passedOver = 0
+        var dropped = 0
         var registrations = 0
         var registrationsDropped = 0
         var refused = 0
@@ -22,6 +24,8 @@ final class Counters: Sendable {
 
     func statusReceived() { values.withLock { $0.statuses += 1 } }
     func statusTaken() { values.withLock { $0.taken += 1 } }
+    func statusPassedOver() { values.withLock { $0.passedOver += 1 } }
+    func messageDropped() { values.withLock { $0.dropped += 1 } }
     func statusUnknown() { values.withLock { $0.unknown += 1 } }
     func registrationReceived() { values.withLock { $0.registrations += 1 } }
     func registrationDropped() { values.withLock { $0.registrationsDropped += 1 } }
@@ -48,6 +52,12 @@ final class Counters: Sendable {
         text.counter("statuses_received_total", "Status messages that arrived.", now.statuses)
         text.counter("statuses_taken_total", "Statuses whose MAC was right, compared with the record.", now.taken)
         text.counter("statuses_unknown_total", "Statuses of machines that have no key here.", now.unknown)
+        text.counter(
+            "statuses_passed_over_total", "Statuses over a machine's budget, for which a newer one stood.",
+            now.passedOver)
+        text.counter(
+            "statuses_dropped_total", "Statuses for which the intake had no room; they are asked for again.",
+            now.dropped)
         text.counter("registrations_received_total", "Registrations that arrived.", now.registrations)
         text.counter(
             "registrations_dropped_total", "Registrations not opened, because too many came.", now.registrationsDropped)

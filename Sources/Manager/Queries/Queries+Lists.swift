@@ -34,6 +34,7 @@ extension Queries {
         if let deafness = hearing.deafness {
             status.holding = "\(deafness.reason) since \(clock.now - deafness.since): rules about absence hold"
         }
+        status.stale = hearing.stale.map { $0.since + clock.shift }
         return GroupView(
             name: row.name, revision: row.revision, state: live?.record.run ?? row.run,
             service: definition?.service ?? "", software: definition?.software.description ?? "", digest: row.digest,
@@ -59,7 +60,12 @@ extension Queries {
     }
 
     /// As people see it, in the time of day.
-    func view(_ machine: MachineRecord) -> MachineView { MachineView(machine, shift: clock.shift) }
+    func view(_ machine: MachineRecord) -> MachineView {
+        let shift = clock.shift
+        var shown = MachineView(machine, shift: shift)
+        shown.stale = view.hearing.stale.map { $0.since + shift }
+        return shown
+    }
 
     func software(after: String?, limit: Int) async throws -> Page<SoftwareView> {
         let rows = try await reading {

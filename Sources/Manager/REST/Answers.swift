@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import Records
 
 extension Response {
     /// JSON with sorted keys, so that the same thing is the same bytes.
@@ -45,6 +46,7 @@ extension Problem {
             case .tooLarge: .contentTooLarge
             case .invalid: .unprocessableContent
             case .unavailable: .serviceUnavailable
+            case .full: HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")
             }
         self.init(
             title: status.reasonPhrase, status: status.code, detail: refusal.message,
@@ -60,6 +62,19 @@ extension Problem {
     }
 }
 
+extension Refusal {
+    /// What the records could not do, in their own words.
+    init(_ error: RecordsError) {
+        let code: Refusal.Code =
+            switch error.code {
+            case .full: .full
+            case .conflict: .conflict
+            default: .unavailable
+            }
+        self.init(code: code, message: error.description)
+    }
+}
+
 /// Whatever goes wrong leaves as a problem, also what the framework itself refuses.
 struct ProblemMiddleware: RouterMiddleware {
     let logger: Logger
@@ -71,6 +86,8 @@ struct ProblemMiddleware: RouterMiddleware {
             return try await next(request, context)
         } catch let refusal as Refusal {
             return Problem(refusal).response
+        } catch let error as RecordsError {
+            return Problem(Refusal(error)).response
         } catch let turned as Turned {
             return turned.response
         } catch let unsupported as UnsupportedType {

@@ -57,6 +57,13 @@ package struct StatusMessage: Hashable, Sendable {
         return SealedTail.close(signed, [("mac", code(signed))])
     }
 
+    /// The bytes that the MAC covers, and the MAC, found by their place: to be checked before anything is read.
+    package static func signature(of payload: Data) throws(WireError) -> (signed: Data, mac: Data) {
+        try WireChecks.size(payload, atMost: largest)
+        let tail = try SealedTail(payload, keys: ["mac"], limits: [32])
+        return (tail.header, tail.values[0])
+    }
+
     /// Checks everything but the MAC itself.
     package static func decode(_ payload: Data) throws(WireError) -> StatusMessage {
         try WireChecks.size(payload, atMost: largest)

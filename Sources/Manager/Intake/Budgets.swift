@@ -1,0 +1,91 @@
+import Fleet
+import Synchronization
+
+/// How much of what arrives is looked at, opened and written down: for each machine, and for all strangers together.
+///
+/// Who is over his budget costs nobody else anything; strangers' budget is not that of machines.
+final class Budgets: Sendable {
+    struct Exceeded: Error {}
+
+    private struct State {
+        /// Messages of those whom the manager has no key of: read far enough to see what they name.
+        var strangers = TokenBucket(burst: 5000, perSecond: 2000)
+        /// First registrations whose ticket is known, which are opened.
+        var tickets = TokenBucket(burst: 1000, perSecond: 200)
+        /// Registrations by the key that is known.
+        var returns = TokenBuckets(TokenBucket(burst: 10, perHour: 720))
+        /// Seals of one ticket or key that did not open; who has none left is not tried.
+        var failures = TokenBuckets(TokenBucket(burst: Int64(Budgets.failures), perHour: 600), most: 10_000)
+        var refusedOfMachine = TokenBuckets(TokenBucket(burst: 10, perHour: 20))
+        var refusedOfStrangers = TokenBucket(burst: 60, perHour: 120)
+        /// What was refused and not written down, by machine; nil: strangers.
+        var unwritten: [String?: Int] = [:]
+    }
+
+    /// Seals of one ticket or key that need not open, at once.
+    static let failures = 10
+
+    private let state = Mutex(State())
+
+    func mayRead(at now: Timestamp) -> Bool { state.withLock { $0.strangers.take(at: now) } }
+
+    /// One registration that names this known ticket.
+    func open(ticket: String, at now: Timestamp) throws(Exceeded) {
+        guard state.withLock({ $0.failures.has(ticket, at: now) && $0.tickets.take(at: now) }) else { throw Exceeded() }
+    }
+
+    /// One of this machine that names its key.
+    func open(machine: String, key: String, at now: Timestamp) throws(Exceeded) {
+        guard state.withLock({ $0.failures.has(key, at: now) && $0.returns.take(machine, at: now) }) else {
+            throw Exceeded()
+        }
+    }
+
+    /// What was opened did not open.
+    func didNotOpen(_ proof: String, at now: Timestamp) { state.withLock { _ = $0.failures.take(proof, at: now) } }
+
+    /// Whether a refusal is to stand in the history; then with how many that did not.
+    ///
+    /// - Parameter machine: nil for a stranger.
+    func mayRecord(refusalOf machine: String?, at now: Timestamp) -> (Bool, more: Int) {
+        state.withLock { state in
+            let may = machine.map { state.refusedOfMachine.take($0, at: now) } ?? state.refusedOfStrangers.take(at: now)
+            guard may else {
+                // Bounded like the buckets: by the machines that there are keys of.
+                state.unwritten[machine, default: 0] += 1
+                return (false, 0)
+            }
+            return (true, state.unwritten.removeValue(forKey: machine) ?? 0)
+        }
+    }
+}
+
+/// How much of what one machine does by itself comes into the history: a value that flaps is one line with a count, not thousands.
+struct HistoryBudget: Sendable {
+    private var buckets = TokenBuckets(TokenBucket(burst: 60, perHour: 120))
+    private var unwritten: [String: Int] = [:]
+
+    /// What a machine can cause again and again without anybody doing anything about it.
+    private static let flapping: Set<EventEntry.Kind> = [
+        .machineState, .machineAway, .machineBack, .machineBehind, .machineAhead, .machineShared,
+    ]
+
+    /// The event as it is to be written down; nil: it only counts.
+    mutating func admit(_ event: EventEntry, at now: Timestamp) -> EventEntry? {
+        guard Self.flapping.contains(event.kind), let machine = event.machine else { return event }
+        guard buckets.take(machine, at: now) else {
+            unwritten[machine, default: 0] += 1
+            return nil
+        }
+        guard let more = unwritten.removeValue(forKey: machine) else { return event }
+        var event = event
+        event.message += " (and \(more) changes before that are not listed)"
+        event.facts["unlisted"] = "\(more)"
+        return event
+    }
+
+    mutating func forget(_ machine: String) {
+        buckets.forget(machine)
+        unwritten[machine] = nil
+    }
+}

@@ -1,0 +1,87 @@
+import Fleet
+import Foundation
+import Messaging
+
+/// The first room: what arrives by MQTT is hostile until its MAC or seal has been checked, in lanes beside the control room.
+///
+/// It may read the records and keys, and put into the mailbox; it changes nothing. All messages of one machine go through one lane, in order.
+final class Intake: Sendable {
+    let topics: Topics
+    let counters: Counters
+    let hearing: Hearing
+    private let statuses: [(lane: Lane, reader: StatusReader)]
+    private let registrations: [Lane]
+    private let opener: RegistrationOpener
+
+    /// Messages that wait in one lane; more are dropped, which is deafness where they are statuses.
+    static let mostWaiting = 20_000
+    /// Opened ones that wait for their decision.
+    static let mostUndecided = 20_000
+
+    init(control: Control) {
+        topics = control.topics
+        counters = control.counters
+        hearing = control.hearing
+        let budgets = control.budgets
+        opener = RegistrationOpener(
+            records: control.records, vault: control.vault, issuer: control.issuer, topics: control.topics,
+            clock: control.clock, mailbox: control.mailbox, keys: control.statusKeys, budgets: budgets,
+            counters: control.counters, logger: control.logger)
+        let width = max(2, min(8, ProcessInfo.processInfo.activeProcessorCount))
+        statuses = (0..<width).map { index in
+            let lane = Lane(label: "trunkline.status.\(index)", most: Self.mostWaiting)
+            let reader = StatusReader(
+                lane: lane, keys: control.statusKeys, mailbox: control.mailbox, budgets: budgets,
+                counters: control.counters)
+            return (lane, reader)
+        }
+        // Opening is costly: as many at a time as leave room for everything else.
+        registrations = (0..<max(1, width / 2)).map {
+            Lane(label: "trunkline.registration.\($0)", qos: .utility, most: Self.mostWaiting)
+        }
+    }
+
+    /// Returns at once. False: a status was dropped, and is to be asked for again.
+    @discardableResult
+    func receive(_ message: Message, at now: Timestamp = .now) -> Bool {
+        switch topics.parse(message.topic) {
+        case .status(let group, let machine):
+            counters.statusReceived()
+            // An empty retained message is our own clearing of a machine that is gone.
+            guard !message.payload.isEmpty else { return true }
+            let (lane, reader) = Self.one(of: statuses, for: machine)
+            let taken = lane.add {
+                reader.read(message.payload, group: group, machine: machine, since: now)
+            }
+            if !taken { counters.messageDropped() }
+            return taken
+        case .registration(let group, let machine):
+            open(message.payload, group: group, machine: machine, boots: false)
+        case .bootRegistration(let group, let machine):
+            open(message.payload, group: group, machine: machine, boots: true)
+        default: break
+        }
+        return true
+    }
+
+    private func open(_ payload: Data, group: String, machine: String, boots: Bool) {
+        counters.registrationReceived()
+        // Who gets no answer says it again, later and later.
+        let taken =
+            opener.mailbox.count < Self.mostUndecided
+            && Self.one(of: registrations, for: machine).add { [opener] in
+                opener.open(payload, group: group, machine: machine, boots: boots)
+            }
+        if !taken { counters.registrationDropped() }
+    }
+
+    /// The same for a machine while the process runs.
+    private static func one<Element>(of lanes: [Element], for machine: String) -> Element {
+        lanes[Int(UInt(bitPattern: machine.hashValue) % UInt(lanes.count))]
+    }
+
+    /// Returns when everything that had come is in the mailbox, held or refused.
+    func settle() async {
+        for lane in statuses.map(\.lane) + registrations { await lane.settle() }
+    }
+}

@@ -1,0 +1,160 @@
+import Certificates
+import Fleet
+import Foundation
+import Logging
+import Messaging
+import Records
+import Sealing
+
+/// Opens registrations and signs what they ask for, beside the control room: HPKE and X.509 are what a crowd of machines costs.
+///
+/// Nothing is changed here. A certificate that comes to no commit was never sent, and its key's holder has the machine's own key.
+struct RegistrationOpener: Sendable {
+    let records: Records
+    let vault: Vault
+    /// Nil with a plain broker.
+    let issuer: CertificateIssuer?
+    let topics: Topics
+    let clock: ManagerClock
+    let mailbox: Mailbox<Control.Input>
+    let keys: StatusKeys
+    let budgets: Budgets
+    let counters: Counters
+    let logger: Logger
+
+    /// Puts it into the mailbox, opened or refused.
+    func open(_ payload: Data, group: String, machine: String, boots: Bool) {
+        let now = clock.now
+        do {
+            var opened = try opened(payload, group: group, machine: machine, boots: boots, at: now)
+            try certify(&opened.registration, from: opened.groupKey)
+            mailbox.put(.registration(opened.registration), since: now)
+        } catch let refusal as RegistrationRefusal {
+            refuse(refusal.reason, group: group, machine: machine, boots: boots, at: now)
+        } catch is Budgets.Exceeded {
+            counters.registrationDropped()
+        } catch {
+            // It is said again.
+            counters.registrationDropped()
+            logger.debug(
+                "a registration could not be handled", metadata: ["machine": "\(machine)", "error": "\(error)"])
+        }
+    }
+
+    private func refuse(_ reason: String, group: String, machine: String, boots: Bool, at now: Timestamp) {
+        counters.refused()
+        // At the door everybody may use every name.
+        let isStranger = boots || keys[machine] == nil
+        let (may, more) = budgets.mayRecord(refusalOf: isStranger ? nil : machine, at: now)
+        guard may else { return }
+        mailbox.put(
+            .refused(
+                RefusedMessage(kind: .registrationRefused, group: group, machine: machine, reason: reason, more: more)))
+    }
+
+    private func opened(_ payload: Data, group: String, machine: String, boots: Bool, at now: Timestamp) throws -> (
+        registration: OpenedRegistration, groupKey: SecurityKey
+    ) {
+        if boots || keys[machine] == nil, !budgets.mayRead(at: now) { throw Budgets.Exceeded() }
+        let message: RegistrationMessage
+        do { message = try RegistrationMessage.decode(payload) } catch {
+            throw RegistrationRefusal("it could not be read: \(error)")
+        }
+        guard message.group == group, message.machine == machine else {
+            throw RegistrationRefusal("it names another machine than its topic")
+        }
+        guard let row = try records.group(group) else { throw RegistrationRefusal("there is no group \(group)") }
+        switch message.credential {
+        case .key: return try openReturn(message, to: row, boots: boots, at: now)
+        case .ticket(let ticket):
+            return try openFirst(message, ticket: ticket, to: row, payload: payload, boots: boots, at: now)
+        }
+    }
+
+    /// A machine that registered before asks for a certificate, proved by its key.
+    private func openReturn(_ message: RegistrationMessage, to group: GroupRow, boots: Bool, at now: Timestamp) throws
+        -> (OpenedRegistration, SecurityKey)
+    {
+        guard let known = try records.machineKey(message.machine), message.credential == .key(known.fingerprint) else {
+            throw RegistrationRefusal("no machine of this name and key is registered")
+        }
+        guard !known.revoked else { throw RegistrationRefusal("its key was revoked") }
+        let key = try SecurityKey.PublicKey(rawRepresentation: known.publicKey)
+        try budgets.open(machine: message.machine, key: known.fingerprint, at: now)
+        let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
+        let opened = try vault.keys(of: group).lazy.compactMap { groupKey in
+            (try? AuthenticSeal.renewal.open(sealed, with: groupKey, from: key, authenticating: message.header)).map {
+                (plaintext: $0, groupKey: groupKey)
+            }
+        }.first
+        guard let (plaintext, groupKey) = opened else {
+            budgets.didNotOpen(known.fingerprint, at: now)
+            throw RegistrationRefusal("its seal does not open: another key, or it was changed on its way")
+        }
+        guard let content = try? RegistrationContent.decode(plaintext), content.machine == message.machine,
+            content.key == known.publicKey
+        else { throw RegistrationRefusal("its content is not a registration of this machine") }
+        let registration = OpenedRegistration(
+            group: message.group, machine: message.machine, boots: boots, proof: .key(fingerprint: known.fingerprint),
+            content: content, key: key, groupKey: groupKey.publicKey.rawRepresentation)
+        return (registration, groupKey)
+    }
+
+    private func openFirst(
+        _ message: RegistrationMessage, ticket id: String, to row: GroupRow, payload: Data, boots: Bool,
+        at now: Timestamp
+    ) throws -> (OpenedRegistration, SecurityKey) {
+        guard let ticket = try records.ticket(id), ticket.group == message.group else {
+            throw RegistrationRefusal("its boot ticket is not known here")
+        }
+        try budgets.open(ticket: id, at: now)
+        let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
+        // A ticket that was given out before a rotation names the key before.
+        guard let groupKey = try vault.key(of: row, withPublicHalf: ticket.groupKey),
+            let opened = try? RegistrationSeal.open(
+                sealed, with: groupKey, ticket: id, secret: try vault.ticketSecret(ticket.secretSealed, of: id),
+                authenticating: message.header)
+        else {
+            budgets.didNotOpen(id, at: now)
+            throw RegistrationRefusal(
+                "its seal does not open: a wrong secret, another group's key, or it was changed on its way")
+        }
+        guard let content = try? RegistrationContent.decode(opened.plaintext), content.machine == message.machine,
+            let key = try? SecurityKey.PublicKey(rawRepresentation: content.key)
+        else { throw RegistrationRefusal("its content is not a registration of this machine") }
+        let registration = OpenedRegistration(
+            group: message.group, machine: message.machine, boots: boots,
+            proof: .ticket(
+                id, digest: BundleDigest.hex(of: payload), statusKey: opened.statusKey,
+                sealedStatusKey: try vault.seal(opened.statusKey, of: message.machine)),
+            content: content, key: key, groupKey: ticket.groupKey)
+        return (registration, groupKey)
+    }
+
+    /// Signs the certificate that it asks for, and seals the answer to the machine's key.
+    private func certify(_ registration: inout OpenedRegistration, from groupKey: SecurityKey) throws {
+        guard let issuer, let asked = registration.content.certificate else { return }
+        let (group, machine, boots) = (registration.group, registration.machine, registration.boots)
+        guard boots ? asked.reply.hasPrefix("boot-") : asked.reply == machine else {
+            // A machine with a certificate that says its first registration again has its answer.
+            if !boots, asked.reply.hasPrefix("boot-") { return }
+            throw RegistrationRefusal("its answer would go to somebody else")
+        }
+        let issued: (pem: String, row: CertificateRow?)
+        do { issued = try issuer.certificate(for: machine, request: asked.request, at: clock.wall) } catch let error
+            as CertificateError
+        {
+            throw RegistrationRefusal("its certificate request is wrong: \(error)")
+        }
+        let content = try CertificateContent(certificate: issued.pem, trust: issuer.trust).encoded()
+        let key = registration.key
+        let payload = try CertificateMessage.encode(group: group, machine: machine) { header in
+            let sealed = try AuthenticSeal.certificate.seal(content, to: key, from: groupKey, authenticating: header)
+            return (sealed.encapsulated, sealed.ciphertext)
+        }
+        let topic = topics.answer(to: asked.reply)
+        registration.answer = Message(
+            topic: boots ? Topics.boot + topic : topic, payload: payload, qos: .atLeastOnce)
+        registration.certificate = issued.row
+    }
+}

@@ -1,0 +1,91 @@
+import Fleet
+import Testing
+
+@testable import Manager
+
+@Suite("The mailbox") struct MailboxTests {
+    private struct Note: Sendable, Hashable, Coalescing {
+        var about: String?
+        var number: Int
+        var isNewer = true
+
+        func replaces(_ older: Note) -> Bool { isNewer && number > older.number }
+    }
+
+    @Test("keeps order, hands over so much at a time, and signals after each put")
+    func order() async {
+        let mailbox = Mailbox<Note>()
+        for number in 0..<10 { mailbox.put(Note(about: nil, number: number)) }
+        mailbox.close()
+        var taken: [[Int]] = []
+        for await _ in mailbox.arrivals {
+            while mailbox.count > 0 { taken.append(mailbox.take(atMost: 4).map(\.item.number)) }
+        }
+        #expect(taken == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]])
+    }
+
+    @Test("lets the newest about somebody take the place of the one before, which has waited since then")
+    func newest() {
+        let mailbox = Mailbox<Note>()
+        let start = Timestamp(milliseconds: 1000)
+        mailbox.put(Note(about: "a", number: 1), since: start)
+        mailbox.put(Note(about: "b", number: 2), since: start + .seconds(1))
+        mailbox.put(Note(about: "a", number: 3), since: start + .seconds(2))
+        mailbox.put(Note(about: "a", number: 2), since: start + .seconds(3))
+        let taken = mailbox.take(atMost: 10)
+        #expect(taken.map(\.item.number) == [3, 2, 2])
+        #expect(taken.map(\.since) == [start, start + .seconds(1), start + .seconds(3)])
+    }
+
+    @Test("keeps four about one at most, whatever they say of each other")
+    func bound() {
+        let mailbox = Mailbox<Note>()
+        for number in 0..<10_000 { mailbox.put(Note(about: "a", number: number, isNewer: false)) }
+        mailbox.put(Note(about: "b", number: 1))
+        #expect(mailbox.take(atMost: 10).map(\.item.number) == [0, 1, 2, 9999, 1])
+    }
+
+    @Test("takes back what could not be handled, before what came since")
+    func putBack() {
+        let mailbox = Mailbox<Note>()
+        for number in 0..<6 { mailbox.put(Note(about: number == 0 ? "a" : nil, number: number)) }
+        let taken = mailbox.take(atMost: 3)
+        mailbox.put(Note(about: "a", number: 9))
+        mailbox.putBack(taken)
+        #expect(mailbox.take(atMost: 10).map(\.item.number) == [9, 1, 2, 3, 4, 5])
+    }
+
+    @Test("stays right over many thousands that come and go")
+    func long() {
+        let mailbox = Mailbox<Note>()
+        var expected = 0
+        for round in 0..<200 {
+            for number in 0..<100 { mailbox.put(Note(about: "m\(round * 100 + number)", number: round * 100 + number)) }
+            for waiting in mailbox.take(atMost: 90) {
+                #expect(waiting.item.number == expected)
+                expected += 1
+            }
+        }
+        #expect(mailbox.count == 2000)
+        mailbox.put(Note(about: "m19999", number: 30_000))
+        #expect(mailbox.count == 2000)
+    }
+
+    @Test("a status stands for those before it of one holder, but not for a will, nor a will for a status")
+    func statuses() {
+        func status(_ session: Int, _ sequence: Int, _ state: MachineState = .running, holder: String? = nil)
+            -> Control.Input
+        {
+            .status(
+                Status(
+                    group: "g", machine: "m", session: session, sequence: sequence, at: Timestamp(milliseconds: 0),
+                    state: state, holder: holder))
+        }
+        #expect(status(1, 2).replaces(status(1, 1)))
+        #expect(status(2, 1).replaces(status(1, 9)))
+        #expect(!status(1, 1).replaces(status(1, 2)))
+        #expect(!status(1, 0, .away).replaces(status(1, 2)))
+        #expect(!status(2, 1).replaces(status(1, 0, .away)))
+        #expect(!status(1, 2, holder: "a").replaces(status(1, 1, holder: "b")))
+    }
+}
