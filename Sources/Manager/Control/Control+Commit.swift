@@ -133,9 +133,9 @@ extension Control {
         guard reloads else { return }
         reloads = false
         // A monitor that was loaded begins deaf, and does not know which orders the broker has.
-        guard hearing.deafness == nil else { return }
-        mailbox.put(.event(.connected))
-        mailbox.put(.event(.hearing))
+        if !hearing.has(.connection) { mailbox.put(.event(.connected)) }
+        // Else it is told when the manager hears again.
+        if hearing.deafness == nil { mailbox.put(.event(.hearing)) }
     }
 
     /// Refuses where nothing can be recorded, without trying more often than is good.

@@ -137,6 +137,7 @@ actor Control {
             try finish(burst)
             mailbox.putBack(taken.dropFirst(handled))
             burstLimit = min(Self.mostInBurst, burstLimit * 2)
+            if mailbox.count == 0 { hearing.regained(.lag) }
         } catch {
             couldNotCommit(taken, error)
         }
