@@ -75,7 +75,8 @@ let package = Package(
         .target(
             name: "Agent",
             dependencies: [
-                "Messaging", "Sealing", "Certificates", "Bundles", "Fleet", logging, subprocess, systemPackage,
+                "Messaging", "Sealing", "Certificates", "Bundles", "System", "Fleet", logging, subprocess,
+                systemPackage,
             ]),
         .target(name: "Platforms", dependencies: ["System", "Fleet", logging, subprocess, systemPackage]),
         .target(name: "Records", dependencies: ["Fleet", grdb]),

@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// Starts an agent that outlives this program.
 ///

@@ -191,10 +191,10 @@ package final class LocalPlatform: MachinePlatform {
     /// The leader of a session that has this machine's variable in its environment and is the agent program.
     private func unrecordedAgent(of machine: String) -> ProcessHandle? {
         let ticket = Array(directory.ticket(machine).utf8)
-        for entry in ProcessTable.processes(of: machine, in: directory) where entry.session == entry.process {
-            let command = SmallFile.read("/proc/\(entry.process)/cmdline", limit: 65_536) ?? []
+        for entry in MachineProcesses.processes(of: machine, in: directory) where entry.session == entry.pid {
+            let command = WholeFile.read("/proc/\(entry.pid)/cmdline", limit: 65_536) ?? []
             if command.split(separator: 0).contains(where: { $0.elementsEqual(ticket) }) {
-                return ProcessHandle(entry.process, started: entry.started)
+                return ProcessHandle(entry.pid, started: entry.started)
             }
         }
         return nil
@@ -205,14 +205,14 @@ package final class LocalPlatform: MachinePlatform {
         let deadline = ContinuousClock.now.advanced(by: .seconds(10))
         while true {
             let left = try await offPool { [directory] () throws(PlatformError) in
-                let left = ProcessTable.processes(of: machine, in: directory)
+                let left = MachineProcesses.processes(of: machine, in: directory)
                 // The descriptor and its start make sure that no other process has taken the number meanwhile.
-                for entry in left { ProcessHandle(entry.process, started: entry.started)?.send(SIGKILL) }
+                for entry in left { ProcessHandle(entry.pid, started: entry.started)?.send(SIGKILL) }
                 return left
             }
             guard !left.isEmpty else { return }
             guard ContinuousClock.now < deadline else {
-                let numbers = left.map { "\($0.process)" }.joined(separator: " ")
+                let numbers = left.map { "\($0.pid)" }.joined(separator: " ")
                 throw PlatformError(.failed, "Processes of \(machine) can't be ended: \(numbers)")
             }
             try? await Task.sleep(for: .milliseconds(10))

@@ -1,5 +1,6 @@
 import Fleet
 import Foundation
+import System
 
 /// Where local machines live: a directory for each, which holds `ticket.json`, `state/`, `agent.log` and `agent.json`.
 struct MachineDirectory: Sendable {
@@ -51,7 +52,7 @@ struct MachineDirectory: Sendable {
             _ = rename(log(request.machine), log(request.machine) + ".1")
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            try SmallFile.write(try encoder.encode(request.ticket), to: ticket(request.machine))
+            try WholeFile.write(try encoder.encode(request.ticket), to: ticket(request.machine))
         } catch let error as PlatformError {
             throw error
         } catch {
@@ -78,11 +79,11 @@ struct MachineDirectory: Sendable {
         encoder.outputFormatting = [.sortedKeys]
         let bytes: Data
         do { bytes = try encoder.encode(record) } catch { throw PlatformError(.failed, "\(error)") }
-        try SmallFile.write(bytes, to: process(machine))
+        do { try WholeFile.write(bytes, to: process(machine)) } catch { throw PlatformError(.failed, "\(error)") }
     }
 
     func processRecord(_ machine: String) -> ProcessRecord? {
-        guard let bytes = SmallFile.read(process(machine), limit: 4096) else { return nil }
+        guard let bytes = WholeFile.read(process(machine), limit: 4096) else { return nil }
         return try? JSONDecoder().decode(ProcessRecord.self, from: Data(bytes))
     }
 

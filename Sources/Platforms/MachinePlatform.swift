@@ -1,4 +1,5 @@
 package import Fleet
+import System
 
 /// Whoever provides machines.
 package protocol MachinePlatform: Sendable {

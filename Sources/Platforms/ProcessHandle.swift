@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import System
 import Synchronization
 
 extension Duration {
@@ -33,7 +34,7 @@ final class ProcessHandle: Sendable {
     /// Nil where the process is dead or `started` says that it is another one.
     init?(_ process: pid_t, started: UInt64? = nil) {
         guard let descriptor = KernelCalls.pidfd(process) else { return nil }
-        guard let entry = ProcessTable.entry(process), started == nil || (entry.started == started && !entry.isZombie)
+        guard let entry = ProcessTable.entry(process), started == nil || (entry.started == started && entry.isAlive)
         else {
             close(descriptor)
             return nil

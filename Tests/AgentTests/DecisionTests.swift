@@ -111,16 +111,6 @@ struct DecisionTests {
         #expect(limit.pass([], uptimeMilliseconds: 2100) == [])
     }
 
-    @Test("A process's name may hold parentheses and spaces")
-    func processEntry() {
-        let text = "42 (a) b (c) S 1 42 41 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 777 1000 1"
-        let entry = ProcessEntry(stat: text)
-        #expect(entry?.pid == 42 && entry?.group == 42 && entry?.session == 41 && entry?.started == 777)
-        #expect(entry?.isAlive == true)
-        #expect(
-            ProcessEntry(stat: "42 (x) Z 1") == nil && ProcessEntry(stat: "") == nil && ProcessEntry(stat: ")(") == nil)
-    }
-
     @Test("The command line takes values as words of their own and after `=`")
     func arguments() {
         #expect(

@@ -2,6 +2,7 @@ import Dispatch
 import Fleet
 import FoundationEssentials
 import Glibc
+import System
 
 /// All processes of the session that one process leads: software is stopped and swept as a whole.
 ///
@@ -49,7 +50,7 @@ enum ProcessSession {
         while SystemClock.uptime < end {
             let strays = ProcessTable.all().filter { entry in
                 guard entry.isAlive, entry.pid != getpid(),
-                    let environment = try? AtomicFile.read("/proc/\(entry.pid)/environ", limit: 4 << 20)
+                    let environment = ProcessTable.environment(entry.pid)
                 else { return false }
                 return environment.split(separator: 0).contains { $0.elementsEqual(needle.dropLast()) }
             }

@@ -1,18 +1,18 @@
-import Glibc
+package import Glibc
 
 /// Calls of glibc 2.36 that Swift's `Glibc` module does not show, since it is compiled without `_GNU_SOURCE`.
 ///
 /// Looked up by name once; a C library that lacks one gives nil, never a crash.
-enum KernelCalls {
+package enum KernelCalls {
     private typealias PidfdOpen = @convention(c) (pid_t, CUnsignedInt) -> CInt
     private typealias PidfdSendSignal = @convention(c) (CInt, CInt, UnsafeMutableRawPointer?, CUnsignedInt) -> CInt
     private typealias AddCloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
 
     /// `POSIX_SPAWN_SETSID` of `<spawn.h>`.
-    static let spawnInNewSession: Int16 = 0x80
+    package static let spawnInNewSession: Int16 = 0x80
 
     /// A descriptor that means this very process, even after its number is given to another; nil where there is no such process.
-    static func pidfd(_ process: pid_t) -> CInt? {
+    package static func pidfd(_ process: pid_t) -> CInt? {
         // What dlsym gives has the type that <sys/pidfd.h> declares.
         guard let call = dlsym(nil, "pidfd_open").map({ unsafeBitCast($0, to: PidfdOpen.self) }) else { return nil }
         let descriptor = call(process, 0)
@@ -20,14 +20,14 @@ enum KernelCalls {
     }
 
     /// Whether the signal was sent.
-    static func send(_ signal: CInt, to pidfd: CInt) -> Bool {
+    package static func send(_ signal: CInt, to pidfd: CInt) -> Bool {
         guard let call = dlsym(nil, "pidfd_send_signal").map({ unsafeBitCast($0, to: PidfdSendSignal.self) })
         else { return false }
         return call(pidfd, signal, nil, 0) == 0
     }
 
     /// Has the child close every descriptor from `first` on.
-    static func closeDescriptors(from first: CInt, in actions: inout posix_spawn_file_actions_t) -> Bool {
+    package static func closeDescriptors(from first: CInt, in actions: inout posix_spawn_file_actions_t) -> Bool {
         guard
             let call = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np")
                 .map({ unsafeBitCast($0, to: AddCloseFrom.self) })
@@ -36,7 +36,8 @@ enum KernelCalls {
     }
 }
 
-func systemMessage(_ number: CInt) -> String {
+/// What errno's value means, for people.
+package func systemMessage(_ number: CInt) -> String {
     var buffer = [CChar](repeating: 0, count: 256)
     // Unlike strerror, safe on every thread.
     guard strerror_r(number, &buffer, buffer.count) == 0 else { return "error \(number)" }
