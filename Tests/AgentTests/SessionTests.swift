@@ -132,7 +132,7 @@ struct SessionTests {
                 let turns = manager.statuses.reduce(into: [String]()) { turns, status in
                     if let holder = status.holder, turns.last != holder { turns.append(holder) }
                 }
-                #expect(turns.count <= 8, "\(turns)")
+                #expect(turns.count <= 20, "\(turns)")
             } catch {
                 await clone.cleanUp()
                 throw error

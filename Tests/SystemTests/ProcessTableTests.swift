@@ -34,7 +34,8 @@ struct ProcessTableTests {
         let file = directory + "/file"
         #expect(WholeFile.read(file, limit: 10) == nil)
         try WholeFile.write(Array("one".utf8), to: file)
-        #expect(WholeFile.read(file, limit: 10) == Array("one".utf8) && WholeFile.read(file, limit: 2) == Array("on".utf8))
+        #expect(
+            WholeFile.read(file, limit: 10) == Array("one".utf8) && WholeFile.read(file, limit: 2) == Array("on".utf8))
         #expect(try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int == 0o600)
         // As on a full disk: the new one cannot be made beside it.
         try FileManager.default.createDirectory(atPath: file + ".new", withIntermediateDirectories: false)
