@@ -65,6 +65,8 @@ extension FleetSimulator {
         tell(event)
         // Its key is of the same burst.
         if failingCommits < failing || kills, rows[id]?.phase != .joined { keys.remove(id) }
+        // It says what it is on its first connection, before any order has come.
+        if keys.contains(id), machines[id]?.accepted == 0 { say(id) }
     }
 
     /// The order that the broker retains reaches it, new or again.
