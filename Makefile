@@ -9,7 +9,7 @@ SOURCES = $(shell git ls-files '*.swift')
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build run demo test check lint format unit e2e bench simulate fuzz api-fuzz clean
+.PHONY: help dependencies build run demo test check lint format unit e2e chaos bench simulate fuzz api-fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ e2e: ## End-to-end tests only
 	$(STRICT) build --build-tests
 	$(RUN_TESTS) --no-parallel --filter EndToEndTests
 
+# Not SECONDS: in the shell that is a clock.
+chaos fuzz: seconds = $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),60)
+chaos: dependencies ## Calls and sessions on a real fleet in trouble, by SEED=1, for SECONDS=60
+	$(STRICT) build --build-tests
+	CHAOS_SECONDS=$(seconds) CHAOS_SEED=$(or $(SEED),1) $(RUN_TESTS) --filter ChaosTests/bySeed
+
 bench: build ## Speed and memory against a bare broker, measured in one run
 	$(SWIFT) build -c release --static-swift-stdlib --product trunkline-bench
 	@"$$($(SWIFT) build -c release --static-swift-stdlib --show-bin-path)/trunkline-bench"
@@ -64,8 +70,6 @@ simulate: ## 10,000 stories of a fleet under every kind of trouble (STORIES=…)
 	TRUNKLINE_SIMULATE=$(or $(STORIES),10000) $(RUN_TESTS) --filter ConvergenceTests/$(if $(TRUNKLINE_STORY),toldAgain,survives)
 
 FUZZ = TRUNKLINE_FUZZ=1 $(SWIFT) build -c release --scratch-path .build-fuzz --product trunkline-fuzz
-# Not SECONDS: in the shell that is a clock.
-fuzz: seconds = $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),60)
 fuzz: dependencies ## libFuzzer over every input of strangers, SECONDS=60 each; TARGET=language for one
 	$(FUZZ)
 	@program="$$($(FUZZ) --show-bin-path)/trunkline-fuzz"; home=$$(mktemp -d $$(test -w /dev/shm && echo -p /dev/shm)); \

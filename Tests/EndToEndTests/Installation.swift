@@ -15,6 +15,7 @@ final class Installation: Sendable {
     private let state = Mutex<Process?>(nil)
     private let connection = Mutex<(server: String, token: String, trust: String)?>(nil)
     private let endings = Mutex<[@Sendable () -> Void]>([])
+    private let environment = Mutex<[String: String]>([:])
 
     private init(broker: Broker, in directory: URL) throws {
         self.broker = broker
@@ -62,6 +63,9 @@ final class Installation: Sendable {
 
     var data: String { directory.path + "/data" }
 
+    /// What every manager that is started from now on finds in its environment besides ours.
+    func setEnvironment(_ more: [String: String]) { environment.withLock { $0 = more } }
+
     /// Done when all processes have ended, the last first.
     func atEnd(_ body: @escaping @Sendable () -> Void) { endings.withLock { $0.append(body) } }
 
@@ -87,6 +91,7 @@ final class Installation: Sendable {
         try? FileManager.default.removeItem(atPath: data + "/server.json")
         let process = Process()
         process.executableURL = Self.programs.appending(path: "trunkline")
+        process.environment = ProcessInfo.processInfo.environment.merging(environment.withLock { $0 }) { $1 }
         process.arguments =
             ["serve", "--data", data, "--listen", "127.0.0.1:0", "--broker", broker.url, "--log-level", "info"]
             + (broker.bootURL.map { ["--boot", $0] } ?? ["--insecure"])

@@ -39,6 +39,7 @@ struct LocalPlatformTests {
                 environment.split(separator: 0).map {
                     String(decoding: $0.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
                 })
+            #expect(names.contains("PATH"))
             #expect(
                 names.isSubset(of: [
                     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "STAND_IN",
@@ -54,8 +55,9 @@ struct LocalPlatformTests {
     func launchIsIdempotent() async throws {
         try await withWorkspace { workspace in
             let platform = try workspace.local()
-            await withTaskGroup(of: Void.self) { group in
-                for _ in 0..<8 { group.addTask { try? await platform.launch(request("edge-1")) } }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<8 { group.addTask { try await platform.launch(request("edge-1")) } }
+                try await group.waitForAll()
             }
             _ = try await workspace.running("edge-1")
             #expect(workspace.starts("edge-1").count == 1)
@@ -238,9 +240,12 @@ struct LocalPlatformTests {
                     model.remove(machine)
                     #expect(!workspace.exists("machines/\(machine)"))
                 default:
-                    guard model.remove(machine) != nil, let agent = workspace.starts(machine).last else { continue }
-                    kill(agent, SIGKILL)
-                    guard case .gone(let gone, _, _) = try await nextEvent(of: platform.events) else { continue }
+                    guard model.remove(machine) != nil else { continue }
+                    kill(try #require(workspace.starts(machine).last), SIGKILL)
+                    guard case .gone(let gone, _, _) = try await nextEvent(of: platform.events) else {
+                        Issue.record("the death of \(machine) is no event")
+                        continue
+                    }
                     #expect(gone == machine)
                 }
                 #expect(try await platform.list().running == model)
