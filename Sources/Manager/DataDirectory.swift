@@ -8,8 +8,9 @@ struct DataDirectory: Sendable {
     let configuration: ManagerConfiguration
     let logger: Logger
 
-    /// Each says that there was a fleet: beside one of them no new database is begun.
-    static let traces = ["master.key", "admin.token", "ca", "bundles", "machines", "driver-machines"]
+    /// Each says that there was a fleet: beside one of them no new database is begun. `ca` is not among them, since the user's own authority
+    /// is put there before the first start.
+    static let traces = ["master.key", "admin.token", "bundles", "machines", "driver-machines"]
 
     func prepare() throws {
         let private700: [FileAttributeKey: Any] = [.posixPermissions: 0o700]

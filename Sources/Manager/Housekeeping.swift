@@ -1,15 +1,16 @@
 import Fleet
 import Logging
 import Records
+import System
 
 /// Deletes what is kept no longer, a slice at a time, beside everything else; and bundles that nothing names.
 struct Housekeeping: Sendable {
     let records: Records
     let retention: Retention
-    let directory: DataDirectory
+    let control: Control
     let clock: ManagerClock
     let logger: Logger
-    let lane = ReadLane(label: "trunkline.housekeeping", width: 1)
+    let lane = Workers(label: "trunkline.housekeeping", count: 1)
 
     /// How long after one round the next begins.
     static let pause = TimeSpan.minutes(1)
@@ -24,7 +25,7 @@ struct Housekeeping: Sendable {
             do {
                 try await prune()
                 if rounds % 60 == 0 {
-                    try await lane.run { [directory, records] in try directory.sweep(records, olderThan: Self.grace) }
+                    try await control.sweepBundles(olderThan: Self.grace)
                 }
             } catch is CancellationError {
                 return

@@ -84,7 +84,7 @@ package struct ManagerService: Sendable {
             )
         }
         let housekeeping = Housekeeping(
-            records: records, retention: configuration.retention, directory: directory, clock: .process, logger: logger)
+            records: records, retention: configuration.retention, control: control, clock: .process, logger: logger)
         let link = BrokerLink(
             connection: connection, control: control, intake: Intake(control: control), logger: logger)
         let named = try records.allGroups().map { try GroupRecord(row: $0).definition.machines.platform }
@@ -98,13 +98,7 @@ package struct ManagerService: Sendable {
                     } stop: {
                         await link.close()
                     },
-                    Part("delivery") { await delivery.run() },
-                    Part("outbox") { await outbox.run() },
-                    Part("control") {
-                        await control.run()
-                    } stop: {
-                        control.mailbox.close()
-                    },
+                    // What is being launched or released when the manager is told to end needs it until then.
                     Part("platforms") {
                         for (platform, error) in platforms.start(named) {
                             logger.error("no driver", metadata: ["platform": "\(platform)", "error": "\(error)"])
@@ -113,6 +107,13 @@ package struct ManagerService: Sendable {
                     } stop: {
                         await platforms.close()
                         local.close()
+                    },
+                    Part("delivery") { await delivery.run() },
+                    Part("outbox") { await outbox.run() },
+                    Part("control") {
+                        await control.run()
+                    } stop: {
+                        control.mailbox.close()
                     },
                     Part("broker link") { await link.run() },
                     Part("housekeeping") { await housekeeping.run() },

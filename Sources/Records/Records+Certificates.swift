@@ -3,7 +3,25 @@ import Foundation
 import GRDB
 
 /// Certificates of machines and of people who look at the broker's traffic.
+/// Which certificate authorities are in force, by key identifier: `current` signs, both are trusted.
+package struct AuthorityRow: Hashable, Sendable {
+    package var current: String
+    package var previous: String?
+
+    package init(current: String, previous: String? = nil) {
+        self.current = current
+        self.previous = previous
+    }
+}
+
 extension Records {
+    /// Nil where none was recorded yet.
+    package func authority() throws(RecordsError) -> AuthorityRow? {
+        try row("SELECT current, previous FROM authority", []) {
+            AuthorityRow(current: try $0.value("current"), previous: try $0.optional("previous"))
+        }
+    }
+
     /// The one that is valid longest; nil where all have expired or were revoked.
     package func certificate(of name: String, at now: Timestamp) throws(RecordsError) -> CertificateRow? {
         try row(
@@ -31,6 +49,14 @@ extension Records {
 }
 
 extension Transaction {
+    func save(_ authority: AuthorityRow) throws {
+        try run(
+            """
+            INSERT INTO authority (one, current, previous) VALUES (1, ?, ?)
+            ON CONFLICT (one) DO UPDATE SET current = excluded.current, previous = excluded.previous
+            """, [authority.current, authority.previous])
+    }
+
     func save(_ certificate: CertificateRow) throws {
         try run(
             "INSERT INTO certificates (serial, name, issuer, pem, not_after, revoked) VALUES (?, ?, ?, ?, ?, ?)",

@@ -31,6 +31,8 @@ extension Records {
         /// Remembers a key as revoked, also where its machine is gone.
         case revokeKey(fingerprint: String, machine: String, at: Timestamp)
         case certificate(CertificateRow)
+        /// Which authorities are in force from now on.
+        case authority(AuthorityRow)
         /// All that the name has; they stay known until they expire.
         case revokeCertificates(name: String, at: Timestamp)
         case removeCertificates(expiredBefore: Timestamp)
@@ -117,6 +119,7 @@ struct Transaction {
                 "UPDATE groups SET previous_key_public = NULL, previous_key_sealed = NULL WHERE name = ?", [group])
         case .revokeKey(let fingerprint, let machine, let at): try revoke(fingerprint, of: machine, at: at)
         case .certificate(let row): try save(row)
+        case .authority(let row): try save(row)
         case .revokeCertificates(let name, let at): try revokeCertificates(of: name, at: at)
         case .removeCertificates(let instant): try removeCertificates(expiredBefore: instant)
         case .saveGroup(let row): try save(row)

@@ -177,30 +177,31 @@ struct RetentionTests {
 
     @Test("keeps a year of a fleet within a size, with the default times and some of the default rows")
     func year() throws {
-        // 20 machines; a switch of each costs 6 events and 2 audit lines: two switches of all a week, and 5 calls of people a day.
+        // A switch of a machine costs 6 events and 2 audit lines: ten a week, and 15 calls of people.
         var retention = Retention()
         retention.events.rows = 4000
-        retention.audit.rows = 2000
+        retention.audit.rows = 500
+        retention.floor = 100
         var now = Samples.at
         var written = 0
         for _ in 0..<52 {
-            let switches = 40
+            let switches = 10
             let changes: [Records.Change] =
                 (0..<switches * 6).map { .event(Samples.event(.machineState, machine: "edge-\($0 % 20)", at: now)) }
-                + (0..<switches * 2 + 35).map { .audit(Self.line("x\($0)", at: now)) }
+                + (0..<switches * 2 + 15).map { .audit(Self.line("x\($0)", at: now)) }
             written += changes.count
             _ = try records.commit(changes)
             now = now + .hours(24 * 7)
             try pruneAll(retention, at: now)
-            #expect(try count("events") <= 4000 && count("audit") <= 2000)
+            #expect(try count("events") <= 4000 && count("audit") <= 500)
         }
-        #expect(written > 18_000)
-        // 90 days of 240 a week; of the audit log the rows end first.
-        #expect(try count("events") == 13 * 240)
-        #expect(try verdict() == AuditVerdict(rows: 2000, fault: nil, cut: 52 * 115 + 1 - 2000))
+        #expect(written == 52 * 95)
+        // 90 days of 60 a week; of the audit log the rows end first.
+        #expect(try count("events") == 12 * 60)
+        #expect(try verdict() == AuditVerdict(rows: 500, fault: nil, cut: 52 * 35 + 1 - 500))
         let sizes = try records.sizes()
         // 300 bytes an event, 500 a line, indices and air.
-        #expect(sizes.database < 5 << 20, "\(sizes)")
+        #expect(sizes.database < 2 << 20, "\(sizes)")
         #expect(sizes.log < 20 << 20, "\(sizes)")
     }
 }

@@ -3,6 +3,7 @@ import Fleet
 import Foundation
 import Logging
 import Messaging
+import Records
 
 /// The files of the authorities, and of the broker whose configuration names them.
 struct CertificateFiles: Sendable {
@@ -60,12 +61,44 @@ struct CertificateFiles: Sendable {
         try PrivateFile.write(Data(authority.pem.utf8), to: path("\(name).pem"))
     }
 
-    func remove(_ name: String) throws {
-        for file in ["\(name).pem", "\(name).key"] { try FileManager.default.removeItem(atPath: path(file)) }
+    /// Both files of an authority, whichever is there.
+    func discard(_ name: String) throws {
+        for file in ["\(name).pem", "\(name).key"].map(path) where FileManager.default.fileExists(atPath: file) {
+            try FileManager.default.removeItem(atPath: file)
+        }
     }
 
-    /// A manager that was killed while it changed the authority: goes back to before, or forward to after.
-    func mendRotation() throws {
+    /// Makes the files what was committed, wherever a change of the authority was broken off.
+    func mendRotation(for kept: AuthorityRow?) throws {
+        guard let kept else { return try mendUnrecordedRotation() }
+        // Half of it: the change was broken off while it was prepared.
+        if let next = try? authority("next"), next.identifier == kept.current {
+            logger.notice("the change of the certificate authority was broken off, and is finished now")
+            try settle()
+        } else {
+            try discard("next")
+        }
+        if kept.previous == nil { return try discard("previous") }
+        // The new one is lost without a copy: the old one, which everybody still trusts, signs again.
+        if (try? authority("ca")) == nil, let previous = try authority("previous") {
+            logger.warning("the new certificate authority can't be used; the one before it is in force again")
+            try write(previous, as: "ca")
+            try discard("previous")
+        }
+    }
+
+    /// The authority in `next` takes the place of the one in `ca`, which becomes the previous one. May be broken off anywhere, and begun again.
+    func settle() throws {
+        guard let next = try authority("next") else { return }
+        // Unreadable: one of its two files is the new one already, and the old one is in `previous`.
+        if let old = try? authority("ca"), old.identifier != next.identifier { try write(old, as: "previous") }
+        try write(next, as: "ca")
+        try discard("next")
+    }
+
+    /// By a version that recorded no authority: goes back to before, or forward to after.
+    private func mendUnrecordedRotation() throws {
+        try discard("next")
         let parts = ["previous.pem", "previous.key"].map(path)
         let there = parts.filter { FileManager.default.fileExists(atPath: $0) }
         if there.count == 1 { return try FileManager.default.removeItem(atPath: there[0]) }
@@ -76,7 +109,7 @@ struct CertificateFiles: Sendable {
             logger.warning("the change of the certificate authority was broken off; begin it again")
             try write(previous, as: "ca")
         }
-        try remove("previous")
+        try discard("previous")
     }
 
     func writeForBroker(_ text: String, as name: String) throws {

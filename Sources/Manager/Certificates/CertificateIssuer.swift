@@ -16,6 +16,8 @@ final class CertificateIssuer: Sendable {
         var previous: CertificateAuthority?
         /// Whose certificate the REST API shows until the manager starts again.
         var ofServer: CertificateAuthority?
+        /// Made, and not yet committed to.
+        var next: CertificateAuthority?
     }
 
     /// The manager's common name on the broker; no machine's id is without a hyphen.
@@ -44,7 +46,8 @@ final class CertificateIssuer: Sendable {
         let now = Timestamp.wall
         let files = try CertificateFiles(configuration, logger: logger)
         let current: CertificateAuthority
-        try files.mendRotation()
+        let kept = try records.authority()
+        try files.mendRotation(for: kept)
         if let kept = try files.authority("ca") {
             current = kept
         } else {
@@ -58,6 +61,9 @@ final class CertificateIssuer: Sendable {
         let issuer = CertificateIssuer(
             state: State(current: current, previous: try files.authority("previous")), files: files,
             records: records, machineLife: configuration.certificateLife)
+        // Also where a person has put in another one by hand.
+        let row = issuer.row
+        if kept != row { _ = try records.commit([.authority(row)]) }
         try issuer.tidy(at: now)
         return issuer
     }
@@ -187,9 +193,14 @@ final class CertificateIssuer: Sendable {
 
     // MARK: Changing the authority
 
-    /// Makes a second authority, which is trusted beside the first and signs from now on.
-    func beginRotation() throws {
-        let now = Timestamp.wall
+    /// Which are in force.
+    var row: AuthorityRow {
+        state.withLock { AuthorityRow(current: $0.current.identifier, previous: $0.previous?.identifier) }
+    }
+
+    /// Makes a second authority, which is to be trusted beside the first and to sign once what this returns is committed. Until then nothing
+    /// but a spare file has changed.
+    func prepareRotation() throws -> AuthorityRow {
         let old = try state.withLock { state in
             guard state.previous == nil else {
                 throw Refusal(
@@ -198,16 +209,34 @@ final class CertificateIssuer: Sendable {
             }
             return state.current
         }
-        let new = try CertificateAuthority(life: Self.authorityLife, at: now)
-        try files.write(old, as: "previous")
-        try files.write(new, as: "ca")
-        state.withLock { $0 = State(current: new, previous: old, ofServer: $0.ofServer) }
-        try writeServer(at: now)
+        let next = try CertificateAuthority(life: Self.authorityLife, at: .wall)
+        try files.discard("next")
+        try files.write(next, as: "next")
+        state.withLock { $0.next = next }
+        return AuthorityRow(current: next.identifier, previous: old.identifier)
     }
 
-    /// Trusts the second authority only. Refused while a registered machine has no certificate of it, unless forced: also one
+    /// What was prepared came to no commit.
+    func abandonRotation() {
+        state.withLock { $0.next = nil }
+        try? files.discard("next")
+    }
+
+    /// After the commit. Where the files can't follow, the next start finishes it.
+    func settleRotation() throws {
+        let isSettled = state.withLock { state in
+            guard let next = state.next else { return false }
+            (state.previous, state.current, state.next) = (state.current, next, nil)
+            return true
+        }
+        guard isSettled else { return }
+        try files.settle()
+        try writeServer(at: .wall)
+    }
+
+    /// Whether the second authority may be trusted alone. Refused while a registered machine has no certificate of it, unless forced: also one
     /// that has been away for long knows only the first, and would find nobody to believe.
-    func finishRotation(force: Bool) throws {
+    func prepareFinish(force: Bool) throws -> AuthorityRow {
         let now = Timestamp.wall
         guard state.withLock({ $0.previous }) != nil else {
             throw Refusal(
@@ -227,8 +256,13 @@ final class CertificateIssuer: Sendable {
                     "\(left.count == 1 ? "1 machine has" : "\(left.count) machines have") no certificate of the new authority (\(left.prefix(5).joined(separator: ", "))); each renews by itself when it is there. With force those that never did need a new ticket."
             )
         }
-        try files.remove("previous")
+        return AuthorityRow(current: current.identifier)
+    }
+
+    /// After the commit: trusts the second authority only.
+    func settleFinish() throws {
         state.withLock { $0.previous = nil }
-        try writeServer(at: now)
+        try files.discard("previous")
+        try writeServer(at: .wall)
     }
 }

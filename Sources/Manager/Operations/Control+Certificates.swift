@@ -2,6 +2,7 @@ import Certificates
 import Fleet
 import Foundation
 import Monitor
+import Records
 
 /// The certificate authority, and certificates for people.
 extension Control {
@@ -9,21 +10,31 @@ extension Control {
 
     func rotateAuthority(finish: Bool, force: Bool, by caller: Caller) async throws -> AuthorityRotationView {
         let issuer = try requireIssuer()
-        if finish { try issuer.finishRotation(force: force) } else { try issuer.beginRotation() }
-        let view = issuer.view
+        let row = try finish ? issuer.prepareFinish(force: force) : issuer.prepareRotation()
+        let view = AuthorityRotationView(authority: row.current, trusted: row.previous == nil ? 1 : 2)
+        do { try commit(row, view, finish: finish, by: caller) } catch {
+            if !finish { issuer.abandonRotation() }
+            throw error
+        }
+        // The files follow what was committed; a manager that is killed here finishes it at its next start.
+        if finish { try issuer.settleFinish() } else { try issuer.settleRotation() }
+        // The list has to name every authority that is trusted.
+        handOver([.revocations])
+        // Machines hear of it with their orders, which this sends again.
+        mailbox.put(.event(.connected))
+        return view
+    }
+
+    private func commit(_ row: AuthorityRow, _ view: AuthorityRotationView, finish: Bool, by caller: Caller) throws {
         try transact { _, burst in
+            burst.changes.append(.authority(row))
             burst.note(
                 .keyRotated, by: caller,
                 finish
                     ? "Only the new certificate authority is trusted"
                     : "A new certificate authority signs; both are trusted",
                 subject: "certificate authority", after: ["authority": view.authority, "trusted": "\(view.trusted)"])
-            // The list has to name every authority that is trusted.
-            burst.work.append(.revocations)
         }
-        // Machines hear of it with their orders, which this sends again.
-        mailbox.put(.event(.connected))
-        return view
     }
 
     func debugCertificate(

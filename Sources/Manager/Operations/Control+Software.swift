@@ -22,13 +22,12 @@ extension Control {
                 return (SoftwareView(known), false)
             }
             // The file first: a row without its bytes would be worse than bytes without a row.
+            // It takes the place of the same bytes: those may be what a removal, or a push without a commit, left.
             let target = control.configuration.bundle(digest)
-            if FileManager.default.fileExists(atPath: target) {
-                try FileManager.default.removeItem(atPath: path)
-            } else {
-                try FileManager.default.moveItem(atPath: path, toPath: target)
-                try synchronizeDirectory(control.configuration.bundleDirectory)
+            guard rename(path, target) == 0 else {
+                throw StartError("\(target) can't be written: \(String(cString: strerror(errno)))")
             }
+            try synchronizeDirectory(control.configuration.bundleDirectory)
             let row = SoftwareRow(
                 name: manifest.name, version: manifest.version, service: manifest.service, digest: digest, size: size,
                 manifest: manifest, pushed: burst.wall)
@@ -64,7 +63,7 @@ extension Control {
     }
 
     func removeSoftware(_ reference: SoftwareReference, by caller: Caller) async throws {
-        try transact { control, burst in
+        let digest = try transact { control, burst in
             guard let row = try control.records.software(reference) else {
                 throw Refusal(code: .notFound, message: "There is no software \(reference).")
             }
@@ -78,10 +77,17 @@ extension Control {
             burst.note(
                 .softwareRemoved, by: caller, "\(reference) removed", facts: ["digest": row.digest],
                 subject: "software \(reference)", before: ["digest": row.digest, "size": "\(row.size)"])
-            if try control.records.software(digest: row.digest).count == 1 {
-                try? FileManager.default.removeItem(atPath: control.configuration.bundle(row.digest))
-            }
+            return row.digest
         }
+        // After the commit, and before anybody else's turn: a row never lacks its bytes. What a kill leaves here is swept at the next start.
+        if try records.software(digest: digest).isEmpty {
+            try? FileManager.default.removeItem(atPath: configuration.bundle(digest))
+        }
+    }
+
+    /// Removes bundles that nothing names, in a turn of its own: none is on its way to a commit meanwhile.
+    func sweepBundles(olderThan age: TimeSpan) throws {
+        try DataDirectory(configuration: configuration, logger: logger).sweep(records, olderThan: age)
     }
 }
 

@@ -40,7 +40,7 @@ extension Control {
         queries.notReady(broker: configuration.broker)
     }
     nonisolated func metricsText(within pattern: GroupPattern?) async -> String {
-        await queries.metricsText(within: pattern, waiting: mailbox.count)
+        await queries.metricsText(within: pattern, waiting: mailbox.count, lanes: lanes.waiting)
     }
     nonisolated func authenticate(token: String, address: String) async throws -> Authentication {
         try await queries.authenticate(token: token, address: address)

@@ -17,7 +17,7 @@ extension Queries {
     }
 
     /// - Parameter waiting: what the control room has before it.
-    func metricsText(within pattern: GroupPattern?, waiting: Int) async -> String {
+    func metricsText(within pattern: GroupPattern?, waiting: Int, lanes: [String: Int]) async -> String {
         var text = MetricsText()
         counters.write(to: &text)
         let hearing = view.hearing
@@ -30,6 +30,9 @@ extension Queries {
             "stale_seconds", "Since when nothing can be written; 0: it can.",
             seconds(from: hearing.stale?.since, to: now))
         text.gauge("control_waiting_items", "Messages and events that wait for the control room.", Double(waiting))
+        text.family(
+            "lane_waiting_items", .gauge, "What was committed and waits to leave.",
+            lanes.sorted { $0.key < $1.key }.map { (["lane": $0.key], Double($0.value)) })
         let groups = view.groups(within: pattern)
         text.family(
             "group_machines", .gauge, "Machines of a group by what they are.",

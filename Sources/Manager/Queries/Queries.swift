@@ -1,5 +1,6 @@
 import Fleet
 import Records
+import System
 
 /// What people read, beside the control room: SQLite snapshots, and what the control room last published.
 ///
@@ -12,9 +13,9 @@ struct Queries: Sendable {
     let clock: ManagerClock
     let signal: EventSignal
     /// As many as the records have readers to spare.
-    let lane = ReadLane(label: "trunkline.queries", width: 4)
+    let lane = Workers(label: "trunkline.queries", count: 4)
     /// What a call leaves beside its answer, such as a token's last use; one at a time, since SQLite writes one at a time.
-    let notes = ReadLane(label: "trunkline.notes", width: 1)
+    let notes = Workers(label: "trunkline.notes", count: 1)
     let lastUses = LastUses()
 
     init(records: Records, vault: Vault, counters: Counters, clock: ManagerClock) throws {

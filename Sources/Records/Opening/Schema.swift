@@ -24,6 +24,7 @@ enum Schema {
         migrator.registerMigration("v4-group-keys") { try $0.execute(sql: v4GroupKeys) }
         migrator.registerMigration("v5-bounds") { try $0.execute(sql: v5Bounds) }
         migrator.registerMigration("v6-clock") { try $0.execute(sql: v6Clock) }
+        migrator.registerMigration("v7-authority") { try $0.execute(sql: v7Authority) }
         return migrator
     }
 
@@ -204,5 +205,10 @@ enum Schema {
     /// What is added to the time since this boot to have the manager's own time.
     private static let v6Clock = """
         CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), boot_id TEXT NOT NULL, anchor INTEGER NOT NULL) STRICT;
+        """
+
+    /// Which certificate authorities are in force; the files follow.
+    private static let v7Authority = """
+        CREATE TABLE authority (one INTEGER PRIMARY KEY CHECK (one = 1), current TEXT NOT NULL, previous TEXT) STRICT;
         """
 }
