@@ -51,6 +51,15 @@ final class InvitedMachine: Sendable {
         agent.waitUntilExit()
     }
 
+    /// Its exit status, once it has ended by itself.
+    func ended() async throws -> Int32 {
+        guard let agent = process.withLock({ $0 }) else { throw Unexpected("it was never started") }
+        guard try await eventually(within: .seconds(60), { !agent.isRunning }) else {
+            throw Unexpected("it runs on\n\(output)")
+        }
+        return agent.terminationStatus
+    }
+
     func signal(_ number: Int32) { kill(pid, number) }
 
     /// Everything that runs on this machine now, the agent left out.

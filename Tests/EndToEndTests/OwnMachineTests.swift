@@ -86,8 +86,39 @@ struct OwnMachineTests {
         try await running { _, client, machine in
             #expect(!machine.software.isEmpty)
             try await client.removeGroup("test", force: true)
-            #expect(try await eventually { machine.software.isEmpty })
+            #expect(try await machine.ended() == 0)
+            #expect(machine.software.isEmpty)
+            #expect(machine.output.contains("is not wanted in group test any more: group test was removed"))
             #expect(try await client.allMachines(group: nil).isEmpty)
+        }
+    }
+
+    @Test(
+        "A machine that was not there when its group was removed hears it when it comes back, stops its software and ends"
+    )
+    func removedMeanwhile() async throws {
+        try await running { installation, client, machine in
+            let id = try await client.allMachines(group: "test")[0].id
+            machine.end(with: SIGKILL)
+            #expect(!machine.software.isEmpty, "the software does not depend on the agent")
+            try await client.removeGroup("test", force: true)
+            #expect(try await client.allGroups().isEmpty)
+            // What is known of it is on the disk: another life of the manager answers.
+            installation.killManager()
+            try await installation.startManager()
+            try await installation.withClient { client in
+                try machine.start()
+                #expect(try await machine.ended() == 0)
+                #expect(machine.software.isEmpty)
+                #expect(machine.output.contains("\(id) is not a machine of group test any more"))
+                let dismissed = try await client.allEvents().filter { $0.kind == .machineDismissed }
+                #expect(dismissed.map(\.machine) == [id])
+                // Started again it asks nobody.
+                try machine.start()
+                #expect(try await machine.ended() == 0)
+                #expect(machine.output.contains("this machine was dismissed at"))
+                #expect(try await client.allEvents().filter { $0.kind == .machineDismissed }.count == 1)
+            }
         }
     }
 

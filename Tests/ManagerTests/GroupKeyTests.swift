@@ -178,7 +178,7 @@ struct GroupKeyTests {
 }
 
 extension Site {
-    fileprivate func ticket(uses: Int) async throws -> BootTicket {
+    func ticket(uses: Int) async throws -> BootTicket {
         guard uses > 0 else {
             return BootTicket(
                 group: "test", machine: nil, broker: "", root: "", groupKey: "", ticket: "", secret: "",

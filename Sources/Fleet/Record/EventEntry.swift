@@ -40,6 +40,8 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case machineUnknown = "machine.unknown"
         /// A person gave it up with its platform: nothing of it was released.
         case machineForgotten = "machine.forgotten"
+        /// It came back after it was gone from the records, and was told so.
+        case machineDismissed = "machine.dismissed"
         /// It says less than is recorded of it: its state is an older one, restored.
         case machineBehind = "machine.behind"
         /// It has accepted more than is recorded: the records are older ones, restored.

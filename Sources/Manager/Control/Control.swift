@@ -156,6 +156,7 @@ actor Control {
             if status.receiving != nil || counters.isDelivering { burst.work.append(.receiving(status)) }
         case .registration(let registration): decide(registration, in: &burst)
         case .refused(let refused): record(refused, in: &burst)
+        case .dismissed(let dismissed): dismiss(dismissed, in: &burst)
         case .revision: break
         }
     }

@@ -11,6 +11,8 @@ extension Control {
         case registration(OpenedRegistration)
         /// Is to stand in the history: budgets have been asked already.
         case refused(RefusedMessage)
+        /// It is gone from the records, and does not know.
+        case dismissed(Dismissed)
         /// A rule's scale or roll-back, which makes a new revision.
         case revision(Monitor.Effect)
     }
@@ -44,6 +46,7 @@ extension Control.Input: Coalescing {
         case .status(let status): "a status of \(status.machine)"
         case .registration(let registration): "the registration of \(registration.machine)"
         case .refused(let refused): "a refusal of \(refused.machine)"
+        case .dismissed(let dismissed): "the dismissal of \(dismissed.machine)"
         case .revision: "a revision that a rule asked for"
         case .event(let event): "an event: " + "\(event)".prefix(200)
         }

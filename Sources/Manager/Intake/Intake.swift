@@ -23,16 +23,17 @@ final class Intake: Sendable {
         counters = control.counters
         hearing = control.hearing
         let budgets = control.budgets
+        let dismisser = Dismisser(control: control)
         opener = RegistrationOpener(
             records: control.records, vault: control.vault, issuer: control.issuer, topics: control.topics,
             clock: control.clock, mailbox: control.mailbox, keys: control.statusKeys, budgets: budgets,
-            counters: control.counters, logger: control.logger)
+            counters: control.counters, logger: control.logger, dismisser: dismisser)
         let width = max(2, min(8, ProcessInfo.processInfo.activeProcessorCount))
         statuses = (0..<width).map { index in
             let lane = Lane(label: "trunkline.status.\(index)", most: Self.mostWaiting)
             let reader = StatusReader(
                 lane: lane, keys: control.statusKeys, mailbox: control.mailbox, budgets: budgets,
-                counters: control.counters)
+                counters: control.counters, dismisser: dismisser)
             return (lane, reader)
         }
         // Opening is costly: as many at a time as leave room for everything else.

@@ -21,6 +21,7 @@ struct RegistrationOpener: Sendable {
     let budgets: Budgets
     let counters: Counters
     let logger: Logger
+    let dismisser: Dismisser
 
     /// Puts it into the mailbox, opened or refused.
     func open(_ payload: Data, group: String, machine: String, boots: Bool) {
@@ -30,6 +31,11 @@ struct RegistrationOpener: Sendable {
             try certify(&opened.registration, from: opened.groupKey)
             mailbox.put(.registration(opened.registration), since: now)
         } catch let refusal as RegistrationRefusal {
+            if keys[machine] == nil,
+                dismisser.handle(registration: payload, group: group, machine: machine, boots: boots, at: now)
+            {
+                return
+            }
             refuse(refusal.reason, group: group, machine: machine, boots: boots, at: now)
         } catch is Budgets.Exceeded {
             counters.registrationDropped()

@@ -13,6 +13,7 @@ final class StatusReader: Sendable {
     let mailbox: Mailbox<Control.Input>
     let budgets: Budgets
     let counters: Counters
+    let dismisser: Dismisser
     private let state = Mutex(State())
     private struct Held {
         var payload: Data
@@ -37,7 +38,11 @@ final class StatusReader: Sendable {
     /// Between two looks at what is held.
     private static let pause = TimeSpan.milliseconds(250)
 
-    init(lane: Lane, keys: StatusKeys, mailbox: Mailbox<Control.Input>, budgets: Budgets, counters: Counters) {
+    init(
+        lane: Lane, keys: StatusKeys, mailbox: Mailbox<Control.Input>, budgets: Budgets, counters: Counters,
+        dismisser: Dismisser
+    ) {
+        self.dismisser = dismisser
         self.keys = keys
         self.mailbox = mailbox
         self.budgets = budgets
@@ -52,7 +57,8 @@ final class StatusReader: Sendable {
     func read(_ payload: Data, group: String, machine: String, since: Timestamp) {
         guard let key = keys[machine] else {
             // Left over from a machine that is gone, or before its registration came: its next heartbeat says it again.
-            return counters.statusUnknown()
+            counters.statusUnknown()
+            return dismisser.handle(status: payload, group: group, machine: machine, at: since)
         }
         let mayLook = state.withLock { state in
             if state.held[machine] == nil, state.looks.take(machine, at: since) { return true }

@@ -161,7 +161,8 @@ extension Control {
             let before = control.monitor.group(name).map {
                 Self.summary($0.definition, text: row.text, revision: row.revision)
             }
-            try control.stopInvited(name, in: &burst)
+            // No platform releases invited machines: they are told.
+            try control.dismissInvited(of: name, in: &burst)
             if forget, var record = control.monitor.group(name) {
                 // Stopped, so that no other machine is launched in the place of one that is given up.
                 record.run = .stopped
@@ -178,17 +179,6 @@ extension Control {
                     + (left == machines ? "" : "; \(machines - left) given up without a release"),
                 before: before)
         }
-    }
-
-    /// No platform releases invited machines: they are told to stop while the group's key can still seal an order.
-    private func stopInvited(_ name: String, in burst: inout Burst) throws {
-        guard var record = monitor.group(name), record.run == .running, record.definition.machines.platform == .none
-        else {
-            return
-        }
-        record.run = .stopped
-        advance(.group(record, .stopped), in: &burst)
-        for machine in monitor.machines(of: name) { burst.lastOrders[machine.id] = try sealedOrder(for: machine.id) }
     }
 
     func invite(to group: String, _ request: InvitationRequest, by caller: Caller) async throws -> BootTicket {
