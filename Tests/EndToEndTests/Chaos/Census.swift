@@ -47,7 +47,9 @@ struct Census: Sendable {
                 losses.append("\(machine.id) was ordered anew: \(machine.generation), then \(after.generation)")
             }
             let gone = machine.processes.subtracting(after.processes)
-            if !gone.isEmpty { losses.append("\(machine.id) lost \(gone.count) of \(machine.processes.count) processes") }
+            if !gone.isEmpty {
+                losses.append("\(machine.id) lost \(gone.count) of \(machine.processes.count) processes")
+            }
             if after.digest != machine.digest { losses.append("\(machine.id) runs something else") }
         }
         let added = Set(now.machines.map(\.id)).subtracting(machines.map(\.id))

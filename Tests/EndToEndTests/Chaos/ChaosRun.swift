@@ -211,7 +211,8 @@ struct ChaosRun {
     private func agents(of machine: String) -> [Int32] {
         Processes.mentioning(installation.directory.path).filter { pid in
             let command = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
-            return command.range(of: Data("trunkline-agent".utf8)) != nil && command.range(of: Data("/\(machine)/".utf8)) != nil
+            return command.range(of: Data("trunkline-agent".utf8)) != nil
+                && command.range(of: Data("/\(machine)/".utf8)) != nil
         }
     }
 

@@ -77,7 +77,9 @@ struct ChaosTests {
         }
     }
 
-    @Test("Half of a fleet cut off is one event and not so many lost machines: nobody is given up, and all come back as they were")
+    @Test(
+        "Half of a fleet cut off is one event and not so many lost machines: nobody is given up, and all come back as they were"
+    )
     func halfCutOff() async throws {
         try await Installation.with { installation, client in
             try await installation.push(files: Installation.script("soft"), client)

@@ -29,7 +29,8 @@ struct LiveFleet {
         for (record, name) in [
             (record("voice", "kamailio@5.6.3", voice, "local", voicePort, heartbeat, lostAfter), "voice"),
             (
-                record("messaging", "prosody@0.12.3", messaging, "exec(\"sample\")", messagingPort, heartbeat, lostAfter),
+                record(
+                    "messaging", "prosody@0.12.3", messaging, "exec(\"sample\")", messagingPort, heartbeat, lostAfter),
                 "messaging"
             ),
         ] {

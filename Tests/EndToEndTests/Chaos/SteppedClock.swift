@@ -66,7 +66,8 @@ final class SteppedClock: Sendable {
         let library = directory.appending(path: "clock.so").path
         try Self.source.write(to: code, atomically: true, encoding: .utf8)
         let made = try Ended.run(
-            URL(fileURLWithPath: "/usr/bin/env"), ["clang", "-shared", "-fPIC", "-O1", "-o", library, code.path, "-ldl"])
+            URL(fileURLWithPath: "/usr/bin/env"),
+            ["clang", "-shared", "-fPIC", "-O1", "-o", library, code.path, "-ldl"])
         guard made.status == 0 else { return nil }
         file = directory.appending(path: "clock.offset")
         environment = ["LD_PRELOAD": library, "STEPPED_CLOCK": file.path]
