@@ -68,17 +68,17 @@ let package = Package(
             name: "Manager",
             dependencies: [
                 "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles",
-                "System", "Fleet",
+                "OperatingSystem", "Fleet",
                 crypto, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging, httpTypes,
                 nio,
             ]),
         .target(
             name: "Agent",
             dependencies: [
-                "Messaging", "Sealing", "Certificates", "Bundles", "System", "Fleet", logging, subprocess,
+                "Messaging", "Sealing", "Certificates", "Bundles", "OperatingSystem", "Fleet", logging, subprocess,
                 systemPackage,
             ]),
-        .target(name: "Platforms", dependencies: ["System", "Fleet", logging, subprocess, systemPackage]),
+        .target(name: "Platforms", dependencies: ["OperatingSystem", "Fleet", logging, subprocess, systemPackage]),
         .target(name: "Records", dependencies: ["Fleet", grdb]),
         .target(name: "Messaging", dependencies: ["CMosquitto", "Fleet", logging]),
         .target(name: "Sealing", dependencies: [crypto]),
@@ -87,7 +87,8 @@ let package = Package(
         .target(name: "Rules", dependencies: ["Fleet"]),
         .target(name: "GroupLanguage", dependencies: ["Fleet"]),
         .target(name: "Bundles", dependencies: ["CZlib", "Fleet"]),
-        .target(name: "System"),
+        // Not `System`: packages that find a module of that name import it for Apple's.
+        .target(name: "OperatingSystem"),
         .target(name: "Fleet"),
         .systemLibrary(
             name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
@@ -100,7 +101,7 @@ let package = Package(
             dependencies: [
                 "Client", "Messaging", "CMosquitto", "Sealing", "Bundles", "Fleet", "PaperFleet", "TestSupport",
             ], path: "Tests/Bench"),
-        .testTarget(name: "SystemTests", dependencies: ["System", "TestSupport"]),
+        .testTarget(name: "OperatingSystemTests", dependencies: ["OperatingSystem", "TestSupport"]),
         .testTarget(name: "FleetTests", dependencies: ["Fleet", "TestSupport"]),
         .testTarget(name: "GroupLanguageTests", dependencies: ["GroupLanguage", "Fleet", "TestSupport"]),
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet", "TestSupport"]),
@@ -124,7 +125,8 @@ let package = Package(
         .testTarget(
             name: "ManagerTests",
             dependencies: [
-                "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Platforms", "System",
+                "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Platforms",
+                "OperatingSystem",
                 "Fleet",
                 "PaperFleet",
                 "TestSupport", grdb,

@@ -34,7 +34,7 @@ struct DataDirectory: Sendable {
 
     /// Says what was found at opening, in the log and in the history.
     func report(_ records: Records) throws {
-        let now = Timestamp.now
+        let now = Timestamp.wall
         for remark in records.opening.remarks {
             logger.warning("\(remark)")
             let event = EventEntry(at: now, kind: .recordsRestored, actor: "manager", message: remark)
@@ -58,6 +58,8 @@ struct DataDirectory: Sendable {
                 try? FileManager.default.removeItem(atPath: "\(configuration.uploadDirectory)/\(name)")
             }
         }
+        // Records that were put back may not know of a bundle that the next backup does: nothing goes until a start finds nothing amiss.
+        guard records.opening.remarks.isEmpty else { return }
         for name in try FileManager.default.contentsOfDirectory(atPath: configuration.bundleDirectory) {
             let path = "\(configuration.bundleDirectory)/\(name)"
             guard let digest = name.split(separator: ".").first, !known.contains(String(digest)) else { continue }

@@ -1,7 +1,7 @@
 import Fleet
 import Logging
 import Records
-import System
+import OperatingSystem
 
 /// Deletes what is kept no longer, a slice at a time, beside everything else; and bundles that nothing names.
 struct Housekeeping: Sendable {

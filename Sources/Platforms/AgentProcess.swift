@@ -1,5 +1,5 @@
 import Glibc
-import System
+import OperatingSystem
 
 /// Starts an agent that outlives this program.
 ///

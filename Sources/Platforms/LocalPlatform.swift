@@ -4,7 +4,7 @@ package import Logging
 import Dispatch
 import Glibc
 import Synchronization
-import System
+import OperatingSystem
 
 /// Machines that are agent processes on this host, each with a directory of its own.
 ///

@@ -1,6 +1,6 @@
 import Fleet
 import Foundation
-import System
+import OperatingSystem
 
 /// Where local machines live: a directory for each, which holds `ticket.json`, `state/`, `agent.log` and `agent.json`.
 struct MachineDirectory: Sendable {

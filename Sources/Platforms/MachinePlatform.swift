@@ -1,5 +1,5 @@
 package import Fleet
-import System
+import OperatingSystem
 
 /// Whoever provides machines.
 package protocol MachinePlatform: Sendable {

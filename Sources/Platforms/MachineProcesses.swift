@@ -1,5 +1,5 @@
 import Glibc
-import System
+import OperatingSystem
 
 /// Which processes a local machine consists of.
 enum MachineProcesses {

@@ -1,6 +1,6 @@
 import Dispatch
 import Glibc
-import System
+import OperatingSystem
 import Synchronization
 
 extension Duration {

@@ -86,8 +86,8 @@ package struct Records: Sendable {
     private static var configuration: Configuration {
         var configuration = Configuration()
         configuration.foreignKeysEnabled = true
-        // Only a person with a tool of their own can hold the file: wait for them rather than fail.
-        configuration.busyMode = .timeout(5)
+        // Only a person with a tool of their own can hold the file: wait a little, since meanwhile nobody else has a turn.
+        configuration.busyMode = .timeout(1)
         configuration.label = "trunkline.records"
         return configuration
     }

@@ -6,7 +6,7 @@ import Messaging
 import PaperFleet
 import Records
 import Sealing
-import System
+import OperatingSystem
 import Testing
 
 @testable import Manager

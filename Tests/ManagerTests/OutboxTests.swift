@@ -5,7 +5,7 @@ import Messaging
 import Monitor
 import Platforms
 import Synchronization
-import System
+import OperatingSystem
 import TestSupport
 import Testing
 

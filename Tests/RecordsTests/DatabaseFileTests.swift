@@ -20,7 +20,7 @@ struct DatabaseFileTests {
     @Test("is kept in WAL mode, synced in full, with foreign keys on and a busy timeout")
     func pragmas() throws {
         let records = try Records.open(at: directory.database)
-        let expected = ["journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000"]
+        let expected = ["journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "1000"]
         for (pragma, value) in expected {
             let found = try records.writer.writeWithoutTransaction { database in
                 try String.fetchOne(database, sql: "PRAGMA \(pragma)")

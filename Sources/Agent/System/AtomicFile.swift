@@ -1,6 +1,6 @@
 import FoundationEssentials
 import Glibc
-import System
+import OperatingSystem
 
 /// Small files that are either wholly the old or wholly the new one, whatever dies when.
 enum AtomicFile {

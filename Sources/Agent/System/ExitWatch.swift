@@ -1,6 +1,6 @@
 import Dispatch
 import Glibc
-import System
+import OperatingSystem
 
 /// Tells when a process that is not our child ends, such as software that an agent before us started.
 enum ExitWatch {

@@ -1,4 +1,4 @@
-import System
+import OperatingSystem
 
 /// Names one process over the agent's restarts and the machine's: pids are used again, this is not.
 struct ProcessIdentity: Hashable, Sendable, Codable {

@@ -2,7 +2,7 @@ import Dispatch
 import Fleet
 import FoundationEssentials
 import Glibc
-import System
+import OperatingSystem
 
 /// All processes of the session that one process leads: software is stopped and swept as a whole.
 ///

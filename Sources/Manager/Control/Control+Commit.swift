@@ -44,7 +44,6 @@ extension Control {
     /// Undoes what the monitor ran ahead, and keeps what was taken: all of it to be tried again later, or in halves where one item of it
     /// contradicts the records, until that one is alone and left out.
     func couldNotCommit(_ taken: [Mailbox<Input>.Waiting], _ error: any Error) {
-        reloads = true
         if (error as? RecordsError)?.code == .conflict {
             guard reload() else { return mailbox.putBack(taken) }
             if taken.count == 1 {
@@ -81,9 +80,9 @@ extension Control {
     /// What people see stays what was last committed.
     func reload() -> Bool {
         do {
-            monitor = try Self.loadMonitor(records)
+            monitor = try Self.loadMonitor(records, continuing: monitor)
             verified = try records.lastVerified()
-            (isAhead, reloads) = (false, true)
+            isAhead = false
             timer?.set(monitor.nextDeadline)
             return true
         } catch {
@@ -123,19 +122,12 @@ extension Control {
     }
 
     private func endStall() {
-        if let stall {
-            logger.notice(
-                "what happens is committed again",
-                metadata: ["after": "\((clock.now - stall.since).inWords)", "tries": "\(stall.tries)"])
-            self.stall = nil
-            retryTimer?.set(nil)
-        }
-        guard reloads else { return }
-        reloads = false
-        // A monitor that was loaded begins deaf, and does not know which orders the broker has.
-        if !hearing.has(.connection) { mailbox.put(.event(.connected)) }
-        // Else it is told when the manager hears again.
-        if hearing.deafness == nil { mailbox.put(.event(.hearing)) }
+        guard let stall else { return }
+        logger.notice(
+            "what happens is committed again",
+            metadata: ["after": "\((clock.now - stall.since).inWords)", "tries": "\(stall.tries)"])
+        self.stall = nil
+        retryTimer?.set(nil)
     }
 
     /// Refuses where nothing can be recorded, without trying more often than is good.

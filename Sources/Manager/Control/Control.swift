@@ -46,8 +46,6 @@ actor Control {
     var stall: Stall?
     /// The monitor has run ahead of records that can't be read: nothing may be said before it was loaded again.
     var isAhead = false
-    /// It was loaded again, and is to hear that the manager can hear.
-    var reloads = false
     /// How many items the next burst takes: halved where one of them contradicts the records, until that one is alone.
     var burstLimit = Control.mostInBurst
     var timer: DeadlineTimer?
@@ -75,7 +73,7 @@ actor Control {
         let mailbox = Mailbox<Input>()
         self.mailbox = mailbox
         hearing = Hearing { mailbox.put(.event($0)) }
-        monitor = try Self.loadMonitor(records)
+        monitor = try Self.loadMonitor(records, areRestored: !records.opening.remarks.isEmpty)
         verified = try records.lastVerified()
         var keys: [String: StatusKey] = [:]
         for (machine, sealed) in try records.statusKeys() { keys[machine] = try vault.statusKey(sealed, of: machine) }
@@ -84,10 +82,13 @@ actor Control {
             groups: try records.allGroups().map(\.name), machines: try records.allMachines().map(\.id), from: monitor)
     }
 
-    static func loadMonitor(_ records: Records) throws -> Monitor {
-        let now = Timestamp.now
-        let groups = try records.allGroups().map { try GroupRecord(row: $0) }
-        return Monitor(groups: groups, machines: try records.allMachines(), acts: try records.ruleActs(), at: now)
+    /// - Parameter previous: the one that ran ahead of the records, where it is not the manager's first.
+    static func loadMonitor(
+        _ records: Records, areRestored: Bool = false, continuing previous: Monitor? = nil
+    ) throws -> Monitor {
+        Monitor(
+            groups: try records.allGroups().map { try GroupRecord(row: $0) }, machines: try records.allMachines(),
+            acts: try records.ruleActs(), at: .now, areRestored: areRestored, continuing: previous)
     }
 
     /// Handles what arrives until the mailbox is closed.

@@ -2,7 +2,7 @@ import Fleet
 import Messaging
 import Monitor
 import Platforms
-import System
+import OperatingSystem
 
 extension Control {
     /// Puts into the lanes what was committed, with what the monitor has to say of it now.

@@ -2,7 +2,7 @@ import Fleet
 import Messaging
 import Platforms
 import Synchronization
-import System
+import OperatingSystem
 
 /// What leaves after a commit waits here: each kind in a lane of its own, so that nobody waits for a neighbour.
 ///

@@ -5,7 +5,7 @@ import Messaging
 import Monitor
 import Platforms
 import Records
-import System
+import OperatingSystem
 
 /// Does what was committed: publishes orders, asks platforms for machines, serves software, revokes. It sees no more of the
 /// control room than what that put into the lanes, and answers by the mailbox.

@@ -2,7 +2,7 @@ import Fleet
 import Foundation
 import Records
 import Synchronization
-import System
+import OperatingSystem
 
 /// When tokens were last used, as far as that is not written down yet.
 final class LastUses: Sendable {

@@ -1,6 +1,6 @@
 import Fleet
 import Records
-import System
+import OperatingSystem
 
 /// What people read, beside the control room: SQLite snapshots, and what the control room last published.
 ///

@@ -4,7 +4,7 @@ import HummingbirdCore
 import HummingbirdTLS
 import Logging
 import NIOCore
-import System
+import OperatingSystem
 import NIOSSL
 
 /// Where the REST API listens and what it takes.

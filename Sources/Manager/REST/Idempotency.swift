@@ -4,7 +4,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import System
+import OperatingSystem
 
 /// `Idempotency-Key`: what comes twice acts once (draft-ietf-httpapi-idempotency-key-header).
 extension API {

@@ -1,5 +1,5 @@
 import Synchronization
-import System
+import OperatingSystem
 import TestSupport
 import Testing
 

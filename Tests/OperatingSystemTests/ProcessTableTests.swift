@@ -1,6 +1,6 @@
 import Foundation
 import Glibc
-import System
+import OperatingSystem
 import Testing
 
 @Suite("Processes and files of the system")
