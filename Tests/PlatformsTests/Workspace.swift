@@ -50,8 +50,14 @@ struct Workspace: Sendable {
         let path = "\(root)/\(name)"
         try FileManager.default.createDirectory(
             atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
-        try Data((text + "\n").utf8).write(to: URL(filePath: path))
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+        try Data((text + "\n").utf8).write(to: URL(filePath: path + ".text"))
+        // Copied by another process: a child that is forked by another test while this one has the file open for writing keeps it so
+        // for a moment, and what is open for writing can't be executed (ETXTBSY).
+        let copy = try Process.run(
+            URL(filePath: "/usr/bin/install"), arguments: ["-m", "755", path + ".text", path])
+        copy.waitUntilExit()
+        try #require(copy.terminationStatus == 0)
+        try FileManager.default.removeItem(atPath: path + ".text")
     }
 
     func environment(standIn: String = "") -> [String: String] {
