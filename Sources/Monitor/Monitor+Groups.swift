@@ -45,11 +45,13 @@ extension Monitor {
     private mutating func renew(_ id: String, _ change: Event.Change, _ before: GroupRecord?) {
         let generation = fleet[id]?.order?.generation
         defer {
+            let effects = step.effects.count
             reconcile(id)
             // How often it is to be heard stands in the order, whatever else does.
             if let machine = fleet[id], let group = living(machine.group), machine.phase == .joined, generation != nil,
                 machine.order?.generation == generation,
-                before?.definition.heartbeat != group.record.definition.heartbeat
+                before?.definition.heartbeat != group.record.definition.heartbeat,
+                !step.effects[effects...].contains(.sendOrder(machine: id, group: machine.group))
             {
                 send(id)
             }

@@ -124,7 +124,7 @@ extension Monitor {
     /// Away after three missed heartbeats, as far as they could be heard. Returns when to look again.
     mutating func checkLiveness(_ id: String, _ group: Group) -> Timestamp? {
         guard hearing.deafness == nil, let machine = fleet[id], let heard = machine.heardAt else { return nil }
-        let heartbeat = group.record.definition.heartbeat
+        let heartbeat = heartbeat(of: machine)
         guard isUnheard(machine) else {
             guard machine.awaySince == nil else { return nil }
             return silence(id, from: heard, heartbeat)
@@ -137,6 +137,14 @@ extension Monitor {
             send(id)
         }
         return silence(id, from: grace, heartbeat)
+    }
+
+    /// How often it is to be heard: as the record says, or more rarely as long as it says so itself, since it may not have the order
+    /// with what the record says.
+    func heartbeat(of machine: MachineRecord) -> TimeSpan {
+        max(
+            groups[machine.group]?.record.definition.heartbeat ?? GroupDefinition.defaultHeartbeat,
+            machine.status?.heartbeat ?? .zero)
     }
 
     private mutating func silence(_ id: String, from instant: Timestamp, _ heartbeat: TimeSpan) -> Timestamp? {

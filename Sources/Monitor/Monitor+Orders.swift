@@ -26,10 +26,11 @@ extension Monitor {
         return [silent, settled, defies, recheck].compactMap(\.self).min()
     }
 
-    /// A present machine that has not accepted its order did not get it.
+    /// A present machine that has not accepted its order, or keeps another heartbeat than the record says, did not get it.
     private mutating func sendAgain(_ id: String, _ group: Group) {
         guard let machine = fleet[id], machine.awaySince == nil, let order = machine.order, let status = machine.status,
             status.order < order.generation
+                || (status.heartbeat ?? group.record.definition.heartbeat) != group.record.definition.heartbeat
         else { return }
         if let sent = notes[id]?.sentAt, sent + group.record.definition.heartbeat > now { return }
         send(id)
@@ -47,7 +48,7 @@ extension Monitor {
         }
         let since = notes[id]?.defiesSince ?? now
         notes[id, default: Notes()].defiesSince = since
-        let end = since + group.record.definition.heartbeat * 2 + stopTime(group)
+        let end = since + heartbeat(of: machine) * 2 + stopTime(group)
         guard end <= now else { return end }
         notes[id]?.defiesSince = nil
         give(id, .stop, because: "it runs although it was ordered to stop")

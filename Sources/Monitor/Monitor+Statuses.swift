@@ -89,7 +89,7 @@ extension Monitor {
         behind.count += 1
         defer { notes[id, default: Notes()].behind = behind }
         let isOther = status.holder != nil && machine.holder != nil && status.holder != machine.holder
-        let heartbeat = groups[machine.group]?.record.definition.heartbeat ?? GroupDefinition.defaultHeartbeat
+        let heartbeat = heartbeat(of: machine)
         let isSilent = machine.awaySince != nil || (machine.heardAt ?? now) + heartbeat + heartbeat <= now
         guard isSilent else {
             // The newer one speaks, too.
@@ -110,7 +110,7 @@ extension Monitor {
     /// Until when an absence waits for a machine that is being mended; nil: it does not.
     func mendUntil(_ machine: MachineRecord) -> Timestamp? {
         guard let behind = notes[machine.id]?.behind, behind.sentAt != nil else { return nil }
-        let heartbeat = groups[machine.group]?.record.definition.heartbeat ?? GroupDefinition.defaultHeartbeat
+        let heartbeat = heartbeat(of: machine)
         let until = min(behind.at + heartbeat * 3, behind.since + Self.mendTime)
         return until > now ? until : nil
     }

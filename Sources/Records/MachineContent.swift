@@ -68,6 +68,7 @@ struct StatusContent: Codable {
     var metrics: [String: Double]?
     var reason: String?
     var holder: String?
+    var heartbeat: TimeSpan?
 
     init(_ status: Status) {
         group = status.group
@@ -84,11 +85,13 @@ struct StatusContent: Codable {
         metrics = finite.isEmpty ? nil : finite
         reason = status.reason
         holder = status.holder
+        heartbeat = status.heartbeat
     }
 
     var status: Status {
         Status(
             group: group, machine: machine, session: session, sequence: sequence, at: at, state: state, order: order,
-            software: software, receiving: receiving, metrics: metrics ?? [:], reason: reason, holder: holder)
+            software: software, receiving: receiving, metrics: metrics ?? [:], reason: reason, holder: holder,
+            heartbeat: heartbeat)
     }
 }

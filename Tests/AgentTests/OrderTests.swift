@@ -177,6 +177,7 @@ struct OrderTests {
             let status = try await manager.running(bundle, generation: 1)
             let later = try await manager.status("the same again") { $0.sequence >= status.sequence + 5 }
             #expect(later.software == status.software && later.session == status.session)
+            #expect(later.heartbeat == .milliseconds(200))
         }
     }
 

@@ -42,6 +42,9 @@ struct StatusMessageTests {
         }
         if Bool.random(using: &random) { status.reason = random.text() }
         if Bool.random(using: &random) { status.holder = String(random.digest().prefix(8)) }
+        if Bool.random(using: &random) {
+            status.heartbeat = .milliseconds(.random(in: 1...86_400_000, using: &random))
+        }
         return status
     }
 
@@ -71,8 +74,10 @@ struct StatusMessageTests {
         status.metrics = ["calls": 3, "b": 0.5, "a": 1e20]
         status.reason = "a \"quote\"\n"
         status.holder = "00c0ffee"
+        status.heartbeat = .seconds(10)
         let text = String(decoding: StatusMessage.encode(status) { _ in Data(repeating: 0, count: 32) }, as: UTF8.self)
         #expect(text.contains(#","session":3,"seq":0,"holder":"00c0ffee","at":""#))
+        #expect(text.contains(#","order":0,"heartbeat":"10s","software":{"#))
         #expect(text.contains(#""software":{"name":"kamailio","version":"5.6.3","digest":"aaaa"#))
         #expect(text.contains(#","metrics":{"a":1e+20,"b":0.5,"calls":3},"reason":"a \"quote\"\n","mac":""#))
     }
@@ -145,6 +150,8 @@ struct StatusMessageTests {
             (#""order":0"#, #""order":0,"metrics":{"a\n":1}"#),
             (#""order":0"#, #""order":0,"holder":"c0ffee""#), (#""order":0"#, #""order":0,"holder":"00C0FFEE""#),
             (#""order":0"#, #""order":0,"holder":"00c0ff\n ""#),
+            (#""order":0"#, #""order":0,"heartbeat":"0s""#), (#""order":0"#, #""order":0,"heartbeat":"25h""#),
+            (#""order":0"#, #""order":0,"heartbeat":10"#),
             (#""order":0"#, #""order":0,"receiving":{"digest":"00","have":"1"}"#),
             (#""order":0"#, #""order":0,"software":{"name":"k"}"#), (#"{"v""#, #"[{"v""#), (#"AAAA="#, #"AAAB="#),
             (#"AAAA="#, #"AAA=="#),

@@ -152,8 +152,9 @@ struct Desk {
 
     /// Its last status again, with the next sequence number: a heartbeat.
     @discardableResult
-    mutating func repeatStatus(_ id: String) -> [Monitor.Effect] {
+    mutating func repeatStatus(_ id: String, heartbeat: TimeSpan? = nil) -> [Monitor.Effect] {
         guard var status = monitor.machine(id)?.status else { return [] }
+        if let heartbeat { status.heartbeat = heartbeat }
         sequences[id, default: 0] += 1
         status.session = sessions[id] ?? 1
         status.sequence = sequences[id] ?? 1

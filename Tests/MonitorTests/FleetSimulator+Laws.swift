@@ -25,6 +25,7 @@ extension FleetSimulator {
     private mutating func judgeMany(_ id: String) {
         let long = machines.filter { id, real in
             guard let since = real.unreachableSince, real.isUp, rows[id]?.phase == .joined else { return false }
+            if let spoken = real.copySaidAt, spoken + .seconds(120) > now { return false }
             // By then also those are known whose wills never came.
             return since + .seconds(120) <= now && hearsSince + .seconds(120) <= now
         }

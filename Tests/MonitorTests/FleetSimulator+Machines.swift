@@ -138,7 +138,8 @@ extension FleetSimulator {
     func status(_ id: String, _ machine: Machine) -> Status {
         Status(
             group: Self.name, machine: id, session: machine.session, sequence: machine.sequence, at: now,
-            state: machine.state, order: machine.accepted, software: machine.software, holder: machine.holder)
+            state: machine.state, order: machine.accepted, software: machine.software, holder: machine.holder,
+            heartbeat: machine.heartbeat)
     }
 
     mutating func isLost() -> Bool { now < lossUntil && chance(losses) }
@@ -201,6 +202,7 @@ extension FleetSimulator {
         clone.session += 1
         clone.sequence = 1
         snapshots[id] = clone
+        machines[id]?.copySaidAt = now
         publish(status(id, clone))
         if !original.isCut, !original.isFrozen {
             sayWill(of: id)

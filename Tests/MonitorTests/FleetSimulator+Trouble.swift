@@ -229,6 +229,7 @@ extension FleetSimulator {
             mayRestart.insert(id)
             if let real = machines[id] {
                 (old.cutUntil, old.epoch, old.beat) = (real.cutUntil, real.epoch + 1, real.beat + 1)
+                (old.unreachableSince, old.saidAt) = (real.unreachableSince, real.saidAt)
             }
             old.isFrozen = false
             machines[id] = old

@@ -46,6 +46,8 @@ struct FleetSimulator {
         var unreachableSince: Timestamp?
         /// When something that it said last came through.
         var saidAt: Timestamp?
+        /// When a copy of it last spoke for it, which nobody can tell from itself.
+        var copySaidAt: Timestamp?
         var session = 0
         var sequence = 0
         var holder = ""

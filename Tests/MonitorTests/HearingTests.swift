@@ -43,6 +43,21 @@ struct HearingTests {
         #expect(desk.pass(.milliseconds(1)).kinds == [.machineAway])
     }
 
+    @Test("A machine that says a longer heartbeat than the record is heard by its own, and has its order sent again")
+    func ownHeartbeat() {
+        var desk = Desk(converged: Samples.group(count: 1))
+        desk.repeatStatus("edge-1", heartbeat: .seconds(10))
+        desk.pass(.seconds(8))
+        #expect(desk.user("edge", .revised) { $0.definition.heartbeat = .seconds(2) }.orders == ["edge-1"])
+        // It did not get it.
+        #expect(desk.pass(.milliseconds(21_999)).events.isEmpty)
+        #expect(desk.repeatStatus("edge-1").orders == ["edge-1"])
+        #expect(desk.repeatStatus("edge-1").orders.isEmpty, "at most once a heartbeat")
+        #expect(desk.repeatStatus("edge-1", heartbeat: .seconds(2)).orders.isEmpty)
+        #expect(desk.pass(.milliseconds(5999)).events.isEmpty)
+        #expect(desk.pass(.milliseconds(1)).kinds == [.machineAway])
+    }
+
     @Test("Who was not heard one heartbeat and 5 s after the manager hears again has its order sent again, once")
     func reminder() {
         var desk = Self.desk(count: 1)

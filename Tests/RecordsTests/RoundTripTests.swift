@@ -51,8 +51,10 @@ struct RoundTripTests {
         _ = try records.commit(Samples.everything)
         var machine = Samples.machine()
         machine.status?.holder = "00c0ffee"
+        machine.status?.heartbeat = .seconds(7)
         _ = try records.commit([.saveMachine(machine)])
         #expect(try records.machine("edge-1")?.status?.holder == "00c0ffee")
+        #expect(try records.machine("edge-1")?.status?.heartbeat == .seconds(7))
     }
 
     @Test("is there after the file is closed and opened anew, all in the one file")

@@ -8,12 +8,13 @@ struct Report: Hashable, Sendable {
     var receiving: Receiving?
     var metrics: [String: Double] = [:]
     var reason: String?
+    var heartbeat: TimeSpan?
 
     func status(_ identity: Identity, session: Int, sequence: Int, at: Timestamp) -> Status {
         Status(
             group: identity.group, machine: identity.machine, session: session, sequence: sequence, at: at,
             state: state, order: order, software: software, receiving: receiving, metrics: metrics, reason: reason,
-            holder: identity.holder)
+            holder: identity.holder, heartbeat: heartbeat)
     }
 }
 

@@ -69,11 +69,13 @@ package struct Status: Hashable, Sendable {
     package var reason: String?
     /// 8 hex digits, made at each start of an agent process: two that alternate are one identity used twice. Nil from agents before 0.2.
     package var holder: String?
+    /// At most so long after this status the machine says something again, if it can. Nil from agents before 0.2.
+    package var heartbeat: TimeSpan?
 
     package init(
         group: String, machine: String, session: Int, sequence: Int, at: Timestamp, state: MachineState, order: Int = 0,
         software: RunningSoftware? = nil, receiving: Receiving? = nil, metrics: [String: Double] = [:],
-        reason: String? = nil, holder: String? = nil
+        reason: String? = nil, holder: String? = nil, heartbeat: TimeSpan? = nil
     ) {
         self.group = group
         self.machine = machine
@@ -87,6 +89,7 @@ package struct Status: Hashable, Sendable {
         self.metrics = metrics
         self.reason = reason
         self.holder = holder
+        self.heartbeat = heartbeat
     }
 }
 

@@ -29,6 +29,7 @@ package struct StatusMessage: Hashable, Sendable {
         json.write("at", status.at.description)
         json.write("state", status.state.rawValue)
         json.write("order", status.order)
+        if let heartbeat = status.heartbeat { json.write("heartbeat", heartbeat.description) }
         if let software = status.software {
             json.write("software") { json in
                 json.write("name", software.name)
@@ -96,13 +97,14 @@ private struct StatusJSON: Decodable {
     var at: Timestamp
     var state: MachineState
     var order: Int
+    var heartbeat: TimeSpan?
     var software: RunningSoftware?
     var receiving: Receiving?
     var metrics: [String: Double]?
     var reason: String?
 
     enum CodingKeys: CodingKey {
-        case v, group, machine, session, seq, holder, at, state, order, software, receiving, metrics, reason
+        case v, group, machine, session, seq, holder, at, state, order, heartbeat, software, receiving, metrics, reason
     }
 
     init(from decoder: any Decoder) throws {
@@ -117,6 +119,7 @@ private struct StatusJSON: Decodable {
         at = try container.decode(Timestamp.self, forKey: .at)
         state = try container.decode(MachineState.self, forKey: .state)
         order = try container.decode(Int.self, forKey: .order)
+        heartbeat = try container.decodeIfPresent(TimeSpan.self, forKey: .heartbeat)
         software = try container.decodeIfPresent(RunningSoftware.self, forKey: .software)
         receiving = try container.decodeIfPresent(Receiving.self, forKey: .receiving)
         metrics = try container.decodeIfPresent([String: Double].self, forKey: .metrics)
@@ -133,6 +136,9 @@ private struct StatusJSON: Decodable {
         if let holder {
             try WireChecks.require(
                 holder.utf8.count == 8 && WireChecks.isHex(holder), "the holder does not have 8 hex digits")
+        }
+        if let heartbeat {
+            try WireChecks.require((1...86_400_000).contains(heartbeat.milliseconds), "the heartbeat is out of range")
         }
         if let software {
             try WireChecks.reference(name: software.name, version: software.version)
@@ -151,6 +157,6 @@ private struct StatusJSON: Decodable {
         return Status(
             group: group, machine: machine, session: session, sequence: seq, at: at, state: state, order: order,
             software: software, receiving: receiving, metrics: metrics, reason: reason,
-            holder: holder)
+            holder: holder, heartbeat: heartbeat)
     }
 }
