@@ -90,6 +90,8 @@ package struct Monitor: Sendable {
         platforms.merge(previous.platforms) { _, known in known }
         for platform in platforms.keys {
             platforms[platform]?.isWanted = true
+            // It may have been asked in the burst that was undone, and so not at all.
+            platforms[platform]?.asked = nil
             deadlines.bringForward(.platform(platform), to: now)
         }
         for (id, former) in previous.notes {

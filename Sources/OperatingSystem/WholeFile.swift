@@ -13,7 +13,12 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
         self.number = number
     }
 
-    package var description: String { "cannot \(verb) \(path): \(systemMessage(number))" }
+    /// There is no room: a person has to make some.
+    package var isFull: Bool { number == ENOSPC || number == EDQUOT }
+
+    package var description: String {
+        "cannot \(verb) \(path): \(isFull ? "the disk is full; free some space" : systemMessage(number))"
+    }
 }
 
 /// Files that are either wholly the old or wholly the new one, whatever dies when.

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 
 /// Why the records could not be read or changed, with what to do about it.
@@ -40,7 +41,9 @@ package struct RecordsError: Error, Hashable, Sendable, CustomStringConvertible 
             return
         }
         guard let failure = error as? DatabaseError else {
-            if error is DecodingError {
+            if (error as? CocoaError)?.code == .fileWriteOutOfSpace {
+                self.init(.full, "The disk with \(path) is full; free some space.", cause: nil)
+            } else if error is DecodingError {
                 self.init(
                     .corrupt, "A row of \(path) can't be read; restore the file from a backup.", cause: "\(error)")
             } else {
@@ -65,7 +68,9 @@ package struct RecordsError: Error, Hashable, Sendable, CustomStringConvertible 
                 "\(path) can't be opened for writing; check that the directory exists and belongs to this user.",
                 cause: cause)
         case .SQLITE_IOERR:
-            self.init(.unavailable, "Reading or writing \(path) failed; check the disk.", cause: cause)
+            self.init(
+                .unavailable, "Reading or writing \(path) failed; check the disk, and whether it is full.", cause: cause
+            )
         default: self.init(.unavailable, "The database \(path) failed.", cause: cause)
         }
     }

@@ -2,6 +2,7 @@ import Certificates
 import Fleet
 import Foundation
 import Records
+import Synchronization
 import TestSupport
 import Testing
 
@@ -30,6 +31,20 @@ struct FilesAndRowsTests {
                 try await site.control.removeSoftware(SoftwareReference(name: "other", version: "1"), by: Site.user)
             }
             #expect(site.bundles.count == 1)
+        }
+    }
+
+    @Test("A bundle whose commit fails leaves nothing, and takes nothing else along")
+    func pushWithoutCommit() async throws {
+        let refusing = Refusing()
+        try await Site.with(write: { try refusing.write($0, $1) }) { (site) async throws in
+            try await push(site, "other")
+            let kept = site.bundles
+            refusing.error.withLock { $0 = RecordsError(.full, "The disk is full.") }
+            try await site.rest { (ask) async throws in
+                #expect(try await ask.push(try site.bundle("soft"), "soft/1").status == 507)
+            }
+            #expect(site.bundles == kept && site.uploads.isEmpty)
         }
     }
 

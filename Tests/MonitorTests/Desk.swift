@@ -205,4 +205,11 @@ struct Desk {
             acts: acts.values.filter { !$0.times.isEmpty }, at: now)
         if hears { send(.hearing) }
     }
+
+    /// The one that is loaded after a failed commit, which `ahead` had run ahead of.
+    mutating func goOn(from ahead: Monitor) {
+        monitor = Monitor(
+            groups: groups.values.sorted { $0.name < $1.name }, machines: machines.values.sorted { $0.id < $1.id },
+            acts: acts.values.filter { !$0.times.isEmpty }, at: now, continuing: ahead)
+    }
 }

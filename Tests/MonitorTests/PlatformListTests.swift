@@ -61,6 +61,20 @@ struct PlatformListTests {
         #expect(Set(after.releases) == ["edge-1"])
     }
 
+    @Test(
+        "A question of a burst that was undone, which nobody was asked, is asked again without waiting for its answer")
+    func undone() {
+        var desk = Desk(converged: Samples.group(count: 1))
+        desk.vanished = ["edge-1"]
+        desk.pass(.seconds(10))
+        var ahead = desk.monitor
+        let asked = ahead.handle(.gone(machine: "edge-1", reason: "exit 9"), at: desk.now)
+        #expect(asked.contains(.list(platform: .local)))
+        desk.goOn(from: ahead)
+        let effects = desk.send(.gone(machine: "edge-1", reason: "exit 9")) + desk.pass(.seconds(5))
+        #expect(effects.releases == ["edge-1"])
+    }
+
     @Test("Many losses are few questions: one at a time, no more often than every 5 s")
     func coalesced() {
         var desk = Desk(converged: Samples.group(count: 100))

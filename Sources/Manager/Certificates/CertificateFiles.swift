@@ -57,8 +57,14 @@ struct CertificateFiles: Sendable {
 
     /// The certificate last: with the key alone the manager would say what is missing.
     func write(_ authority: CertificateAuthority, as name: String) throws {
-        try PrivateFile.write(Data(authority.keyPEM.utf8), to: path("\(name).key"))
-        try PrivateFile.write(Data(authority.pem.utf8), to: path("\(name).pem"))
+        let key = path("\(name).key")
+        let isNew = !FileManager.default.fileExists(atPath: key)
+        try PrivateFile.write(Data(authority.keyPEM.utf8), to: key)
+        do { try PrivateFile.write(Data(authority.pem.utf8), to: path("\(name).pem")) } catch {
+            // Of an authority that nobody has seen yet: the next start makes another.
+            if isNew { try? FileManager.default.removeItem(atPath: key) }
+            throw error
+        }
     }
 
     /// Both files of an authority, whichever is there.

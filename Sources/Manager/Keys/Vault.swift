@@ -1,4 +1,5 @@
 import Foundation
+import OperatingSystem
 import Sealing
 
 /// Everything secret that SQLite holds goes through here: encrypted under the master key, each for its one purpose.
@@ -95,15 +96,5 @@ struct StartError: Error, CustomStringConvertible {
 
 /// A file that only its owner may read, complete or absent.
 enum PrivateFile {
-    static func write(_ bytes: Data, to path: String) throws {
-        let temporary = path + ".new"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw StartError("\(path) can't be written: \(String(cString: strerror(errno)))") }
-        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        try handle.write(contentsOf: bytes)
-        try handle.synchronize()
-        guard rename(temporary, path) == 0 else {
-            throw StartError("\(path) can't be written: \(String(cString: strerror(errno)))")
-        }
-    }
+    static func write(_ bytes: Data, to path: String) throws { try WholeFile.write(bytes, to: path) }
 }

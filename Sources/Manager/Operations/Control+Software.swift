@@ -2,6 +2,7 @@ import Bundles
 import Fleet
 import Foundation
 import GroupLanguage
+import OperatingSystem
 import Records
 
 extension Control {
@@ -9,7 +10,20 @@ extension Control {
         _ reference: SoftwareReference, bundleAt path: String, digest: String, size: Int, by caller: Caller
     ) async throws -> (software: SoftwareView, created: Bool) {
         let manifest = try await Self.manifest(ofBundleAt: path, expecting: reference)
-        return try transact { control, burst in
+        do { return try record(reference, manifest, bundleAt: path, digest: digest, size: size, by: caller) } catch {
+            // Where it was not committed, nothing names the bytes, unless they were there before.
+            if (try? records.software(digest: digest).isEmpty) == true {
+                try? FileManager.default.removeItem(atPath: configuration.bundle(digest))
+            }
+            throw error
+        }
+    }
+
+    private func record(
+        _ reference: SoftwareReference, _ manifest: SoftwareManifest, bundleAt path: String, digest: String, size: Int,
+        by caller: Caller
+    ) throws -> (software: SoftwareView, created: Bool) {
+        try transact { control, burst in
             if let known = try control.records.software(reference) {
                 guard known.digest == digest else {
                     throw Refusal(
@@ -25,7 +39,7 @@ extension Control {
             // It takes the place of the same bytes: those may be what a removal, or a push without a commit, left.
             let target = control.configuration.bundle(digest)
             guard rename(path, target) == 0 else {
-                throw StartError("\(target) can't be written: \(String(cString: strerror(errno)))")
+                throw SystemError("rename to", target)
             }
             try synchronizeDirectory(control.configuration.bundleDirectory)
             let row = SoftwareRow(
@@ -123,7 +137,7 @@ extension Refusal {
 /// Makes a rename in the directory durable.
 func synchronizeDirectory(_ path: String) throws {
     let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw StartError("\(path): \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else { throw SystemError("open", path) }
     defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw StartError("\(path): \(String(cString: strerror(errno)))") }
+    guard fsync(descriptor) == 0 else { throw SystemError("flush", path) }
 }

@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import OperatingSystem
 import Records
 
 extension Response {
@@ -88,6 +89,8 @@ struct ProblemMiddleware: RouterMiddleware {
             return Problem(refusal).response
         } catch let error as RecordsError {
             return Problem(Refusal(error)).response
+        } catch let error as SystemError {
+            return Problem(Refusal(code: error.isFull ? .full : .unavailable, message: error.description)).response
         } catch let turned as Turned {
             return turned.response
         } catch let unsupported as UnsupportedType {

@@ -114,6 +114,8 @@ enum OpenAPI {
         var problems = Set(route.problems)
         if !route.isOpen { problems.formUnion([401, 403, 429]) }
         // An Idempotency-Key may be malformed, or used for another request before.
+        // Nothing can be recorded: the disk fails, or is full.
+        if route.method != .get { problems.formUnion([503, 507]) }
         if route.method == .post { problems.formUnion([400, 409]) }
         for status in problems { responses["\(status)"] = ["$ref": "#/components/responses/Problem"] }
         responses["default"] = ["$ref": "#/components/responses/Problem"]

@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import OperatingSystem
 
 /// A bundle on its way in: to a file, piece by piece, with its SHA-256; nothing of it stays unless it came whole.
 struct ArrivedBundle {
@@ -18,9 +19,9 @@ struct ArrivedBundle {
         }
         if let type = request.mediaType, !types.contains(type) { throw UnsupportedType(wanted: types) }
         let path = "\(configuration.uploadDirectory)/\(UUID().uuidString)"
-        guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]),
-            let file = FileHandle(forWritingAtPath: path)
-        else { throw Refusal(code: .unavailable, message: "The manager can't write to its data directory.") }
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw SystemError("create", path) }
+        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         do {
             var hash = SHA256()
             var size = 0
@@ -43,6 +44,9 @@ struct ArrivedBundle {
         } catch {
             try? file.close()
             try? FileManager.default.removeItem(atPath: path)
+            if (error as? CocoaError)?.code == .fileWriteOutOfSpace {
+                throw SystemError("write", path, number: ENOSPC)
+            }
             throw error
         }
     }

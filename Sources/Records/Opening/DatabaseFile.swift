@@ -24,7 +24,8 @@ struct DatabaseFile {
                 cause: "it does not begin as an SQLite file does")
         }
         let found = try content()
-        guard !found.isEmpty else { return try requireNoFleet(mark, "has nothing in it") }
+        // Its log was read with it, and has nothing in it either: a first start that was broken off, on a full disk.
+        guard !found.isEmpty else { return try requireNoFleet(mark, "has nothing in it", besidesLog: false) }
         guard found.isOurs else {
             throw RecordsError(
                 .corrupt,
@@ -66,10 +67,14 @@ struct DatabaseFile {
         }
     }
 
-    private func requireNoFleet(_ mark: DatabaseMark?, _ state: String) throws(RecordsError) {
+    private func requireNoFleet(
+        _ mark: DatabaseMark?, _ state: String, besidesLog: Bool = true
+    ) throws(RecordsError) {
         var found = traces.filter { isTrace(URL(fileURLWithPath: directory).appendingPathComponent($0).path) }
         if mark != nil { found.append(URL(fileURLWithPath: DatabaseMark.path(for: path)).lastPathComponent) }
-        if size(of: path + "-wal") > 0 { found.append(URL(fileURLWithPath: path + "-wal").lastPathComponent) }
+        if besidesLog, size(of: path + "-wal") > 0 {
+            found.append(URL(fileURLWithPath: path + "-wal").lastPathComponent)
+        }
         guard found.isEmpty else {
             throw RecordsError(
                 .missing,
@@ -99,7 +104,8 @@ struct DatabaseFile {
                     ? try String.fetchSet(database, sql: "SELECT identifier FROM grdb_migrations") : []
                 let application = try Int.fetchOne(database, sql: "PRAGMA application_id") ?? 0
                 return Content(
-                    isEmpty: tables.isEmpty && application == 0,
+                    // Also where a first start was broken off before the first migration.
+                    isEmpty: tables.subtracting(["grdb_migrations"]).isEmpty && migrations.isEmpty && application == 0,
                     isOurs: migrations.contains(Schema.first) && [0, Self.applicationID].contains(application),
                     id: tables.contains("identity")
                         ? try String.fetchOne(database, sql: "SELECT id FROM identity") : nil)

@@ -225,21 +225,30 @@ extension OutputOptions {
                 (
                     "machines",
                     "\(group.status.desired) wanted, \(group.status.present) present, \(group.status.verified) verified, \(group.status.failed) failed, \(group.status.away) away"
-                ), ("holding", group.status.holding ?? ""), ("record", withText ? group.text : ""),
+                ), ("holding", group.status.holding ?? ""),
+                ("stale", group.status.stale.map { OutputOptions.stale($0) } ?? ""),
+                ("record", withText ? group.text : ""),
             ])
     }
 
-    /// Says beside a table why rules about absence hold, once for all groups of which the same is true.
+    /// Says beside a table since when it is stale, and why rules about absence hold.
     func noteHolding(_ groups: [GroupView]) {
         guard format == .table, !quiet else { return }
         for line in Self.holding(groups) { Note.line(line) }
     }
 
+    /// What a person should know beside what is shown; once for all groups of which the same is true.
     static func holding(_ groups: [GroupView]) -> [String] {
+        let stale = groups.compactMap(\.status.stale).min().map { [Self.stale($0)] } ?? []
         let reasons = Dictionary(grouping: groups.filter { $0.status.holding != nil }) { $0.status.holding ?? "" }
-        return reasons.sorted { $0.key < $1.key }.map { reason, groups in
-            "\(groups.map(\.name).sorted().joined(separator: ", ")): \(reason)"
-        }
+        return stale
+            + reasons.sorted { $0.key < $1.key }.map { reason, groups in
+                "\(groups.map(\.name).sorted().joined(separator: ", ")): \(reason)"
+            }
+    }
+
+    static func stale(_ since: Timestamp) -> String {
+        "nothing can be recorded since \(since): what is shown is from before"
     }
 }
 

@@ -145,6 +145,7 @@ extension OutputOptions {
                         "\($0.host), \($0.os), \($0.arch), \($0.cores) cores, \($0.memory / 1_048_576) MiB"
                     } ?? ""
                 ), ("reason", machine.reason ?? ""),
+                ("stale", machine.stale.map { OutputOptions.stale($0) } ?? ""),
             ])
     }
 }

@@ -73,7 +73,6 @@ struct ChaosRun {
 
     static func run(seconds: Int, seed: UInt64) async throws {
         let disk = SmallDisk.isPossible ? SmallDisk() : nil
-        if disk == nil { print("chaos: no disk is filled, since none can be mounted") }
         let made = Mutex<Relay?>(nil)
         let stepped = Mutex<SteppedClock?>(nil)
         try await Installation.with(
