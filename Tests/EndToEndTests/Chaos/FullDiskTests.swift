@@ -47,7 +47,10 @@ struct FullDiskTests {
             _ = try await client.instruct(group: "test", .start)
             try await client.converged("test")
             try await Wiretap.with(installation) { tap in
-                try #require(try await eventually { !generations(tap, "test-1").isEmpty && !generations(tap, "test-2").isEmpty })
+                try #require(
+                    try await eventually {
+                        !generations(tap, "test-1").isEmpty && !generations(tap, "test-2").isEmpty
+                    })
                 try disk.fill()
 
                 let refused = try await refusedPut(installation)
