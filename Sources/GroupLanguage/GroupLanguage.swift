@@ -5,9 +5,11 @@ package import Fleet
 /// Everything here is pure, takes texts of at most 1 MiB, and answers any text with a value or at least one diagnostic.
 package enum GroupLanguage {
     /// Reads a group; gives every fault of the text at once.
-    package static func group(from text: String) throws(Diagnostics) -> GroupDefinition {
+    package static func group(
+        from text: String, as reading: RecordReading = .sent
+    ) throws(Diagnostics) -> GroupDefinition {
         let bytes = Array(text.utf8)
-        let (content, faults) = read(Parser.file(bytes), expected: "group")
+        let (content, faults) = read(Parser.file(bytes), expected: "group", as: reading)
         guard case .group(let group) = content else { throw thrown(faults, in: bytes) }
         return group
     }
@@ -36,8 +38,10 @@ package enum GroupLanguage {
     }
 
     /// A checked group in canonical form; where it states no rules, with the default rules written out.
-    package static func completed(_ text: String) throws(Diagnostics) -> String {
-        _ = try group(from: text)
+    package static func completed(
+        _ text: String, as reading: RecordReading = .sent
+    ) throws(Diagnostics) -> String {
+        _ = try group(from: text, as: reading)
         var body = Parser.file(Array(text.utf8)).body
         for index in body.entries.indices {
             guard case .block(var block) = body.entries[index].kind else { continue }
@@ -59,16 +63,16 @@ package enum GroupLanguage {
         return Formatter.text(of: body)
     }
 
-    /// The text with another `count` in `machines`, and nothing else changed; the result is checked.
+    /// A stored text with another `count` in `machines`, and nothing else changed; the result is checked.
     package static func setting(count: Int, in text: String) throws(Diagnostics) -> String {
         let bytes = Array(text.utf8)
         let file = Parser.file(bytes)
-        let (content, faults) = read(file, expected: "group")
+        let (content, faults) = read(file, expected: "group", as: .stored)
         guard case .group = content, let span = countSpan(in: file.body) else { throw thrown(faults, in: bytes) }
         let changed = String(
             decoding: Array(bytes[..<span.start]) + Array(String(count).utf8) + Array(bytes[span.end...]), as: UTF8.self
         )
-        _ = try group(from: changed)
+        _ = try group(from: changed, as: .stored)
         return changed
     }
 
@@ -85,17 +89,21 @@ package enum GroupLanguage {
     package static func json(of group: GroupDefinition) -> String { GroupJSON.text(of: group) }
 
     /// Reads the JSON form; lines and columns of faults are those of the JSON.
-    package static func group(fromJSON text: String) throws(Diagnostics) -> GroupDefinition {
+    package static func group(
+        fromJSON text: String, as reading: RecordReading = .sent
+    ) throws(Diagnostics) -> GroupDefinition {
         let bytes = Array(text.utf8)
-        let (content, faults) = read(GroupJSON.file(bytes), expected: "group")
+        let (content, faults) = read(GroupJSON.file(bytes), expected: "group", as: reading)
         guard case .group(let group) = content else { throw thrown(faults, in: bytes) }
         return group
     }
 
     // MARK: Inside
 
-    private static func read(_ file: SyntaxFile, expected: String?) -> (Content?, FaultList) {
-        var checker = Checker(faults: file.faults)
+    private static func read(
+        _ file: SyntaxFile, expected: String?, as reading: RecordReading = .sent
+    ) -> (Content?, FaultList) {
+        var checker = Checker(faults: file.faults, reading: reading)
         // With a brace missing, entries stand in blocks that they do not belong to: what the checker says would mislead.
         guard file.isWhole else { return (nil, checker.faults) }
         let content = checker.content(of: file.body, expected: expected)

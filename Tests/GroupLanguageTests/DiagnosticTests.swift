@@ -253,7 +253,48 @@ struct Fault: Sendable, CustomTestStringConvertible {
         .rule("unknown-key", away + "then replace ‸atmost = 3", hint: "did you mean `at_most`?"),
     ]
 
-    static let all = lexical + syntactic + structural + values + rules
+    /// What could not be carried out.
+    static let sizes: [Fault] = [
+        .group("value-too-long", "env = { A = 1\nBIG = ‸\"\(letters(131_068))\" }", hint: file),
+        .group("value-too-long", "env = { BIG = ‸\"\(letters(131_060))\" + machine.id + \"123456789\" }"),
+        .group("order-too-large", "‸env = { A = \"\(letters(98_304))\", B = \"\(letters(98_303))\" }", hint: file),
+        .group(
+            "joined-secret", "env = { A = \"sip:\" + ‸secret(\"key\") }", hint: "make one secret of the whole value"),
+        .group("joined-secret", "env = { A = ‸secret(\"key\") + \"a\" + machine.id }"),
+        .software("value-too-long", "env = { BIG = ‸\"\(letters(131_068))\" }", hint: file),
+        .software("order-too-large", "‸env = { A = \"\(letters(98_304))\", B = \"\(letters(98_303))\" }"),
+        .software("argument-too-long", "").replacing("[\"./a\"]", "[\"./a\", ‸\"\(letters(131_072))\"]", hint: file),
+        .software("argument-too-long", "health { exec = [\"./a\", ‸\"\(letters(131_072))\"] }"),
+        Fault(
+            "name-too-long",
+            "group ‸\"\(letters(54))\" {\nservice = voice\nsoftware = \"s@1\"\nmachines { count = 1 platform = none }\n}",
+            hint: "it may have 53: a machine's id has up to 10 more, such as `-x2b3c4d5e`, and 63 at most"),
+        Fault(
+            "reserved-name",
+            "group ‸\"boot\" {\nservice = voice\nsoftware = \"s@1\"\nmachines { count = 1 platform = none }\n}",
+            hint: "begin it with another word"),
+        Fault(
+            "reserved-name",
+            "group ‸\"boot-2\" {\nservice = voice\nsoftware = \"s@1\"\nmachines { count = 1 platform = none }\n}"),
+        .rule(
+            "aggregate-of-each", "when metric(\"calls\") > ‸avg(metric(\"calls\")) * 3 then restart",
+            hint: "compare with a number, as in `metric(\"calls\") > 100`, or leave out what speaks of one machine"),
+        .rule(
+            "aggregate-of-each", "when machine.state == away && ‸count(machine.state == away) < 3 then replace",
+            hint:
+                "write `group.present`, `group.verified`, `group.failed` or `group.away`, or leave out what speaks of one machine"
+        ),
+        .rule("aggregate-of-each", "when !(-‸sum(metric(\"a\")) > 3 || machine.verified) then scale(+1)"),
+        .group(
+            "aggregate-of-each",
+            "rollout { drain { until = metric(\"calls\") < ‸min(metric(\"calls\")) + 1 at_most = 1m } }"),
+    ]
+
+    static let all = lexical + syntactic + structural + values + sizes + rules
+
+    private static let file = "put what is long into a file of the bundle, or fetch it when the software starts"
+
+    static func letters(_ count: Int) -> String { String(repeating: "a", count: count) }
 
     private func replacing(_ part: String, _ other: String, hint: String? = nil) -> Fault {
         Fault(id, marked.replacing(part, with: other), hint: hint)

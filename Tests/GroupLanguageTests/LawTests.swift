@@ -169,31 +169,39 @@ private struct GroupMaker {
             .deliver, .restart, .stop, .replace, .revoke, .rollback, .scale(1), .scale(-2), .scaleTo(20),
             .notify("x" + text()),
         ])
-        let any = condition(depth: 3)
+        // What acts on one machine must speak of one, and what speaks of one must not go over all of them.
+        let isOfMachine = !action.isOfGroup || chance()
+        let any = condition(depth: 3, isOfMachine)
         return Rule(
             name: pick(["keep it", "rule", "grow \"fast\""]) + " \(index)",
-            // What acts on one machine must speak of one.
-            when: action.isOfGroup ? any : .binary(.and, any, .fact(.machineVerified)),
+            when: isOfMachine ? .binary(.and, any, .fact(.machineVerified)) : any,
             holds: chance() ? .zero : span(1...3600),
             action: action, limit: maybe { Rule.Limit(count: $0.number(1...100), per: $0.span(1...3600)) })
     }
 
-    private mutating func condition(depth: Int) -> Fleet.Expression {
-        guard depth > 0 else { return .fact(.machineVerified) }
+    private mutating func condition(depth: Int, _ isOfMachine: Bool) -> Fleet.Expression {
+        guard depth > 0 else {
+            return isOfMachine
+                ? .fact(.machineVerified) : .binary(.greater, .fact(.groupAway), .value(.number(1)))
+        }
         switch number(0...7) {
-        case 0: return .binary(.and, condition(depth: depth - 1), condition(depth: depth - 1))
-        case 1: return .binary(.or, condition(depth: depth - 1), condition(depth: depth - 1))
-        case 2: return .unary(.not, condition(depth: depth - 1))
-        case 3:
+        case 0: return .binary(.and, condition(depth: depth - 1, isOfMachine), condition(depth: depth - 1, isOfMachine))
+        case 1: return .binary(.or, condition(depth: depth - 1, isOfMachine), condition(depth: depth - 1, isOfMachine))
+        case 2: return .unary(.not, condition(depth: depth - 1, isOfMachine))
+        case 3 where isOfMachine:
             return .binary(
                 pick([.equal, .notEqual]), .fact(.machineState), .value(.word(pick(["away", "running", "failed"]))))
-        case 4: return .binary(pick([.equal, .notEqual]), .fact(.softwareHealth), .value(.word("failing")))
-        case 5: return .binary(.notEqual, .fact(.softwareDigest), .fact(.groupDigest))
-        case 6: return .binary(comparison(), arithmetic(depth: depth - 1), arithmetic(depth: depth - 1))
+        case 4 where isOfMachine:
+            return .binary(pick([.equal, .notEqual]), .fact(.softwareHealth), .value(.word("failing")))
+        case 5 where isOfMachine: return .binary(.notEqual, .fact(.softwareDigest), .fact(.groupDigest))
+        case 6 where isOfMachine:
+            return .binary(comparison(), arithmetic(depth: depth - 1), arithmetic(depth: depth - 1))
         default:
             return .binary(
-                comparison(), .aggregate(pick([.average, .sum, .minimum, .maximum]), .metric("calls")),
-                .value(.number(80)))
+                comparison(),
+                isOfMachine
+                    ? .metric("calls") : .aggregate(pick([.average, .sum, .minimum, .maximum]), .metric("calls")),
+                pick([.value(.number(80)), .fact(.groupCount)]))
         }
     }
 

@@ -123,7 +123,7 @@ struct Site: Sendable {
     }
 
     /// A packed bundle's bytes.
-    func bundle(_ name: String = "soft", version: String = "1") throws -> Data {
+    func bundle(_ name: String = "soft", version: String = "1", env: String = "") throws -> Data {
         let source = configuration.path("source-\(UUID().uuidString)")
         try FileManager.default.createDirectory(atPath: source, withIntermediateDirectories: true)
         let manifest = """
@@ -131,6 +131,7 @@ struct Site: Sendable {
               version = "\(version)"
               service = voice
               run     = ["./start.sh"]
+              env     = { \(env) }
               stop    { signal = TERM  timeout = 3s }
             }
 

@@ -29,31 +29,14 @@ enum SoftwareProcess {
         return environment
     }
 
-    /// Of one variable or argument, its end included: `MAX_ARG_STRLEN`.
-    static let longestString = 32 * 4096
-    /// Of all of them together: a quarter of the stack's limit, and never more than the kernel's own.
-    static var mostBytes: Int { min(max(sysconf(Int32(_SC_ARG_MAX)), longestString), 6 << 20) }
+    /// Of all variables and arguments together: a quarter of the stack's limit, and never more than the kernel's own.
+    private static var mostBytes: Int {
+        min(max(sysconf(Int32(_SC_ARG_MAX)), ProcessLimits.longestString), 6 << 20)
+    }
 
     /// Why the kernel would not start a program with it; nil where it would.
     static func fault(of environment: [String: String], arguments: [String]) -> String? {
-        for (name, value) in environment.sorted(by: { $0.key < $1.key }) {
-            let count = name.utf8.count + value.utf8.count + 2
-            guard count <= longestString else {
-                return
-                    "the variable \(name) has \(value.utf8.count) bytes, and Linux passes at most \(longestString - name.utf8.count - 2)"
-            }
-        }
-        for argument in arguments where argument.utf8.count + 1 > longestString {
-            return "an argument has \(argument.utf8.count) bytes, and Linux passes at most \(longestString - 1)"
-        }
-        // Each with its end and a pointer to it; some room for the program's name and the vector of the kernel itself.
-        let sizes =
-            environment.map { $0.key.utf8.count + $0.value.utf8.count + 10 } + arguments.map { $0.utf8.count + 9 }
-        let total = sizes.reduce(4096, +)
-        guard total <= mostBytes else {
-            return "environment and arguments have \(total) bytes, and Linux passes at most \(mostBytes)"
-        }
-        return nil
+        ProcessLimits.fault(of: environment, arguments: arguments, atMost: mostBytes)
     }
 
     /// Runs it to its end. The task must not be cancelled while the software is to go on.

@@ -6,6 +6,9 @@ package struct Order: Hashable, Sendable, Codable {
         case leave
     }
 
+    /// Bytes of an order as it is sent, sealed: machines refuse a larger one.
+    package static let largest = 256 << 10
+
     /// Counts per machine and only ever grows; a machine (re)starts its software once for each generation that it accepts.
     package var generation: Int
     package var action: Action

@@ -1,6 +1,14 @@
 /// What may stand in topics, certificates, paths and URLs: `a-z`, `0-9` and `-`, 1 to 63 characters, no `-` at either end.
 package enum Name {
     package static let longest = 63
+    /// A machine's id is its group's name with up to 10 characters more, `-` and a serial number or `-x` and 8 letters, and a name too;
+    /// in a certificate it is the common name, which has 64 characters at most.
+    package static let longestOfGroup = longest - longestMachineSuffix
+    package static let longestMachineSuffix = 10
+
+    /// Whether machines of such a group would be called as who boots is called on the broker, `boot-…`: who has no certificate may ask
+    /// for any of those, and so take over a connection.
+    package static func isForBooting(_ group: some StringProtocol) -> Bool { "\(group)-".hasPrefix("boot-") }
 
     package static func isValid(_ text: some StringProtocol) -> Bool {
         let bytes = text.utf8

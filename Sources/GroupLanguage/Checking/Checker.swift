@@ -3,6 +3,7 @@ import Fleet
 /// Turns a syntax tree into the model and gathers every fault on the way.
 struct Checker {
     var faults: FaultList
+    var reading = RecordReading.sent
 
     /// The entries of a block by their keys, as far as they are known ones and stand once.
     struct Fields {

@@ -33,15 +33,19 @@ struct ExpressionChecker {
         var kind: Kind
         /// Speaks of one machine, outside of aggregates.
         var isOfMachine = false
+        /// The first that stands in it.
+        var aggregate: Key?
     }
 
     let place: Place
     var faults: FaultList
+    let reading: RecordReading
     private var isInAggregate = false
 
-    init(place: Place, faults: FaultList) {
+    init(place: Place, faults: FaultList, reading: RecordReading) {
         self.place = place
         self.faults = faults
+        self.reading = reading
     }
 
     mutating func check(_ node: Node) -> Typed? {
@@ -125,6 +129,12 @@ struct ExpressionChecker {
         let checkedLeft = check(leftNode)
         let checkedRight = check(rightNode)
         guard var left = checkedLeft, var right = checkedRight else { return nil }
+        for (side, node) in [(left, leftNode), (right, rightNode)] where reading != .stored && side.isSecret {
+            faults.add(
+                "joined-secret", node.span, "a secret stands alone: joined with something it would be empty",
+                hint: "make one secret of the whole value")
+            return nil
+        }
         let sign = "`\(binary.rawValue)`"
         let kind: Kind
         switch binary {
@@ -158,7 +168,7 @@ struct ExpressionChecker {
         if kind == .bool, place == .environment { return notInEnvironment(node) }
         return Typed(
             expression: .binary(binary, left.expression, right.expression), kind: kind,
-            isOfMachine: left.isOfMachine || right.isOfMachine)
+            isOfMachine: left.isOfMachine || right.isOfMachine, aggregate: left.aggregate ?? right.aggregate)
     }
 
     private func isText(_ typed: Typed) -> Bool { typed.kind == .string || typed.kind == .fact(.service) }
@@ -355,6 +365,10 @@ struct ExpressionChecker {
                 hint: "write `\(example)`")
             return nil
         }
-        return Typed(expression: .aggregate(aggregate, inner.expression), kind: .number)
+        return Typed(expression: .aggregate(aggregate, inner.expression), kind: .number, aggregate: name)
     }
+}
+
+extension ExpressionChecker.Typed {
+    fileprivate var isSecret: Bool { if case .secret = expression { true } else { false } }
 }

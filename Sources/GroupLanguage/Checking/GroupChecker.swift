@@ -5,7 +5,8 @@ extension Checker {
         keys: ["service", "software", "heartbeat"], blocks: ["machines", "rollout"], named: ["rule"], maps: ["env"])
 
     mutating func group(_ block: Block) -> GroupDefinition? {
-        let name = label(of: block, check: { Name.isValid($0) }, rule: Self.nameRule)
+        let name = label(of: block, check: { Name.isValid($0) }, rule: Self.groupNameRule)
+        if let name, let label = block.label { leavesRoom(name, label.span) }
         let fields = fields(of: block, Self.groupShape)
         require("service", in: fields, hint: "service = voice")
         require("software", in: fields, hint: "software = \"name@version\"")
@@ -24,6 +25,28 @@ extension Checker {
             name: name, service: service, software: software,
             heartbeat: (heartbeat ?? nil) ?? GroupDefinition.defaultHeartbeat, machines: machines,
             environment: environment ?? [], rollout: rollout ?? Rollout(), rules: rules.isEmpty ? Rule.defaults : rules)
+    }
+
+    private static let groupNameRule =
+        "a group's name is made of `a-z`, `0-9` and `-`, has 1 to \(Name.longestOfGroup) characters and no `-` at its ends"
+
+    /// What machines are called after their group must be a name, and nobody else's.
+    private mutating func leavesRoom(_ name: String, _ span: Span) {
+        guard reading == .sent else { return }
+        if name.utf8.count > Name.longestOfGroup {
+            faults.add(
+                "name-too-long", span,
+                "a name of \(name.utf8.count) characters leaves no room for the ids of its machines",
+                hint:
+                    "it may have \(Name.longestOfGroup): a machine's id has up to \(Name.longestMachineSuffix) more, such as `-x2b3c4d5e`, and \(Name.longest) at most"
+            )
+        }
+        if Name.isForBooting(name) {
+            faults.add(
+                "reserved-name", span,
+                "machines of this group would be called `\(name)-1`, and names that begin with `boot-` are for machines without a certificate",
+                hint: "begin it with another word")
+        }
     }
 
     private mutating func reference(_ pair: Pair) -> SoftwareReference? {
@@ -139,10 +162,16 @@ extension Checker {
     // MARK: Environment
 
     private mutating func environment(_ pair: Pair) -> [EnvironmentEntry] {
+        let entries = variables(pair)
+        require(entries.map { ($0.name, $0.value.literalBytes) }, fitInOrder: pair.key)
+        return entries
+    }
+
+    private mutating func variables(_ pair: Pair) -> [EnvironmentEntry] {
         (map(pair) ?? []).compactMap { pair in
             let isNamed = isVariable(pair.key)
             guard !pair.value.isMissing else { return nil }
-            var checker = ExpressionChecker(place: .environment, faults: faults)
+            var checker = ExpressionChecker(place: .environment, faults: faults, reading: reading)
             let typed = checker.check(pair.value)
             faults = checker.faults
             guard let typed, isNamed else { return nil }
@@ -153,6 +182,7 @@ extension Checker {
                         ?? "write `\"\(word.prefix(64))\"`")
                 return nil
             }
+            require(pair.key.text, bytes: typed.expression.literalBytes, canBePassed: pair.value)
             return EnvironmentEntry(name: pair.key.text, value: typed.expression)
         }
     }
@@ -239,13 +269,14 @@ extension Checker {
         let longest = fields.pairs["at_most"].flatMap { duration($0, in: .milliseconds(1) ... .hours(720)) }
         let keep = fields.pairs["keep"].flatMap { integer($0, in: 0...MachineSet.most) }
         guard let until, let longest else { return nil }
+        requireOfOne(until)
         return Rollout.Drain(until: until.expression, atMost: longest, keep: keep ?? 0)
     }
 
     /// A condition, or nil after it has said what is wrong.
     mutating func condition(_ node: Node, of key: String) -> ExpressionChecker.Typed? {
         guard !node.isMissing else { return nil }
-        var checker = ExpressionChecker(place: .condition, faults: faults)
+        var checker = ExpressionChecker(place: .condition, faults: faults, reading: reading)
         defer { faults = checker.faults }
         guard let typed = checker.check(node) else { return nil }
         guard typed.kind == .bool else {

@@ -35,9 +35,22 @@ extension Checker {
                 "`\(action.word)` acts on one machine, but the condition speaks of none",
                 hint: "name a fact of the machine, such as `machine.state` or `software.health`")
         }
+        if let when { requireOfOne(when) }
         guard let name, let when, let action else { return nil }
         return Rule(
             name: name, when: when.expression, holds: (holds ?? nil) ?? .zero, action: action, limit: limit ?? nil)
+    }
+
+    /// Judged for each machine at each of its reports, a condition must not go over all of them: with 5,000 machines that is
+    /// 25,000,000 steps in each heartbeat.
+    mutating func requireOfOne(_ condition: ExpressionChecker.Typed) {
+        guard reading != .stored, condition.isOfMachine, let aggregate = condition.aggregate else { return }
+        faults.add(
+            "aggregate-of-each", aggregate.span,
+            "`\(aggregate.text)` goes over the whole group, and this is judged for each machine",
+            hint: aggregate.text == Aggregate.count.rawValue
+                ? "write `group.present`, `group.verified`, `group.failed` or `group.away`, or leave out what speaks of one machine"
+                : "compare with a number, as in `metric(\"calls\") > 100`, or leave out what speaks of one machine")
     }
 
     private mutating func limit(_ pair: Pair) -> Rule.Limit? {

@@ -43,6 +43,7 @@ extension Checker {
         for pair in map(pair) ?? [] {
             guard isVariable(pair.key) else { continue }
             if let value = plain(pair.value) {
+                require(pair.key.text, bytes: value.utf8.count, canBePassed: pair.value)
                 environment[pair.key.text] = value
             } else if !pair.value.isMissing {
                 var hint = "expressions and secrets stand in a group's `env`"
@@ -51,6 +52,7 @@ extension Checker {
                     pair.value, pair.key.text.prefix(64).description, expected: "a string or a number", hint: hint)
             }
         }
+        require(environment.map { ($0.key, $0.value.utf8.count) }, fitInOrder: pair.key)
         return environment
     }
 

@@ -121,6 +121,10 @@ extension Checker {
         let whole = strings.compactMap { $0 }
         guard whole.count == elements.count, let program = whole.first else { return nil }
         guard isProgram(program, at: first.value.span, key: pair.key.text) else { return nil }
+        for (element, argument) in zip(elements, whole) {
+            guard let fault = ProcessLimits.fault(ofArgument: argument), reading != .stored else { continue }
+            faults.add("argument-too-long", element.value.span, fault, hint: Self.fileHint)
+        }
         return whole
     }
 

@@ -34,8 +34,8 @@ package struct Diagnostics: Error, Hashable, Sendable {
 
     package init(_ all: [Diagnostic]) { self.all = all }
 
-    /// Bytes of a line that is still shown, since each of its faults costs a walk along it.
-    private static let longestLine = 64 << 10
+    /// Bytes of lines that are walked along to show them, once for each fault: a long line is shown for some faults only.
+    private static let mostWalked = 4 << 20
     /// Bytes of one character that is still shown: marks can be piled up without end.
     private static let longestCharacter = 64
 
@@ -43,13 +43,15 @@ package struct Diagnostics: Error, Hashable, Sendable {
     package func rendered(file: String, source: String) -> String {
         let lines = source.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         var text = ""
+        var walked = 0
         for diagnostic in all {
             let place = "\(file):\(diagnostic.line):\(diagnostic.column)"
             text += "\(place): error: \(diagnostic.message) [\(diagnostic.id)]\n"
             if diagnostic.line >= 1, diagnostic.line <= lines.count,
-                lines[diagnostic.line - 1].count <= Self.longestLine
+                walked + lines[diagnostic.line - 1].count <= Self.mostWalked
             {
                 let line = String(decoding: lines[diagnostic.line - 1], as: UTF8.self)
+                walked += line.utf8.count
                 text += excerpt(of: line, diagnostic: diagnostic)
             }
             if let hint = diagnostic.hint { text += "hint: \(hint)\n" }

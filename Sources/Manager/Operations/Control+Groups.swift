@@ -52,7 +52,7 @@ extension Control {
     {
         let plan = try transact { control, burst in
             let row = try control.row(name, ifRevision: ifRevision)
-            let checked = try control.check(source)
+            let checked = try control.check(source, as: .change)
             guard checked.definition.name == name else {
                 throw Refusal(
                     code: .conflict,
@@ -86,6 +86,7 @@ extension Control {
             switch instruction {
             case .start:
                 try control.requireSecrets(of: record.definition)
+                try control.requireOrdersFit(record)
                 record.run = .running
                 burst.note(
                     .groupStarted, by: caller, group: name, "Group \(name) started", before: before,
@@ -196,6 +197,13 @@ extension Control {
                     code: .conflict,
                     message:
                         "Group \(group) gets its machines from the platform \(record.definition.machines.platform); invitations are for groups with platform = none."
+                )
+            }
+            guard group.utf8.count <= Name.longestOfGroup else {
+                throw Refusal(
+                    code: .conflict,
+                    message:
+                        "The name \(group) has \(group.utf8.count) characters, which leaves no room for the ids of invited machines: they have up to \(Name.longestMachineSuffix) more, and \(Name.longest) at most. Create a group with a shorter name and invite to that."
                 )
             }
             let ticket = try control.makeTicket(

@@ -13,18 +13,22 @@ extension Control {
         var software: SoftwareRow
     }
 
-    func check(_ source: RecordSource) throws -> CheckedRecord {
+    /// What somebody sends, or what was accepted once and comes into force again: that it says nothing impossible, and that machines can
+    /// carry it out.
+    func check(_ source: RecordSource, as reading: RecordReading = .sent) throws -> CheckedRecord {
         let text: String
         switch source {
         case .text(let given):
-            do { text = try GroupLanguage.completed(given) } catch { throw Refusal(error, in: "record", source: given) }
+            do { text = try GroupLanguage.completed(given, as: reading) } catch {
+                throw Refusal(error, in: "record", source: given)
+            }
         case .json(let given):
-            do { text = GroupLanguage.text(of: try GroupLanguage.group(fromJSON: given)) } catch {
+            do { text = GroupLanguage.text(of: try GroupLanguage.group(fromJSON: given, as: reading)) } catch {
                 throw Refusal(error, in: "record", source: given)
             }
         }
         let definition: GroupDefinition
-        do { definition = try GroupLanguage.group(from: text) } catch {
+        do { definition = try GroupLanguage.group(from: text, as: reading) } catch {
             throw Refusal(error, in: "record", source: text)
         }
         guard let software = try records.software(definition.software) else {
@@ -40,7 +44,18 @@ extension Control {
                     "\(definition.software) provides \(software.manifest.service), but the group's service is \(definition.service)."
             )
         }
+        try requireOrdersFit(definition, software: software, source: source)
         return CheckedRecord(definition: definition, text: text, software: software)
+    }
+
+    /// The record of a group that is there is a change of it: its name is no news.
+    func reading(of source: RecordSource) -> RecordReading {
+        let definition: GroupDefinition? =
+            switch source {
+            case .text(let text): try? GroupLanguage.group(from: text, as: .stored)
+            case .json(let text): try? GroupLanguage.group(fromJSON: text, as: .stored)
+            }
+        return definition.flatMap { monitor.group($0.name) } == nil ? .sent : .change
     }
 
     func row(_ name: String, ifRevision: Int? = nil) throws -> GroupRow {
@@ -126,7 +141,8 @@ extension Control {
                 throw Refusal(error, in: "record", source: row.text)
             }
             try control.revise(
-                row, to: control.check(.text(text)), by: "rule \(rule)", note: "Group \(name) scaled to \(count)",
+                row, to: control.check(.text(text), as: .stored), by: "rule \(rule)",
+                note: "Group \(name) scaled to \(count)",
                 in: &burst)
         }
     }
@@ -141,7 +157,7 @@ extension Control {
                 throw Refusal(code: .conflict, message: "Group \(name) has no earlier revision that differs.")
             }
             try control.revise(
-                row, to: control.check(.text(previous.text)), by: by,
+                row, to: control.check(.text(previous.text), as: .stored), by: by,
                 note: "Group \(name) rolled back to what revision \(previous.revision) said", address: address,
                 in: &burst)
         }
@@ -165,7 +181,8 @@ extension GroupRecord {
     init(row: GroupRow) throws {
         do {
             self.init(
-                definition: try GroupLanguage.group(from: row.text), revision: row.revision, digest: row.digest,
+                definition: try GroupLanguage.group(from: row.text, as: .stored), revision: row.revision,
+                digest: row.digest,
                 manifest: row.manifest, run: row.run, paused: row.paused, nextSerial: row.nextSerial)
         } catch {
             throw StartError(

@@ -13,6 +13,7 @@ extension Control {
                 code: .malformed, message: "A secret can't contain a NUL byte: it travels in the environment.")
         }
         try transact { control, burst in
+            try control.requireOrdersFit(secret: name, value: value)
             let isKnown = try control.records.secret(name) != nil
             burst.changes.append(
                 .secret(name: name, sealed: try control.vault.seal(secret: value, named: name), at: burst.wall))

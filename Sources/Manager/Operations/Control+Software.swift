@@ -9,8 +9,11 @@ extension Control {
     func pushSoftware(
         _ reference: SoftwareReference, bundleAt path: String, digest: String, size: Int, by caller: Caller
     ) async throws -> (software: SoftwareView, created: Bool) {
-        let manifest = try await Self.manifest(ofBundleAt: path, expecting: reference)
-        do { return try record(reference, manifest, bundleAt: path, digest: digest, size: size, by: caller) } catch {
+        let (manifest, text) = try await Self.manifest(ofBundleAt: path, expecting: reference)
+        let row = SoftwareRow(
+            name: manifest.name, version: manifest.version, service: manifest.service, digest: digest, size: size,
+            manifest: manifest, pushed: .wall)
+        do { return try record(row, text, bundleAt: path, by: caller) } catch {
             // Where it was not committed, nothing names the bytes, unless they were there before.
             if (try? records.software(digest: digest).isEmpty) == true {
                 try? FileManager.default.removeItem(atPath: configuration.bundle(digest))
@@ -20,10 +23,12 @@ extension Control {
     }
 
     private func record(
-        _ reference: SoftwareReference, _ manifest: SoftwareManifest, bundleAt path: String, digest: String, size: Int,
-        by caller: Caller
+        _ row: SoftwareRow, _ text: String, bundleAt path: String, by caller: Caller
     ) throws -> (software: SoftwareView, created: Bool) {
-        try transact { control, burst in
+        let (reference, digest, size) = (row.reference, row.digest, row.size)
+        return try transact { control, burst in
+            var row = row
+            row.pushed = burst.wall
             if let known = try control.records.software(reference) {
                 guard known.digest == digest else {
                     throw Refusal(
@@ -35,6 +40,7 @@ extension Control {
                 try? FileManager.default.removeItem(atPath: path)
                 return (SoftwareView(known), false)
             }
+            try control.requireOrdersFit(row, text: text)
             // The file first: a row without its bytes would be worse than bytes without a row.
             // It takes the place of the same bytes: those may be what a removal, or a push without a commit, left.
             let target = control.configuration.bundle(digest)
@@ -42,9 +48,6 @@ extension Control {
                 throw SystemError("rename to", target)
             }
             try synchronizeDirectory(control.configuration.bundleDirectory)
-            let row = SoftwareRow(
-                name: manifest.name, version: manifest.version, service: manifest.service, digest: digest, size: size,
-                manifest: manifest, pushed: burst.wall)
             burst.changes.append(.software(row))
             burst.note(
                 .softwarePushed, by: caller, "\(reference) pushed, \(size) bytes", facts: ["digest": digest],
@@ -56,8 +59,7 @@ extension Control {
     /// Reads through the whole bundle, so that what machines would refuse is refused here.
     @concurrent
     private nonisolated static func manifest(ofBundleAt path: String, expecting reference: SoftwareReference)
-        async throws
-        -> SoftwareManifest
+        async throws -> (manifest: SoftwareManifest, text: String)
     {
         let contents: BundleReader.Contents
         do { contents = try BundleReader.check(bundleAt: path) } catch {
@@ -73,7 +75,7 @@ extension Control {
                 message:
                     "The bundle says that it is \(manifest.reference), not \(reference); push it under its own name.")
         }
-        return manifest
+        return (manifest, contents.manifestText)
     }
 
     func removeSoftware(_ reference: SoftwareReference, by caller: Caller) async throws {

@@ -55,53 +55,64 @@ struct OrderSealer: Sendable {
                 metadata: ["machine": "\(draft.machine)"])
             return nil
         }
-        let plaintext = try content(
-            of: draft, software: software, contentKey: contentKey(draft.contentKey),
-            trust: issuer?.orderTrust(groupKey: row.keyPublic)
-        ).encoded()
-        let order = draft.order
-        let payload = try OrderMessage.encode(
-            group: draft.group, machine: draft.machine, generation: order.generation, action: order.action,
-            software: order.software, digest: order.digest
-        ) { header in
-            let sealed = try AuthenticSeal.order.seal(
-                plaintext, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey,
-                authenticating: header)
-            return (sealed.encapsulated, sealed.ciphertext)
-        }
+        let content = Self.content(
+            of: draft, software: software, contentKey: try contentKey(draft.contentKey),
+            trust: issuer?.orderTrust(groupKey: row.keyPublic),
+            environment: try Self.environment(
+                of: draft.order, manifest: software.manifest, index: draft.index, secret: secret))
+        let payload = try Self.payload(
+            of: draft, content, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey)
         return Message(
             topic: topics.order(group: draft.group, machine: draft.machine), payload: payload, qos: .atLeastOnce,
             retained: true)
     }
 
-    private func content(
-        of draft: OrderDraft, software: SoftwareRow, contentKey: ContentKey, trust: OrderContent.Trust?
-    ) throws -> OrderContent {
+    static func payload(
+        of draft: OrderDraft, _ content: OrderContent, to machine: SecurityKey.PublicKey, from group: SecurityKey
+    ) throws -> Data {
+        let order = draft.order
+        let plaintext = try content.encoded()
+        return try OrderMessage.encode(
+            group: draft.group, machine: draft.machine, generation: order.generation, action: order.action,
+            software: order.software, digest: order.digest
+        ) { header in
+            let sealed = try AuthenticSeal.order.seal(plaintext, to: machine, from: group, authenticating: header)
+            return (sealed.encapsulated, sealed.ciphertext)
+        }
+    }
+
+    static func content(
+        of draft: OrderDraft, software: SoftwareRow, contentKey: ContentKey, trust: OrderContent.Trust?,
+        environment: [String: String]
+    ) -> OrderContent {
         let order = draft.order
         return OrderContent(
             action: order.action, generation: order.generation, digest: order.digest, size: software.size,
             partSize: Control.partSize, parts: Control.parts(of: software.size),
             contentKey: contentKey.rawRepresentation, delivery: draft.delivery, manifest: software.manifest,
-            environment: try environment(of: order, manifest: software.manifest, index: draft.index),
-            heartbeat: draft.heartbeat, trust: trust, session: draft.session)
+            environment: environment, heartbeat: draft.heartbeat, trust: trust, session: draft.session)
     }
 
-    private func environment(of order: Order, manifest: SoftwareManifest, index: Int) throws -> [String: String] {
+    static func environment(
+        of order: Order, manifest: SoftwareManifest, index: Int, secret: (String) throws -> String
+    ) rethrows -> [String: String] {
         var environment = manifest.environment
         for (name, value) in order.environment {
             switch value {
             case .plain(let text): environment[name] = text
-            case .secret(let secret):
-                guard let sealed = try records.secret(secret) else {
-                    throw Refusal(
-                        code: .conflict,
-                        message: "The secret \(secret) is not set; set it with: trunkline secret set \(secret)")
-                }
-                environment[name] = try vault.secret(sealed, named: secret)
+            case .secret(let named): environment[name] = try secret(named)
             }
         }
         environment["TRUNKLINE_INDEX"] = "\(index)"
         return environment
+    }
+
+    private func secret(_ name: String) throws -> String {
+        guard let sealed = try records.secret(name) else {
+            throw Refusal(
+                code: .conflict, message: "The secret \(name) is not set; set it with: trunkline secret set \(name)")
+        }
+        return try vault.secret(sealed, named: name)
     }
 
     func contentKey(_ name: ContentKeyName) throws -> ContentKey {

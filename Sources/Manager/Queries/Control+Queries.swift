@@ -81,7 +81,7 @@ extension Control {
     /// What would change.
     func plan(_ source: RecordSource, by caller: Caller) async throws -> PlanView {
         drain()
-        let checked = try check(source)
+        let checked = try check(source, as: reading(of: source))
         try caller.require(group: checked.definition.name)
         return monitor.plan(checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
     }

@@ -17,7 +17,7 @@ extension API {
                 summary: "Set a secret that records name with secret(\"…\").",
                 tag: "secrets", needs: .admin, body: Route.json("SecretValue"),
                 answers: [.init(status: 204, says: "It is set.", type: nil)],
-                problems: [400, 413, 415]
+                problems: [400, 413, 415, 422]
             ) { api, incoming in
                 struct Given: Decodable { var value: String }
                 let given: Given

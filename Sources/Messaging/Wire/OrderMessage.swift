@@ -15,7 +15,7 @@ package struct OrderMessage: Hashable, Sendable {
     package let encapsulated: Data
     package let ciphertext: Data
 
-    package static let largest = 256 << 10
+    package static let largest = Order.largest
 
     package var sealed: (encapsulated: Data, ciphertext: Data) { (encapsulated, ciphertext) }
 

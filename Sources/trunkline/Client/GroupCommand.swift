@@ -150,7 +150,8 @@ struct GroupCommand: AsyncParsableCommand {
 enum RecordFile {
     static func read(_ file: String) throws -> (text: String, definition: GroupDefinition) {
         let text = try TextFile.read(file)
-        do { return (text, try GroupLanguage.group(from: text)) } catch {
+        // Only the manager knows whether the group is there.
+        do { return (text, try GroupLanguage.group(from: text, as: .change)) } catch {
             throw Failure(error.rendered(file: file, source: text))
         }
     }
