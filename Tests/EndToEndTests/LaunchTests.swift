@@ -167,6 +167,39 @@ struct LaunchTests {
         }
     }
 
+    @Test("A machine that boots for longer than heartbeats are missed and rules wait is not taken for lost")
+    func slowBoot() async throws {
+        try await with { cloud, installation, client in
+            cloud.hold(.boots)
+            try await cloud.record(installation, client)
+            #expect(
+                try await eventually {
+                    try await client.allEvents(group: "test").contains { $0.kind == .machineLaunched }
+                })
+            // Its heartbeat is 2 s, and who is away for 500 ms is replaced.
+            try await Task.sleep(for: .seconds(15))
+            try cloud.letGo(.boots)
+            try await cloud.keepsTheOne(client)
+        }
+    }
+
+    @Test("One that has not booted boot_timeout after the platform's word is given back, and one other is launched")
+    func neverBoots() async throws {
+        try await with { cloud, installation, client in
+            cloud.hold(.boots)
+            try await cloud.record(installation, client, machines: "boot_timeout = 10s")
+            #expect(try await eventually { cloud.launched == ["test-1", "test-2"] })
+            try cloud.letGo(.boots)
+            try await client.converged("test")
+            #expect(try await client.allMachines(group: nil).map(\.id) == ["test-2"])
+            #expect(cloud.launched == ["test-1", "test-2"])
+            #expect(
+                try await eventually {
+                    Processes.mentioning("\(installation.data)/driver-machines/test-1/").isEmpty
+                })
+        }
+    }
+
     @Test(
         "Machines whose platform is gone for good are given up with their group, at once or afterwards, only by a person who says so"
     )
