@@ -180,6 +180,20 @@ struct SizeTests {
         }
     }
 
+    @Test("The room that is kept for authorities is enough for two of them, and for a manager that has none yet")
+    func authorities() async throws {
+        let without = CertificateIssuer.longestTrust(nil).utf8.count
+        try await Site.with(secure: true) { site in
+            let issuer = try #require(await site.control.issuer)
+            let foreseen = CertificateIssuer.longestTrust(issuer).utf8.count
+            let one = issuer.trust.utf8.count
+            _ = try issuer.prepareRotation()
+            try issuer.settleRotation()
+            let two = issuer.trust.utf8.count
+            #expect(one < two && two <= foreseen && two <= without && foreseen < two + 100)
+        }
+    }
+
     @Test("Software that no order has room for is not taken")
     func software() async throws {
         try await Site.with { site in

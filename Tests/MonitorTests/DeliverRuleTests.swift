@@ -91,6 +91,42 @@ struct DeliverRuleTests {
         #expect(desk.monitor.machine("edge-1")?.order?.generation == 2)
     }
 
+    enum Refused: CaseIterable {
+        /// It could not be opened or read.
+        case unread
+        /// It was, and cannot be followed.
+        case accepted
+        /// Nothing was running before.
+        case first
+    }
+
+    @Test(
+        "A machine that refuses its order is shown with its reason, and never replaced for it",
+        arguments: Refused.allCases)
+    func refused(_ refused: Refused) throws {
+        var desk = Desk(converged: Samples.group(count: 2))
+        desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
+        let reason = "an order cannot be read: 268560 bytes are more than the 262144 allowed"
+        let since = desk.history.count
+        var effects: [Monitor.Effect] = []
+        for _ in 0..<60 {
+            switch refused {
+            case .unread:
+                effects += desk.report("edge-1", digest: Samples.first, generation: 1, order: 1, reason: reason)
+            case .accepted: effects += desk.report("edge-1", digest: Samples.first, generation: 1, reason: reason)
+            case .first: effects += desk.report("edge-1", .failed, order: 0, reason: reason)
+            }
+            effects += desk.pass(.minutes(1), hearing: ["edge-1", "edge-2"])
+        }
+        #expect(effects.launches.isEmpty && effects.releases.isEmpty && effects.removals.isEmpty)
+        let machine = try #require(desk.monitor.machine("edge-1"))
+        #expect(machine.phase == .joined && machine.status?.reason == reason && !machine.verified)
+        #expect(desk.monitor.explain("edge-1", at: desk.now)?.summary.contains(reason) == true)
+        #expect(desk.history[since...].contains { $0.machine == "edge-1" && $0.facts["reason"] == reason })
+        // Said again with growing pauses, not without end.
+        #expect((1...400).contains(effects.orders.count { $0 == "edge-1" }), "\(effects.orders.count)")
+    }
+
     @Test("Every current order is sent when the broker is connected")
     func connected() {
         var desk = Desk(converged: Samples.group(count: 3))
