@@ -172,9 +172,11 @@ extension Monitor {
 
     mutating func accept(_ registered: Event.Registered) {
         let now = now
-        guard let group = living(registered.group) else { return }
+        guard living(registered.group) != nil else { return }
         if fleet[registered.machine] == nil {
-            guard let index = freePlace(in: group) else { return }
+            guard let index = freePlace(in: registered.group) else { return }
+            // It is the lowest, so that the next search need not begin before it.
+            groups[registered.group]?.firstFree = index + 1
             add(
                 MachineRecord(
                     id: registered.machine, group: registered.group, index: index, platform: .none, phase: .launching,
@@ -206,13 +208,16 @@ extension Monitor {
 
     /// Whether one more machine may join by invitation.
     package func canJoin(group name: String) -> Bool {
-        living(name).flatMap(freePlace) != nil
+        freePlace(in: name) != nil
     }
 
     /// The lowest place that the record has and no machine; a revoked one, of which only the memory is kept, has none.
-    private func freePlace(in group: Group) -> Int? {
-        guard group.record.definition.machines.platform == .none else { return nil }
-        return (0..<group.record.definition.machines.count).first { index in
+    ///
+    /// Takes a name, so that no copy of the group is alive while it changes.
+    private func freePlace(in name: String) -> Int? {
+        guard let group = living(name), group.record.definition.machines.platform == .none else { return nil }
+        let count = group.record.definition.machines.count
+        return (min(group.firstFree, count)..<count).first { index in
             !(group.places[index] ?? []).contains { fleet[$0]?.phase != .revoked }
         }
     }

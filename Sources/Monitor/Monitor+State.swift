@@ -11,6 +11,8 @@ extension Monitor {
         var isDeleted = false
         /// Ids of its machines, by place.
         var places: [Int: [String]] = [:]
+        /// Every place below it has a machine that is not revoked: where the search for a free one begins.
+        var firstFree = 0
         var counts = GroupCounts()
         var sums = GroupSums()
         /// For rules that are judged once for the group.
@@ -153,6 +155,7 @@ extension Monitor {
         fleet[id] = machine
         count(machine, 1)
         if machine.phase != .joined { unheard[machine.group]?.remove(id) }
+        if machine.phase == .revoked { vacate(machine) }
         step.groups.insert(machine.group)
     }
 
@@ -168,6 +171,7 @@ extension Monitor {
         count(machine, -1)
         unheard[machine.group]?.remove(id)
         groups[machine.group]?.waitForLimit.remove(id)
+        vacate(machine)
         groups[machine.group]?.places[machine.index]?.removeAll { $0 == id }
         if groups[machine.group]?.places[machine.index]?.isEmpty == true {
             groups[machine.group]?.places[machine.index] = nil
@@ -180,6 +184,11 @@ extension Monitor {
         step.groups.insert(machine.group)
         step.effects.append(.removeMachine(id: id, group: machine.group))
         if let group = groups[machine.group], group.isDeleted, group.places.isEmpty { groups[machine.group] = nil }
+    }
+
+    private mutating func vacate(_ machine: MachineRecord) {
+        guard let first = groups[machine.group]?.firstFree, machine.index < first else { return }
+        groups[machine.group]?.firstFree = machine.index
     }
 
     mutating func join(_ machine: MachineRecord) {
