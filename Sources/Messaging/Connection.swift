@@ -69,6 +69,9 @@ package final class Connection: Sendable {
     /// Incoming messages that were too large, had too long a topic, or found the buffer full.
     package var droppedMessages: Int { queue.dropped }
 
+    /// Those of `droppedMessages` that found the buffer full: whoever sent them did nothing wrong, and may have to be asked again.
+    package var overflowedMessages: Int { queue.overflows }
+
     /// How often the broker ended the connection because another client with the same id came: it says so in MQTT 5 only. Counted before
     /// the `disconnected` that it led to.
     package var takeOvers: Int { takeOverCount.value }

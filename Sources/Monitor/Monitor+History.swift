@@ -100,6 +100,8 @@ extension Monitor {
             step.effects.append(.record(entry))
         } else if let entry = flap.take(entry, at: now) {
             step.effects.append(.record(entry))
+        } else {
+            unlisted += 1
         }
         if let machine = entry.machine {
             notes[machine, default: Notes()].flaps[key] = flap

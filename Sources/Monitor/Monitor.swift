@@ -20,6 +20,8 @@ package struct Monitor: Sendable {
     var platforms: [Platform: PlatformNotes] = [:]
     /// Over all groups.
     var sums = FleetSums()
+    /// Changes that flapped: they are not listed one by one, but counted in a later event.
+    package internal(set) var unlisted = 0
     var step = Step()
 
     /// - Parameters:

@@ -42,6 +42,8 @@ package final class Relay: Sendable {
     package var versions: [UInt8] { state.withLock { $0.versions } }
 
     package func refuseSubscriptions() { state.withLock { $0.refusesSubscriptions = true } }
+    /// As the broker itself does, from now on.
+    package func grantSubscriptions() { state.withLock { $0.refusesSubscriptions = false } }
 
     /// Sends whole packets to every client, as a broker without our limits would; nothing else may be on its way.
     package func inject(_ packets: [UInt8]) {

@@ -29,7 +29,10 @@ extension Control {
     /// Moves the monitor and gathers what it asks for.
     func advance(_ event: Monitor.Event, in burst: inout Burst) {
         burst.touched.insert(event)
-        for effect in monitor.handle(event, at: burst.now) {
+        let unlisted = monitor.unlisted
+        let effects = monitor.handle(event, at: burst.now)
+        counters.eventsUnlisted(monitor.unlisted - unlisted)
+        for effect in effects {
             burst.touched.insert(effect)
             gather(effect, in: &burst)
         }
@@ -48,7 +51,11 @@ extension Control {
             exclude(id, of: group, in: &burst)
             history.forget(id)
         case .record(let entry):
-            if let entry = history.admit(entry, at: burst.now) { burst.changes.append(.event(entry)) }
+            if let entry = history.admit(entry, at: burst.now) {
+                burst.changes.append(.event(entry))
+            } else {
+                counters.eventsUnlisted(1)
+            }
         case .sendOrder(let machine, _): burst.work.append(.order(machine: machine))
         case .launch(let machine, let group, let index, let platform):
             launch(machine, group: group, index: index, platform: platform, in: &burst)

@@ -20,7 +20,7 @@ extension Control {
             counters.refused()
             let isStranger = registration.boots || statusKeys[registration.machine] == nil
             let (may, more) = budgets.mayRecord(refusalOf: isStranger ? nil : registration.machine, at: burst.now)
-            guard may else { return }
+            guard may else { return counters.refusalUnlisted() }
             record(
                 RefusedMessage(
                     kind: .registrationRefused, group: registration.group, machine: registration.machine,

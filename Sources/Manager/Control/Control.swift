@@ -26,7 +26,7 @@ actor Control {
     /// What people read.
     nonisolated let queries: Queries
     let logRelay: LogRelay
-    let counters = Counters()
+    let counters: Counters
     nonisolated let mailbox: Mailbox<Input>
     nonisolated let hearing: Hearing
     nonisolated let statusKeys: StatusKeys
@@ -69,6 +69,7 @@ actor Control {
         self.write = write ?? { try records.commit($0) }
         topics = Topics(root: configuration.root)
         logRelay = LogRelay(topics: topics, connection: connection)
+        counters = Counters { connection.droppedMessages }
         queries = try Queries(records: records, vault: vault, counters: counters, clock: clock)
         let mailbox = Mailbox<Input>()
         self.mailbox = mailbox
@@ -147,9 +148,6 @@ actor Control {
 
     private func apply(_ item: Input, in burst: inout Burst) {
         switch item {
-        case .event(.due):
-            noteStandstill(in: &burst)
-            advance(.due, in: &burst)
         case .event(let event): advance(event, in: &burst)
         case .status(let status):
             advance(.status(status), in: &burst)

@@ -3,6 +3,7 @@ import Monitor
 import Foundation
 import Logging
 import Messaging
+import Synchronization
 
 /// Brings what the broker has to the intake, says on `trunkline/manager` that the manager is there, and knows whether machines can be heard.
 struct BrokerLink: Sendable {
@@ -10,6 +11,14 @@ struct BrokerLink: Sendable {
     let control: Control
     let intake: Intake
     let logger: Logger
+    private let drops = Drops()
+
+    init(connection: Connection, control: Control, intake: Intake, logger: Logger) {
+        self.connection = connection
+        self.control = control
+        self.intake = intake
+        self.logger = logger
+    }
 
     static func connection(
         _ configuration: ManagerConfiguration, issuer: CertificateIssuer?, token: String, logger: Logger
@@ -51,6 +60,7 @@ struct BrokerLink: Sendable {
         // Every attempt at the subscriptions belongs to one connection, and ends with it.
         await withTaskGroup(of: Void.self) { group in
             var attempt: Task<Void, Never>?
+            var overflows = connection.overflowedMessages
             for await event in connection.events {
                 switch event {
                 case .connected:
@@ -58,6 +68,8 @@ struct BrokerLink: Sendable {
                     attempt = Task { await connected() }
                 case .disconnected(let reason):
                     attempt?.cancel()
+                    // Else it could say that the manager hears after the loss was said.
+                    await attempt?.value
                     control.queries.view.set(connected: false)
                     if control.hearing.lost(.connection, "no connection with the broker") {
                         logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
@@ -66,11 +78,18 @@ struct BrokerLink: Sendable {
                     if message.topic.hasSuffix("/log"), case .log(_, let machine) = control.topics.parse(message.topic)
                     {
                         await control.logRelay.receive(message.payload, of: machine)
-                    } else if !intake.receive(message), control.hearing.lost(.drops, "statuses were dropped") {
-                        group.addTask { await askAgain() }
+                    } else {
+                        let isTaken = intake.receive(message)
+                        let now = connection.overflowedMessages
+                        guard !isTaken || now != overflows else { break }
+                        overflows = now
+                        if drops.note({ control.hearing.lost(.drops, "statuses were dropped") }) {
+                            group.addTask { await askAgain() }
+                        }
                     }
                 }
             }
+            group.cancelAll()
             attempt?.cancel()
             await attempt?.value
         }
@@ -117,12 +136,21 @@ struct BrokerLink: Sendable {
     private static let firstPause = TimeSpan.seconds(1)
     private static let longestPause = TimeSpan.seconds(30)
 
-    /// After statuses were dropped: the broker has every machine's last one, and says them again to who subscribes again.
+    /// After statuses were dropped: the broker has every machine's last one, and says them again to who subscribes again. Once more, and
+    /// later, where it refuses or statuses were dropped meanwhile.
     private func askAgain() async {
-        try? await Task.sleep(for: Self.firstPause.duration)
-        // Without a connection the next one subscribes anyway.
-        try? await connection.subscribe([control.topics.allStatuses], qos: .atMostOnce)
-        control.hearing.regained(.drops)
+        var pause = Self.firstPause
+        while true {
+            try? await Task.sleep(for: pause.duration)
+            guard !Task.isCancelled else { return }
+            pause = min(Self.longestPause, pause + pause)
+            let count = drops.count
+            do { try await connection.subscribe([control.topics.allStatuses], qos: .atMostOnce) } catch {
+                // Without a connection the next one subscribes anyway.
+                if connection.isConnected { continue }
+            }
+            if drops.end(ifStill: count, { control.hearing.regained(.drops) }) { return }
+        }
     }
 
     /// Ends the connection cleanly, which suppresses the will: so it is said here.
@@ -131,6 +159,33 @@ struct BrokerLink: Sendable {
             Message(
                 topic: control.topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce, retained: true)
         ])
+    }
+}
+
+/// Statuses that were dropped, and whether somebody asks for them again: one at a time.
+private final class Drops: Sendable {
+    private let state = Mutex((count: 0, isAskedFor: false))
+
+    var count: Int { state.withLock { $0.count } }
+
+    /// One more; true where the caller is to ask.
+    func note(_ lose: () -> Void) -> Bool {
+        state.withLock { state in
+            state.count += 1
+            lose()
+            defer { state.isAskedFor = true }
+            return !state.isAskedFor
+        }
+    }
+
+    /// Everything that was dropped has been asked for; false where more was dropped since.
+    func end(ifStill count: Int, _ regain: () -> Void) -> Bool {
+        state.withLock { state in
+            guard state.count == count else { return false }
+            state.isAskedFor = false
+            regain()
+            return true
+        }
     }
 }
 

@@ -13,6 +13,9 @@ final class Hearing: Sendable {
         // As the monitor begins.
         var causes: [Cause: String] = [.connection: "not connected with the broker yet"]
         var since = Timestamp.now
+
+        /// The first of several; nil: it can hear.
+        var reason: String? { Cause.allCases.lazy.compactMap { causes[$0] }.first }
     }
 
     private let state = Mutex(State())
@@ -23,10 +26,7 @@ final class Hearing: Sendable {
 
     /// Nil: it can hear.
     var deafness: (since: Timestamp, reason: String)? {
-        state.withLock { state in
-            guard let first = Cause.allCases.first(where: { state.causes[$0] != nil }) else { return nil }
-            return state.causes[first].map { (state.since, $0) }
-        }
+        state.withLock { state in state.reason.map { (state.since, $0) } }
     }
 
     func has(_ cause: Cause) -> Bool { state.withLock { $0.causes[cause] != nil } }
@@ -36,18 +36,25 @@ final class Hearing: Sendable {
     @discardableResult
     func lost(_ cause: Cause, _ reason: String, tells: Bool = true) -> Bool {
         state.withLock { state in
-            let couldHear = state.causes.isEmpty
+            let before = state.reason
             state.causes[cause] = reason
-            if couldHear { state.since = .now }
-            if couldHear, tells { tell(.deaf(reason: reason)) }
-            return couldHear
+            if before == nil { state.since = .now }
+            if tells { tellChange(from: before, to: state.reason) }
+            return before == nil
         }
     }
 
     func regained(_ cause: Cause) {
         state.withLock { state in
-            guard state.causes.removeValue(forKey: cause) != nil, state.causes.isEmpty else { return }
-            tell(.hearing)
+            let before = state.reason
+            guard state.causes.removeValue(forKey: cause) != nil else { return }
+            tellChange(from: before, to: state.reason)
         }
+    }
+
+    /// Also where only the reason is another: people are to read what is in the way now.
+    private func tellChange(from before: String?, to reason: String?) {
+        guard reason != before else { return }
+        tell(reason.map { .deaf(reason: $0) } ?? .hearing)
     }
 }

@@ -11,6 +11,7 @@ final class Intake: Sendable {
     let hearing: Hearing
     private let statuses: [(lane: Lane, reader: StatusReader)]
     private let registrations: [Lane]
+    var lanes: [Lane] { statuses.map(\.lane) + registrations }
     private let opener: RegistrationOpener
 
     /// Messages that wait in one lane; more are dropped, which is deafness where they are statuses.
@@ -18,7 +19,7 @@ final class Intake: Sendable {
     /// Opened ones that wait for their decision.
     static let mostUndecided = 20_000
 
-    init(control: Control) {
+    init(control: Control, mostWaiting: Int = Intake.mostWaiting) {
         topics = control.topics
         counters = control.counters
         hearing = control.hearing
@@ -30,7 +31,7 @@ final class Intake: Sendable {
             counters: control.counters, logger: control.logger, dismisser: dismisser)
         let width = max(2, min(8, ProcessInfo.processInfo.activeProcessorCount))
         statuses = (0..<width).map { index in
-            let lane = Lane(label: "trunkline.status.\(index)", most: Self.mostWaiting)
+            let lane = Lane(label: "trunkline.status.\(index)", most: mostWaiting)
             let reader = StatusReader(
                 lane: lane, keys: control.statusKeys, mailbox: control.mailbox, budgets: budgets,
                 counters: control.counters, dismisser: dismisser)
@@ -38,7 +39,7 @@ final class Intake: Sendable {
         }
         // Opening is costly: as many at a time as leave room for everything else.
         registrations = (0..<max(1, width / 2)).map {
-            Lane(label: "trunkline.registration.\($0)", qos: .utility, most: Self.mostWaiting)
+            Lane(label: "trunkline.registration.\($0)", qos: .utility, most: mostWaiting)
         }
     }
 
@@ -83,6 +84,6 @@ final class Intake: Sendable {
 
     /// Returns when everything that had come is in the mailbox, held or refused.
     func settle() async {
-        for lane in statuses.map(\.lane) + registrations { await lane.settle() }
+        for lane in lanes { await lane.settle() }
     }
 }

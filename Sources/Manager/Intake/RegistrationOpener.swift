@@ -52,7 +52,7 @@ struct RegistrationOpener: Sendable {
         // At the door everybody may use every name.
         let isStranger = boots || keys[machine] == nil
         let (may, more) = budgets.mayRecord(refusalOf: isStranger ? nil : machine, at: now)
-        guard may else { return }
+        guard may else { return counters.refusalUnlisted() }
         mailbox.put(
             .refused(
                 RefusedMessage(kind: .registrationRefused, group: group, machine: machine, reason: reason, more: more)))

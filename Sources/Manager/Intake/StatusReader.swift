@@ -107,7 +107,7 @@ final class StatusReader: Sendable {
     private func refuse(group: String, machine: String, _ reason: String) {
         counters.refused()
         let (may, more) = budgets.mayRecord(refusalOf: machine, at: .now)
-        guard may else { return }
+        guard may else { return counters.refusalUnlisted() }
         mailbox.put(
             .refused(RefusedMessage(kind: .statusRefused, group: group, machine: machine, reason: reason, more: more)))
     }

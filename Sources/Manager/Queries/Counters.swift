@@ -11,6 +11,9 @@ final class Counters: Sendable {
         var registrations = 0
         var registrationsDropped = 0
         var refused = 0
+        var refusalsUnlisted = 0
+        var eventsUnlisted = 0
+        var eventPages = 0
         var bursts = 0
         var changes = 0
         var orders = 0
@@ -21,6 +24,9 @@ final class Counters: Sendable {
     }
 
     private let values = Mutex(Values())
+    private let droppedByConnection: @Sendable () -> Int
+
+    init(droppedByConnection: @escaping @Sendable () -> Int = { 0 }) { self.droppedByConnection = droppedByConnection }
 
     func statusReceived() { values.withLock { $0.statuses += 1 } }
     func statusTaken() { values.withLock { $0.taken += 1 } }
@@ -30,6 +36,9 @@ final class Counters: Sendable {
     func registrationReceived() { values.withLock { $0.registrations += 1 } }
     func registrationDropped() { values.withLock { $0.registrationsDropped += 1 } }
     func refused() { values.withLock { $0.refused += 1 } }
+    func refusalUnlisted() { values.withLock { $0.refusalsUnlisted += 1 } }
+    func eventsUnlisted(_ count: Int) { if count > 0 { values.withLock { $0.eventsUnlisted += count } } }
+    func eventPageRead() { values.withLock { $0.eventPages += 1 } }
     func committed(bursts: Int, changes: Int) {
         values.withLock {
             $0.bursts += bursts
@@ -60,8 +69,22 @@ final class Counters: Sendable {
             now.dropped)
         text.counter("registrations_received_total", "Registrations that arrived.", now.registrations)
         text.counter(
-            "registrations_dropped_total", "Registrations not opened, because too many came.", now.registrationsDropped)
+            "registrations_dropped_total", "Registrations not opened, because too many came; they are said again.",
+            now.registrationsDropped)
         text.counter("refused_total", "Messages whose seal or MAC was wrong, or that were malformed.", now.refused)
+        text.counter(
+            "refusals_unlisted_total",
+            "Of those, not in the history: over the budget of a machine or of all strangers.",
+            now.refusalsUnlisted)
+        text.counter(
+            "events_unlisted_total", "Changes that flapped: a later event has their number.",
+            now.eventsUnlisted)
+        text.counter(
+            "event_pages_total", "Pages of the history that event streams took, as fast as their readers read.",
+            now.eventPages)
+        text.counter(
+            "messages_dropped_total", "Messages that were too large, or for which the connection had no room.",
+            droppedByConnection())
         text.counter("commits_total", "Transactions committed for bursts of events.", now.bursts)
         text.counter("changes_total", "Changes in those transactions.", now.changes)
         text.counter("orders_published_total", "Orders that the broker acknowledged.", now.orders)

@@ -25,6 +25,7 @@ actor EventCursor {
             let newest = queries.signal.newest
             let page = try await queries.events(filter, after: after, limit: Self.page)
             if let last = page.last {
+                queries.counters.eventPageRead()
                 waiting = page[...]
                 after = last.id
             } else {

@@ -32,7 +32,8 @@ extension Queries {
         let hearing = view.hearing
         // As long as it is now, not as long as it was at the last commit.
         if let deafness = hearing.deafness {
-            status.holding = "\(deafness.reason) since \(clock.now - deafness.since): rules about absence hold"
+            status.holding =
+                "\(deafness.reason) since \((clock.now - deafness.since).inWords): rules about absence hold"
         }
         status.stale = hearing.stale.map { $0.since + clock.shift }
         return GroupView(

@@ -8,10 +8,10 @@ extension Queries {
         let hearing = view.hearing
         if let stale = hearing.stale {
             return
-                "Nothing can be written since \(clock.now - stale.since): \(stale.reason) What is shown is from before."
+                "Nothing can be written since \((clock.now - stale.since).inWords): \(stale.reason) What is shown is from before."
         }
         if let deafness = hearing.deafness {
-            return "\(deafness.reason) since \(clock.now - deafness.since): rules about absence hold."
+            return "\(deafness.reason) since \((clock.now - deafness.since).inWords): rules about absence hold."
         }
         return hearing.isConnected ? nil : "There is no connection with the broker \(broker)."
     }

@@ -16,6 +16,7 @@ final class EventQueue: Sendable {
         var messages = 0
         var bytes = 0
         var dropped = 0
+        var overflows = 0
         var waiter: CheckedContinuation<ConnectionEvent?, Never>?
         var finished = false
 
@@ -45,6 +46,8 @@ final class EventQueue: Sendable {
     init(logger: Logger) { self.logger = logger }
 
     var dropped: Int { state.withLock { $0.dropped } }
+    /// Those of `dropped` for which there was no room.
+    var overflows: Int { state.withLock { $0.overflows } }
 
     /// Messages for which there is no room are counted instead; everything else is always kept.
     func yield(_ event: ConnectionEvent) {
@@ -62,6 +65,7 @@ final class EventQueue: Sendable {
             if case .message(let message) = event {
                 guard state.messages < Self.mostMessages, state.bytes + message.payload.count <= Self.mostBytes else {
                     state.dropped += 1
+                    state.overflows += 1
                     return .dropped(state.dropped)
                 }
                 state.messages += 1
