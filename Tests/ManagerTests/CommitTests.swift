@@ -6,6 +6,7 @@ import HTTPTypes
 import HummingbirdTesting
 import Messaging
 import Monitor
+import OperatingSystem
 import PaperFleet
 import Records
 import Synchronization
@@ -105,6 +106,69 @@ struct CommitTests {
                 #expect(await site.control.monitor.group("test") == nil)
                 refusing.error.withLock { $0 = nil }
                 #expect(try await eventually { try await ask(.post, "/v1/groups", Site.record()).status == 201 })
+            }
+        }
+    }
+
+    @Test("A content key that can't be kept stalls like everything else, and the order that needs it goes afterwards")
+    func contentKey() async throws {
+        let refusing = Refusing()
+        try await Site.with(write: { try refusing.write($0, $1) }) { (site) async throws in
+            try await site.rest { (ask) async throws in
+                let ticket = try await started(site, ask)
+                var one = PaperMachine("test-xaaaaaaa", ticket: ticket)
+                try await site.say(one.registration(), on: one.registerTopic)
+                let tool = try DatabaseQueue(path: site.database)
+                try await tool.write { try $0.execute(sql: "DELETE FROM content_keys") }
+                try tool.close()
+                let draft = try #require(await site.control.draft(of: one.id))
+
+                refusing.error.withLock { $0 = Self.full }
+                let events = try site.control.records.lastEventID()
+                await #expect(throws: RecordsError.self) { try await site.control.contentKey(draft.contentKey) }
+                #expect(await site.control.stall?.isFull == true)
+                await #expect(throws: Refusal.self) { try await site.control.contentKey(draft.contentKey) }
+                #expect(try await ask(.get, "/readyz").status == 503)
+                #expect(try await ask(.post, "/v1/groups/test/pause").status == 507)
+                #expect(try site.control.records.lastEventID() == events)
+
+                refusing.error.withLock { $0 = nil }
+                let published = Mutex<[String]>([])
+                let sending = Task { [lanes = site.control.lanes] in
+                    await lanes.publications.run(width: 1) { publication in
+                        if case .order(let draft) = publication { published.withLock { $0.append(draft.machine) } }
+                    }
+                }
+                #expect(try await eventually { published.withLock { $0 }.contains(one.id) })
+                published.withLock { $0 = [] }
+                #expect(
+                    try await eventually {
+                        await site.control.drain()
+                        return published.withLock { $0 } == [one.id]
+                    })
+                #expect(await site.control.stall == nil)
+                #expect(try await site.order(of: one, from: try await site.groupKey) != nil)
+                sending.cancel()
+                await sending.value
+            }
+        }
+    }
+
+    @Test("A debug certificate that can't be recorded is not given out")
+    func debugCertificate() async throws {
+        let refusing = Refusing()
+        try await Site.with(secure: true, write: { try refusing.write($0, $1) }) { (site) async throws in
+            try await site.rest { (ask) async throws in
+                func asked() async throws -> Int {
+                    try await ask(.post, "/v1/debug-certificates", "{\"ttl\": \"1h\"}", type: "application/json").status
+                }
+                refusing.error.withLock { $0 = Self.full }
+                #expect(try await asked() == 507)
+                #expect(try site.control.records.certificate(of: "debug0", at: .wall) == nil)
+                refusing.error.withLock { $0 = nil }
+                #expect(try await eventually { try await asked() == 201 })
+                #expect(try site.control.records.certificate(of: "debug0", at: .wall) != nil)
+                #expect(try site.control.records.certificate(of: "debug1", at: .wall) == nil)
             }
         }
     }

@@ -124,9 +124,10 @@ final class CertificateIssuer: Sendable {
         return (certificate.pem, Self.row(certificate, of: machine))
     }
 
-    /// A certificate with its key for a person who wants to look at the broker's traffic.
-    func debugCertificate(life: TimeSpan, at now: Timestamp) throws -> (certificate: TransportCertificate, key: String)
-    {
+    /// A certificate with its key for a person who wants to look at the broker's traffic; the caller commits its row.
+    func debugCertificate(life: TimeSpan, at now: Timestamp) throws -> (
+        certificate: TransportCertificate, key: String, row: CertificateRow
+    ) {
         // Two with one name would take each other's connection.
         var freest = (name: "debug0", until: Timestamp(milliseconds: .max))
         for index in 0..<8 {
@@ -137,8 +138,7 @@ final class CertificateIssuer: Sendable {
         let key = TransportKey()
         let current = state.withLock { $0.current }
         let certificate = try current.issue(to: freest.name, for: .client, key: key, life: life, at: now)
-        _ = try records.commit([.certificate(Self.row(certificate, of: freest.name))])
-        return (certificate, key.pem)
+        return (certificate, key.pem, Self.row(certificate, of: freest.name))
     }
 
     /// For the REST server: certificate and key in PEM.

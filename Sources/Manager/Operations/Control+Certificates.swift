@@ -45,7 +45,8 @@ extension Control {
             throw Refusal(code: .malformed, message: "ttl must be 10s to 7d: a debug certificate is short-lived.")
         }
         return try transact { _, burst in
-            let (certificate, key) = try issuer.debugCertificate(life: request.ttl, at: burst.wall)
+            let (certificate, key, row) = try issuer.debugCertificate(life: request.ttl, at: burst.wall)
+            burst.changes.append(.certificate(row))
             burst.note(
                 .certificateIssued, by: caller,
                 "Certificate \(certificate.commonName) to read the broker's traffic until \(certificate.notAfter)",

@@ -51,9 +51,20 @@ extension Control {
     /// The key of a part stream, made and committed where the records have none.
     func contentKey(_ name: ContentKeyName) throws -> ContentKey {
         do { return try sealer.contentKey(name) } catch is OrderSealer.NoContentKey {
-            let key = ContentKey()
-            _ = try records.commit([change(adding: key, for: name)])
-            return key
+            do {
+                // It is no part of a request that a person makes meanwhile.
+                return try RequestMark.$current.withValue(nil) {
+                    try transact { control, burst in
+                        let key = ContentKey()
+                        burst.changes.append(try control.change(adding: key, for: name))
+                        return key
+                    }
+                }
+            } catch {
+                // The order that asked for it is not sent: each is, once something can be recorded again.
+                if stall != nil { mailbox.put(.event(.connected)) }
+                throw error
+            }
         }
     }
 
