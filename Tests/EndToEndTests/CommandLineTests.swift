@@ -47,6 +47,63 @@ struct CommandLineTests {
         }
     }
 
+    @Test("While the broker is gone, list, show, watch, explain and readyz say so, and since when")
+    func deaf() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 1))
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            #expect(!(try installation.trunkline("group", "list").error.contains("hold")))
+            await installation.broker.stop()
+            #expect(try await eventually { try await client.isReady() == false })
+            /// The seconds after "since" in it; -1: there are none.
+            func since(_ text: String) -> Int {
+                let words = text.split(separator: "no connection with the broker since ").last?.prefix { $0 != ":" }
+                return words.flatMap { TimeSpan(String($0)) }.map { Int($0.milliseconds / 1000) } ?? -1
+            }
+            func ready() throws -> String {
+                let answer = try installation.curl("GET", "/readyz")
+                #expect(answer.status == 503)
+                return answer.body
+            }
+            #expect(try await eventually { try since(ready()) >= 0 })
+            let first = try since(ready())
+            #expect(try await eventually { try since(ready()) > first })
+            let lists = try [
+                installation.trunkline("group", "list").error,
+                installation.trunkline("group", "show", "test").output, ready(),
+            ]
+            for text in lists {
+                #expect(since(text) > first, "as long as it is now: \(text)")
+                #expect(text.contains("rules about absence hold"), "\(text)")
+            }
+            let explained = try installation.trunkline("machine", "explain", "test-1")
+            #expect(explained.output.contains("The manager can't hear machines since "), "\(explained.output)")
+            #expect(explained.output.contains("no connection with the broker"), "\(explained.output)")
+            let (watch, file) = (Process(), installation.directory.appending(path: "watch.log"))
+            #expect(FileManager.default.createFile(atPath: file.path, contents: nil))
+            watch.executableURL = Installation.programs.appending(path: "trunkline")
+            watch.arguments = ["watch", "test"]
+            watch.environment = ProcessInfo.processInfo.environment.merging([
+                "TRUNKLINE_SERVER": installation.server, "TRUNKLINE_TOKEN": installation.token,
+                "TRUNKLINE_TRUST": installation.trustFile,
+            ]) { $1 }
+            let output = try FileHandle(forWritingTo: file)
+            (watch.standardOutput, watch.standardError) = (output, output)
+            try watch.run()
+            defer { watch.terminate() }
+            #expect(
+                try await eventually {
+                    let text = try String(contentsOf: file, encoding: .utf8)
+                    return since(text) > first && text.contains("test: no connection with the broker since ")
+                })
+            try await installation.broker.restart(keepingPersistence: true)
+            #expect(try await eventually { try await client.isReady() })
+            #expect(!(try installation.trunkline("group", "list").error.contains("hold")))
+        }
+    }
+
     @Test("Wrong input ends with a sentence that says what to do: 2 for usage, 1 for what failed")
     func wrongInput() async throws {
         try await Installation.with { installation, _ in

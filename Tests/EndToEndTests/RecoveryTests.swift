@@ -252,6 +252,31 @@ struct RecoveryTests {
         }
     }
 
+    @Test("A manager that stood still for longer than three heartbeats concludes nothing from it")
+    func managerStopped() async throws {
+        try await running(count: 2) { installation, client, machines in
+            let before = try await Census(of: installation, client, program: "start.sh")
+            #expect(before.machines.count == 2 && before.machines.allSatisfy { !$0.processes.isEmpty })
+            kill(installation.managerPid, SIGSTOP)
+            // Three heartbeats of 2 s and the 500 ms of the rule "replace lost", and half as much again.
+            try await Task.sleep(for: .seconds(10))
+            kill(installation.managerPid, SIGCONT)
+            // Each machine was heard again.
+            let heard = try await client.allMachines(group: "test").compactMap(\.heardAt).max()
+            let since = try #require(heard)
+            let back = try await eventually {
+                let now = try await client.allMachines(group: "test")
+                return now.map(\.id) == machines.map(\.id) && now.allSatisfy { ($0.heardAt ?? since) > since }
+            }
+            #expect(back)
+            try await client.converged("test")
+            let losses = before.losses(until: try await Census(of: installation, client, program: "start.sh"))
+            #expect(losses.isEmpty, "\(losses)")
+            let kinds = Set(try await client.allEvents(group: nil).map(\.kind))
+            #expect(kinds.contains(.managerDeaf) && kinds.isDisjoint(with: [.machineAway, .machineReleased]))
+        }
+    }
+
     static func find(_ name: String, below directory: String) -> String? {
         FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String }.first {
             $0.split(separator: "/").last.map(String.init) == name

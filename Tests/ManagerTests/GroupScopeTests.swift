@@ -85,6 +85,33 @@ struct GroupScopeTests {
         }
     }
 
+    @Test("hears in a stream of its own groups only, whatever machine it asks for")
+    func streams() async throws {
+        try await with(.admin) { (site, ask, narrow) async throws in
+            let foreign = try #require(
+                try await site.control.machines(group: "core", after: nil, limit: 1, within: nil).items.first?.id)
+            let own = try #require(
+                try await site.control.machines(group: "edge-a", after: nil, limit: 1, within: nil).items.first?.id)
+            #expect(
+                try await narrow(.get, "/v1/events?group=edge-a&machine=\(foreign)").body == "{\"items\":[]}")
+            #expect(try await narrow(.get, "/v1/events?group=core&machine=\(own)").status == 403)
+            func stream(_ query: String) async throws -> String {
+                try await narrow(.get, "/v1/events?after=0\(query)", nil, ["Accept": "text/event-stream"]).body
+            }
+            async let (all, ofForeign, ofOwn) = (
+                stream(""), stream("&machine=\(foreign)"), stream("&machine=\(own)")
+            )
+            #expect(try await ask(.post, "/v1/machines/\(foreign)/revoke").status == 202)
+            #expect(try await ask(.post, "/v1/machines/\(own)/revoke").status == 202)
+            // Everything up to here is read before a stream ends.
+            site.control.queries.signal.close()
+            let (everything, foreigns, owns) = try await (all, ofForeign, ofOwn)
+            #expect(everything.contains("\"group\":\"edge-a\"") && !everything.contains("core"))
+            #expect(!foreigns.contains("data:"))
+            #expect(owns.contains("\"machine\":\"\(own)\"") && !owns.contains("core"))
+        }
+    }
+
     @Test("does with its own groups what its role says")
     func own() async throws {
         try await with(.editor) { (site, ask, narrow) async throws in

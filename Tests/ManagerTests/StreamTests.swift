@@ -4,7 +4,12 @@ import Foundation
 import HummingbirdTesting
 import HTTPTypes
 import NIOCore
+import Records
 import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#endif
 
 @testable import Client
 @testable import Manager
@@ -46,6 +51,65 @@ struct StreamTests {
                 #expect(answer.contains("text/event-stream"))
                 #expect(answer.contains("id: 3\nevent: secret.set\ndata: {"))
                 #expect(!answer.contains("id: 2\n") && !answer.contains("id: 1\n"))
+            }
+        }
+    }
+
+    @Test(
+        "Through a burst of 10,000 a reader has every event in order, over cuts of its connection as well, whoever else stands still",
+        .timeLimit(.minutes(3)))
+    func burst() async throws {
+        let (commits, size) = (20, 500)
+        let count = Int64(commits * size)
+        try await Site.with(streamBeat: .minutes(10)) { site in
+            let first = try site.control.records.lastEventID()
+            let all = Array(first + 1...first + count)
+            try await site.rest(.live) { ask in
+                let port = try #require(ask.client.port)
+                // It asks and does not read; what the kernel takes for it is bounded.
+                let stalled = try TCP.connect(to: port)
+                defer { close(stalled) }
+                var small: Int32 = 4096
+                setsockopt(stalled, SOL_SOCKET, SO_RCVBUF, &small, socklen_t(MemoryLayout<Int32>.size))
+                Wire.send(
+                    stalled,
+                    "GET /v1/events?after=\(first) HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(site.token)\r\nAccept: text/event-stream\r\n\r\n"
+                )
+                @Sendable func read(_ port: Int, cutting relay: Relay? = nil) async throws -> [Int64] {
+                    try await withClient(server: "http://127.0.0.1:\(port)", token: site.token) { client in
+                        var ids: [Int64] = []
+                        for try await event in client.eventStream(group: nil, machine: nil, after: first) {
+                            ids.append(event.id)
+                            if ids.count.isMultiple(of: 3000) { relay?.cut() }
+                            if ids.count == count { break }
+                        }
+                        return ids
+                    }
+                }
+                async let steady = read(port)
+                let text = String(repeating: "x", count: 1000)
+                for _ in 0..<commits {
+                    let written = try site.control.records.commit(
+                        (0..<size).map { _ in
+                            .event(EventEntry(at: .now, kind: .machineState, actor: "manager", message: text))
+                        })
+                    site.control.queries.signal.announce(written.last?.id ?? 0)
+                }
+                #expect(try await steady == all)
+                // 10 MB stand ready for the reader that does not read; what was taken for it fits into the buffers on the way.
+                let pages = await site.control.metricsText(within: nil).split(separator: "\n")
+                    .first { $0.hasPrefix("trunkline_event_pages_total ") }
+                    .flatMap { Int($0.split(separator: " ")[1]) }
+                let (ofSteady, ofStalled) = (commits, commits * 3 / 4)
+                #expect(try #require(pages) <= ofSteady + ofStalled)
+                // Three times the connection goes, and the client comes back with the last id that it has.
+                let relay = try Relay(to: port)
+                #expect(try await read(relay.port, cutting: relay) == all)
+                try await relay.close()
+                small = 1 << 20
+                setsockopt(stalled, SOL_SOCKET, SO_RCVBUF, &small, socklen_t(MemoryLayout<Int32>.size))
+                #expect(
+                    try await Wire.eventIDs(from: stalled, until: first + count) == all, "it waited, and lost nothing")
             }
         }
     }

@@ -27,6 +27,35 @@ enum Wire {
         }
     }
 
+    /// The ids of the events that come until this one.
+    static func eventIDs(from descriptor: Int32, until last: Int64) async throws -> [Int64] {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: blockingIDs(from: descriptor, until: last)) }
+        }
+    }
+
+    private static func blockingIDs(from descriptor: Int32, until last: Int64) -> [Int64] {
+        let deadline = ContinuousClock.now.advanced(by: .seconds(60))
+        var (ids, line): ([Int64], [UInt8]) = ([], [])
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while ids.last != last {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count < 0, errno == EAGAIN, ContinuousClock.now < deadline { continue }
+            guard count > 0 else { break }
+            for byte in buffer.prefix(count) {
+                guard byte == UInt8(ascii: "\n") else {
+                    // Lines of events are long, and of no interest.
+                    if line.count < 100 { line.append(byte) }
+                    continue
+                }
+                let text = String(decoding: line, as: UTF8.self)
+                if text.hasPrefix("id: "), let id = Int64(text.dropFirst(4)) { ids.append(id) }
+                line = []
+            }
+        }
+        return ids
+    }
+
     private static func blockingExchange(_ port: Int, _ request: String) throws -> String {
         let descriptor = try TCP.connect(to: port)
         defer { close(descriptor) }
