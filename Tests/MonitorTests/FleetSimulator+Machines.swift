@@ -153,14 +153,25 @@ extension FleetSimulator {
             return
         }
         if status.state != .away, machines[status.machine]?.isCut == false {
-            machines[status.machine]?.unreachableSince = nil
             machines[status.machine]?.saidAt = now
+            // Who hears, hears it only when it arrives.
+            if managerBreak != nil || asleepUntil != nil { machines[status.machine]?.unreachableSince = nil }
         }
         let old = statuses.updateValue(status, forKey: status.machine)
         later(.milliseconds(10), .status(status))
         guard now < repeatUntil else { return }
         if chance(0.3) { later(between(10, 40_000), .status(status)) }
         if let old, chance(0.2) { later(between(10, 40_000), .status(old)) }
+    }
+
+    /// A status has come to the manager's door.
+    mutating func arrive(_ status: Status) {
+        if let real = machines[status.machine], status.state != .away, !real.isCut, status.holder == real.holder,
+            status.session == real.session, status.sequence == real.sequence
+        {
+            machines[status.machine]?.unreachableSince = nil
+        }
+        if managerBreak == nil, keys.contains(status.machine) { tell(.status(status)) }
     }
 
     mutating func sayWill(of id: String) {

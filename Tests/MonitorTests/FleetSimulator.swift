@@ -195,8 +195,7 @@ struct FleetSimulator {
     mutating func take(_ what: Happening) {
         if let asleepUntil, asleepUntil > now, what.reachesManager { return later(asleepUntil - now, what) }
         switch what {
-        case .status(let status):
-            if managerBreak == nil, keys.contains(status.machine) { tell(.status(status)) }
+        case .status(let status): arrive(status)
         case .register(let id): register(id)
         case .event(let event): tell(event)
         case .list(let asked): answerList(asked)
