@@ -73,7 +73,8 @@ enum WireEntry {
             return false
         }
         let written = OrderMessage.encode(
-            group: message.group, machine: message.machine, generation: message.generation, action: message.action,
+            group: message.group, machine: message.machine, generation: message.generation, issue: message.issue,
+            action: message.action,
             software: message.software, digest: message.digest
         ) { _ in message.sealed }
         try again(message.generation, written, OrderMessage.decode) { $0.generation }

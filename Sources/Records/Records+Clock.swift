@@ -1,3 +1,4 @@
+package import Fleet
 import GRDB
 
 /// How the manager's own time follows from the time since the machine was booted.
@@ -19,6 +20,17 @@ extension Records {
         try row("SELECT boot_id, anchor FROM clock", []) {
             ClockRow(bootID: try $0.value("boot_id"), anchor: try $0.value("anchor"))
         }
+    }
+}
+
+extension Records {
+    /// The newest word of the manager.
+    package func issue() throws(RecordsError) -> Issue {
+        let issue = try row("SELECT epoch, issue FROM identity", []) {
+            Issue(epoch: try $0.value("epoch"), number: try $0.value("issue"))
+        }
+        guard let issue else { throw RecordsError(.corrupt, "\(path) has lost its name; restore it from a backup.") }
+        return issue
     }
 }
 

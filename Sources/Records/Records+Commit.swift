@@ -64,6 +64,8 @@ extension Records {
         case event(EventEntry)
         /// Takes the place of the one before.
         case clock(ClockRow)
+        /// The newest word of the manager from now on.
+        case issue(Issue)
     }
 
     /// Applies all changes in their order in one transaction, or none, and returns the events among them with their ids.
@@ -157,6 +159,8 @@ struct Transaction {
                 "INSERT INTO master_key (one, id) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET id = excluded.id", [id])
         case .removeToken(let name): try run("DELETE FROM tokens WHERE name = ?", [name])
         case .clock(let row): try save(row)
+        case .issue(let issue):
+            try run("UPDATE identity SET epoch = ?, issue = ?", [issue.epoch, issue.number])
         case .idempotentAnswer(let answer): try save(answer)
         case .removeIdempotentAnswers(let instant):
             try run("DELETE FROM idempotency WHERE at < ?", [instant.milliseconds])

@@ -6,11 +6,16 @@ import Testing
 
 @Suite("What the agent decides without I/O")
 struct DecisionTests {
-    @Test("Only a higher generation is accepted")
+    @Test("Only a higher generation is accepted, and nothing from a word that is older than what was heard")
     func gate() {
-        #expect(OrderGate.verdict(generation: 1, accepted: 0) == .accept)
-        #expect(OrderGate.verdict(generation: 7, accepted: 7) == .repeated)
-        #expect(OrderGate.verdict(generation: 6, accepted: 7) == .outdated)
+        func verdict(_ generation: Int, _ epoch: Int = 2, _ issue: Int = 5) -> OrderGate.Verdict {
+            OrderGate.verdict(
+                generation: generation, issue: Issue(epoch: epoch, number: issue), accepted: 7,
+                heard: Issue(epoch: 2, number: 5))
+        }
+        #expect(verdict(8) == .accept && verdict(8, 2, 6) == .accept && verdict(8, 3, 0) == .accept)
+        #expect(verdict(7) == .repeated && verdict(6) == .outdated)
+        #expect(verdict(8, 2, 4) == .oldWord && verdict(7, 2, 4) == .oldWord && verdict(8, 1, 9) == .oldWord)
     }
 
     @Test("The registration is repeated after 1, 2, 4… seconds, at most five minutes, a quarter more or less")

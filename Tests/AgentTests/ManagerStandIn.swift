@@ -149,8 +149,8 @@ final class ManagerStandIn: Sendable {
         guard isKnown, let machine = read({ $0.machineKey }) else { throw Unexpected("the machine did not register") }
         let said = header ?? content
         return try OrderMessage.encode(
-            group: Self.group, machine: Self.machine, generation: said.generation, action: said.action,
-            software: said.manifest.reference, digest: said.digest
+            group: Self.group, machine: Self.machine, generation: said.generation, issue: said.issue,
+            action: said.action, software: said.manifest.reference, digest: said.digest
         ) { header in
             let sealed = try AuthenticSeal.order.seal(
                 try content.encoded(), to: machine, from: forger ?? key, authenticating: header)

@@ -34,7 +34,7 @@ struct OrderTests {
             try await manager.order(new, generation: 5)
             try await manager.running(new, generation: 5)
             let before = manager.statuses.count
-            try await manager.order(old, generation: 4)
+            try await manager.order(old, old.order(4, issue: 6))
             #expect(try await eventually(within: .seconds(40)) { manager.statuses.count > before })
             try await manager.running(new, generation: 5)
             try await agent.end(SIGKILL)
@@ -44,6 +44,44 @@ struct OrderTests {
             try await manager.status("the later one") { _ in manager.statuses.count > restarted + 1 }
             try await manager.running(new, generation: 5)
             #expect(!agent.exists("releases/\(old.digest)"))
+        }
+    }
+
+    @Test("A word that is older than what was heard changes nothing, neither trust nor heartbeat, also after a restart")
+    func oldWord() async throws {
+        try await withMachine { manager, agent in
+            func trust(_ name: String) -> OrderContent.Trust {
+                OrderContent.Trust(
+                    authorities: "-----BEGIN CERTIFICATE-----\n\(name)", authority: name,
+                    groupKey: manager.key.publicKey.rawRepresentation)
+            }
+            func kept() throws -> String { try String(contentsOfFile: agent.path("trust.pem"), encoding: .utf8) }
+            try agent.start()
+            let bundle = try SampleBundle()
+            let old = try await manager.sealed(bundle.order(1, heartbeat: .milliseconds(200), trust: trust("old")))
+            let new = try await manager.sealed(
+                bundle.order(1, heartbeat: .seconds(10), issue: 2, trust: trust("new")))
+            try await manager.order(bundle, bundle.order(1, heartbeat: .milliseconds(200), trust: trust("old")))
+            try await manager.running(bundle, generation: 1)
+            #expect(try kept().hasSuffix("old"))
+            try await manager.publishOrder(new)
+            try await manager.status("the new word") { $0.issue == Issue(epoch: 1, number: 2) }
+            #expect(try kept().hasSuffix("new"))
+            let pid = try await agent.softwarePID()
+            for restarts in [false, true] {
+                if restarts {
+                    try await agent.end(SIGKILL)
+                    try agent.start()
+                }
+                let last = manager.statuses.count
+                try await manager.publishOrder(old)
+                let status = try await manager.status("that it is old") { status in
+                    manager.statuses.count > last && status.reason?.contains("older word (1.1) than was heard") == true
+                }
+                #expect(status.issue == Issue(epoch: 1, number: 2) && status.heartbeat == .seconds(10))
+                #expect(try kept().hasSuffix("new"))
+                #expect(try await agent.softwarePID() == pid)
+            }
         }
     }
 

@@ -11,7 +11,8 @@ struct SealedMessageTests {
     static func order(_ random: inout SeededGenerator, header: inout Data) -> Data {
         let sealed = (encapsulated: Data(random.bytes(32)), ciphertext: Data(random.bytes(500)))
         return OrderMessage.encode(
-            group: random.name(), machine: random.name(), generation: 7, action: .run,
+            group: random.name(), machine: random.name(), generation: 7, issue: Issue(epoch: 1, number: 9),
+            action: .run,
             software: SoftwareReference(name: random.name(), version: "1.0"), digest: random.digest()
         ) { bytes in
             header = bytes
@@ -38,7 +39,7 @@ struct SealedMessageTests {
         #expect(read.header == header)
         #expect(
             String(decoding: header, as: UTF8.self)
-                == #"{"v":1,"group":"\#(group)","machine":"\#(machine)","ticket":"\#(ticket)""#)
+                == #"{"v":2,"group":"\#(group)","machine":"\#(machine)","ticket":"\#(ticket)""#)
     }
 
     @Test("an order is read as it was written, and its header is readable")
@@ -46,7 +47,8 @@ struct SealedMessageTests {
         let digest = String(repeating: "ab", count: 32)
         var header = Data()
         let payload = OrderMessage.encode(
-            group: "edge", machine: "edge-1", generation: 4, action: .stop,
+            group: "edge", machine: "edge-1", generation: 4, issue: Issue(epoch: 2, number: 9),
+            action: .stop,
             software: SoftwareReference(name: "janus", version: "1.1.2"), digest: digest
         ) { bytes in
             header = bytes
@@ -54,11 +56,12 @@ struct SealedMessageTests {
         }
         #expect(
             String(decoding: payload, as: UTF8.self)
-                == #"{"v":1,"group":"edge","machine":"edge-1","generation":4,"action":"stop","software":{"name":"janus","version":"1.1.2","digest":"\#(digest)"},"enc":"AQI=","sealed":"Aw=="}"#
+                == #"{"v":2,"group":"edge","machine":"edge-1","epoch":2,"generation":4,"issue":9,"action":"stop","software":{"name":"janus","version":"1.1.2","digest":"\#(digest)"},"enc":"AQI=","sealed":"Aw=="}"#
         )
         let read = try OrderMessage.decode(payload)
         #expect(
             (read.generation, read.action, read.software.description, read.digest) == (4, .stop, "janus@1.1.2", digest))
+        #expect(read.issue == Issue(epoch: 2, number: 9))
         #expect(read.header == header && read.encapsulated == Data([1, 2]) && read.ciphertext == Data([3]))
     }
 
@@ -85,17 +88,17 @@ struct SealedMessageTests {
     @Test(
         "members that stand twice, are missing or are swapped are refused",
         arguments: [
-            #"{"v":1,"group":"g","machine":"m","ticket":"t"}"#,
-            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"AQI="}"#,
-            #"{"v":1,"group":"g","machine":"m","ticket":"t","sealed":"AQI=","enc":"AQI="}"#,
-            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"AQI=","enc":"AQI=","sealed":"AQI="}"#,
-            #"{"v":1,"group":"g","machine":"m","ticket":"t","sealed":"AA==","enc":"AQI=","sealed":"AQI="}"#,
-            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"","sealed":"AQI="}"#,
-            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"AQI","sealed":"AQI="}"#,
-            #"{"v":1,"group":"g","machine":"m","ticket":"","enc":"AQI=","sealed":"AQI="}"#,
-            #"{"v":1,"group":"g","machine":"m","ticket":"a b","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"t"}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"t","sealed":"AQI=","enc":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI=","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"t","sealed":"AA==","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"","sealed":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI","sealed":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":2,"group":"g","machine":"m","ticket":"a b","enc":"AQI=","sealed":"AQI="}"#,
             #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#,
-            #"{"v":1,"group":"../x","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#, "", "{", "null",
+            #"{"v":2,"group":"../x","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#, "", "{", "null",
             #","enc":""#,
         ])
     func malformed(text: String) {
@@ -116,7 +119,7 @@ struct SealedMessageTests {
     func noise(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let pieces = [
-            #"{"v":1"#, #","enc":""#, #","sealed":""#, #","mac":""#, "AQI=", "\"}", "}", "\"", "{", "[", "\u{0}", "🦊",
+            #"{"v":2"#, #","enc":""#, #","sealed":""#, #","mac":""#, "AQI=", "\"}", "}", "\"", "{", "[", "\u{0}", "🦊",
         ]
         let text = (0..<12).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
         for payload in [Data(text.utf8), Data(random.bytes(Int.random(in: 0...100, using: &random)))] {
@@ -185,7 +188,8 @@ struct SealedMessageTests {
         #expect(throws: WireError.self) { try RegistrationContent.decode(short.encoded()) }
 
         let order = OrderContent(
-            action: .run, generation: 3, digest: String(repeating: "0", count: 64), size: 262_145, parts: 2,
+            action: .run, generation: 3, issue: Issue(epoch: 1, number: 4), digest: String(repeating: "0", count: 64),
+            size: 262_145, parts: 2,
             contentKey: Data(count: 32), delivery: .individual,
             manifest: SoftwareManifest(name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"]),
             environment: ["SIP_PORT": "5060", "EMPTY": ""], heartbeat: .seconds(10),
@@ -193,7 +197,8 @@ struct SealedMessageTests {
         #expect(try OrderContent.decode(order.encoded()) == order)
         for change: (inout OrderContent) -> Void in [
             { $0.parts = 3 }, { $0.partSize = 0 }, { $0.size = -1 }, { $0.size = .max }, { $0.contentKey = Data() },
-            { $0.digest = "x" }, { $0.generation = -1 }, { $0.environment = ["A=B": "c"] },
+            { $0.digest = "x" }, { $0.generation = -1 }, { $0.issue = Issue(epoch: 1, number: -1) },
+            { $0.environment = ["A=B": "c"] },
             { $0.environment = ["A": "\u{0}"] },
             { $0.session = -1 }, { $0.session = .max }, { $0.reason = String(repeating: "x", count: 1025) },
             { $0.heartbeat = .zero }, { $0.manifest.run = [] }, { $0.trust?.groupKey = Data(count: 31) },
@@ -207,17 +212,18 @@ struct SealedMessageTests {
     @Test("what an earlier manager leaves out of an order is not there, and what a later one adds is passed over")
     func otherVersionsOfAnOrder() throws {
         let order = OrderContent(
-            action: .run, generation: 3, digest: String(repeating: "0", count: 64), size: 1, parts: 1,
+            action: .run, generation: 3, issue: Issue(epoch: 1, number: 4), digest: String(repeating: "0", count: 64),
+            size: 1, parts: 1,
             contentKey: Data(count: 32), delivery: .shared,
             manifest: SoftwareManifest(name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"]),
             environment: [:], heartbeat: .seconds(10))
         let text = String(decoding: try order.encoded(), as: UTF8.self)
         #expect(!text.contains("session") && !text.contains("reason"))
-        let later = text.replacing(#"{"action""#, with: #"{"epoch":4,"action""#)
+        let later = text.replacing(#"{"action""#, with: #"{"later":4,"action""#)
         #expect(later != text)
         #expect(try OrderContent.decode(Data(later.utf8)) == order)
         let payload = Data(
-            (#"{"v":1,"epoch":4,"group":"g","machine":"m","generation":3,"action":"leave","#
+            (#"{"v":2,"later":4,"group":"g","machine":"m","epoch":1,"generation":3,"issue":4,"action":"leave","#
                 + #""software":{"name":"k","version":"1","digest":"\#(order.digest)","x":1},"enc":"AQI=","sealed":"AQI="}"#)
                 .utf8)
         #expect(try OrderMessage.decode(payload).action == .leave)
@@ -229,13 +235,13 @@ struct SealedMessageTests {
         let read = try OrderContent.decode(order.encoded())
         #expect(read == order && read.action == .leave && read.generation == 9)
         #expect(read.reason == String(repeating: "é", count: 512))
-        let answer = CertificateContent(dismissed: "group edge was removed")
+        let answer = CertificateContent(answering: Data(count: 16), dismissed: "group edge was removed")
         let back = try CertificateContent.decode(answer.encoded())
         #expect(back.dismissed == "group edge was removed" && back.certificate.isEmpty && back.trust.isEmpty)
         var long = answer
         long.dismissed = String(repeating: "x", count: 1025)
         #expect(throws: WireError.self) { try CertificateContent.decode(long.encoded()) }
-        let certificate = CertificateContent(certificate: "a", trust: "b")
+        let certificate = CertificateContent(answering: Data(count: 16), certificate: "a", trust: "b")
         #expect(try CertificateContent.decode(certificate.encoded()).dismissed == nil)
         #expect(!String(decoding: try certificate.encoded(), as: UTF8.self).contains("dismissed"))
     }
@@ -245,7 +251,7 @@ struct SealedMessageTests {
         let status = ManagerStatus(state: .online, at: Timestamp(milliseconds: 0), version: "0.1.0")
         #expect(
             String(decoding: status.encoded(), as: UTF8.self)
-                == #"{"v":1,"state":"online","at":"1970-01-01T00:00:00.000Z","version":"0.1.0"}"#)
+                == #"{"v":2,"state":"online","at":"1970-01-01T00:00:00.000Z","version":"0.1.0"}"#)
         #expect(try ManagerStatus.decode(status.encoded()) == status)
         let lines = LogLines(
             machine: "m-1", at: Timestamp(milliseconds: 0), stream: .stderr, lines: ["a \"b\" \u{1b}[31m", "", "🦊\t"])

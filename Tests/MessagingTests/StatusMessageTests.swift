@@ -42,6 +42,7 @@ struct StatusMessageTests {
         }
         if Bool.random(using: &random) { status.reason = random.text() }
         if Bool.random(using: &random) { status.holder = String(random.digest().prefix(8)) }
+        status.issue = Issue(epoch: .random(in: 0...9, using: &random), number: .random(in: 0...999, using: &random))
         if Bool.random(using: &random) {
             status.heartbeat = .milliseconds(.random(in: 1...86_400_000, using: &random))
         }
@@ -65,7 +66,7 @@ struct StatusMessageTests {
         let will = StatusMessage.encode(status) { _ in Data(repeating: 0, count: 32) }
         #expect(
             String(decoding: will, as: UTF8.self)
-                == #"{"v":1,"group":"edge","machine":"edge-1","session":3,"seq":0,"at":"2026-11-23T05:41:00.123Z","state":"away","order":0,"#
+                == #"{"v":2,"group":"edge","machine":"edge-1","session":3,"seq":0,"at":"2026-11-23T05:41:00.123Z","state":"away","order":[0,0,0],"#
                 + #""mac":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}"#)
         status.software = RunningSoftware(
             name: "kamailio", version: "5.6.3", digest: String(repeating: "a", count: 64), generation: 2,
@@ -75,9 +76,10 @@ struct StatusMessageTests {
         status.reason = "a \"quote\"\n"
         status.holder = "00c0ffee"
         status.heartbeat = .seconds(10)
+        status.issue = Issue(epoch: 2, number: 7)
         let text = String(decoding: StatusMessage.encode(status) { _ in Data(repeating: 0, count: 32) }, as: UTF8.self)
         #expect(text.contains(#","session":3,"seq":0,"holder":"00c0ffee","at":""#))
-        #expect(text.contains(#","order":0,"heartbeat":"10s","software":{"#))
+        #expect(text.contains(#","order":[2,0,7],"heartbeat":"10s","software":{"#))
         #expect(text.contains(#""software":{"name":"kamailio","version":"5.6.3","digest":"aaaa"#))
         #expect(text.contains(#","metrics":{"a":1e+20,"b":0.5,"calls":3},"reason":"a \"quote\"\n","mac":""#))
     }
@@ -123,7 +125,7 @@ struct StatusMessageTests {
 
     static let zeroMAC = #","mac":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}"#
     static let good =
-        #"{"v":1,"group":"g","machine":"m","session":1,"seq":1,"at":"2026-11-23T05:41:00.123Z","state":"idle","order":0"#
+        #"{"v":2,"group":"g","machine":"m","session":1,"seq":1,"at":"2026-11-23T05:41:00.123Z","state":"idle","order":[1,0,2]"#
 
     @Test("a plain one is taken")
     func plain() throws { _ = try StatusMessage.decode(Data((Self.good + Self.zeroMAC).utf8)) }
@@ -141,19 +143,25 @@ struct StatusMessageTests {
     @Test(
         "values outside of what they may be are refused",
         arguments: [
-            (#""v":1"#, #""v":2"#), (#""v":1,"#, ""), (#""group":"g""#, #""group":"G""#),
+            (#""v":2"#, #""v":2"#), (#""v":2,"#, ""), (#""group":"g""#, #""group":"G""#),
             (#""machine":"m""#, #""machine":"a/b""#),
             (#""session":1"#, #""session":-1"#), (#""session":1"#, #""session":1e99"#), (#""seq":1"#, #""seq":"1""#),
-            (#""state":"idle""#, #""state":"dancing""#), (#""order":0"#, #""order":-2"#), (#"23T05"#, #"23 05"#),
-            (#""order":0"#, #""order":0,"mac":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=""#),
-            (#""order":0"#, #""order":0,"metrics":{"a":1e999}"#), (#""order":0"#, #""order":0,"metrics":{"":1}"#),
-            (#""order":0"#, #""order":0,"metrics":{"a\n":1}"#),
-            (#""order":0"#, #""order":0,"holder":"c0ffee""#), (#""order":0"#, #""order":0,"holder":"00C0FFEE""#),
-            (#""order":0"#, #""order":0,"holder":"00c0ff\n ""#),
-            (#""order":0"#, #""order":0,"heartbeat":"0s""#), (#""order":0"#, #""order":0,"heartbeat":"25h""#),
-            (#""order":0"#, #""order":0,"heartbeat":10"#),
-            (#""order":0"#, #""order":0,"receiving":{"digest":"00","have":"1"}"#),
-            (#""order":0"#, #""order":0,"software":{"name":"k"}"#), (#"{"v""#, #"[{"v""#), (#"AAAA="#, #"AAAB="#),
+            (#""state":"idle""#, #""state":"dancing""#), (#""order":[1,0,2]"#, #""order":[1,-2,2]"#),
+            (#""order":[1,0,2]"#, #""order":0"#),
+            (#""order":[1,0,2]"#, #""order":[1,0]"#), (#"23T05"#, #"23 05"#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"mac":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=""#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"metrics":{"a":1e999}"#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"metrics":{"":1}"#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"metrics":{"a\n":1}"#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"holder":"c0ffee""#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"holder":"00C0FFEE""#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"holder":"00c0ff\n ""#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"heartbeat":"0s""#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"heartbeat":"25h""#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"heartbeat":10"#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"receiving":{"digest":"00","have":"1"}"#),
+            (#""order":[1,0,2]"#, #""order":[1,0,2],"software":{"name":"k"}"#), (#"{"v""#, #"[{"v""#),
+            (#"AAAA="#, #"AAAB="#),
             (#"AAAA="#, #"AAA=="#),
         ])
     func ranges(change: (String, String)) {

@@ -26,6 +26,8 @@ extension FleetSimulator {
         let long = machines.filter { id, real in
             guard let since = real.unreachableSince, real.isUp, rows[id]?.phase == .joined else { return false }
             if let spoken = real.copySaidAt, spoken + .seconds(120) > now { return false }
+            // Of one that was gone it is known why it can't be heard, although it is back.
+            if rows[id]?.platformState == .gone { return false }
             // By then also those are known whose wills never came.
             return since + .seconds(120) <= now && hearsSince + .seconds(120) <= now
         }

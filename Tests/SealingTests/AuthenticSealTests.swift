@@ -9,7 +9,7 @@ import TestSupport
 struct AuthenticSealTests {
     let machine: SecurityKey
     let group: SecurityKey
-    let header = Data(#"{"v":1,"group":"edge","machine":"edge-1","generation":4"#.utf8)
+    let header = Data(#"{"v":2,"group":"edge","machine":"edge-1","generation":4"#.utf8)
     let plaintext = Data("run, and here is the content key".utf8)
 
     init() throws {

@@ -9,7 +9,7 @@ import TestSupport
 struct RegistrationSealTests {
     let group: SecurityKey
     let secret: Data
-    let header = Data(#"{"v":1,"group":"edge","machine":"edge-1","ticket":"t-1""#.utf8)
+    let header = Data(#"{"v":2,"group":"edge","machine":"edge-1","ticket":"t-1""#.utf8)
     let plaintext = Data("machine, key, nonce, facts".utf8)
 
     init() throws {

@@ -27,8 +27,12 @@ extension AgentLoop {
             // Who registered and never heard the answer is known by his key when the ticket is long gone.
             attempts += 1
             let first = passport.way == .boot && !passport.isRegistered && order == nil && attempts % 4 != 0
-            let payload = first ? identity.registration : try identity.registrationByKey(answering: replyTo)
-            publish(registration: payload)
+            let nonce = first ? identity.registrationNonce : RandomBytes.data(count: 16)
+            // The answer to the one before may be on its way.
+            questions = questions.suffix(7) + [nonce]
+            publish(
+                registration: first
+                    ? identity.registration : try identity.registrationByKey(answering: replyTo, nonce: nonce))
         } catch {
             logger.error("cannot ask for a certificate: \(error)")
         }
@@ -61,6 +65,10 @@ extension AgentLoop {
         do {
             let (content, isCurrent) = try identity.openCertificate(payload)
             isUnderCurrent = isCurrent
+            // What was once said may be said again by whoever has kept it: it would bring back an authority that is gone.
+            guard questions.contains(content.nonce) else {
+                return logger.warning("an answer came that nobody asked for")
+            }
             if let reason = content.dismissed { return dismiss(reason, now: now) }
             try passport.take(content)
         } catch {
@@ -68,6 +76,7 @@ extension AgentLoop {
         }
         // The answer to an earlier question: the one under the new key is still to be heard.
         guard isUnderCurrent || passport.way == .boot else { return }
+        questions = []
         certification.answered()
         isRenewing = false
         logger.notice("certificate received, to be renewed at \(passport.renewAt.map { "\($0)" } ?? "?")")
@@ -77,10 +86,10 @@ extension AgentLoop {
 
 extension Identity {
     /// Asks for a certificate with the registered key as proof: for a machine whose ticket is long spent.
-    func registrationByKey(answering client: String) throws -> Data {
+    func registrationByKey(answering client: String, nonce: Data) throws -> Data {
         guard let boot else { throw AgentError(.state, "there is no certificate to ask for") }
         let content = RegistrationContent(
-            machine: machine, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
+            machine: machine, key: key.publicKey.rawRepresentation, nonce: nonce,
             facts: .ofThisMachine(),
             certificate: .init(request: try boot.key.request(named: machine), reply: client))
         let plaintext = try content.encoded()

@@ -115,6 +115,7 @@ extension AgentLoop {
     /// What the machine is, now.
     var report: Report {
         var report = Report(state: supervisor.state, order: order?.generation ?? 0)
+        report.issue = order?.content.issue ?? .none
         report.heartbeat = reporter.heartbeat
         if let job = supervisor.active {
             let isProcess = process?.job == job

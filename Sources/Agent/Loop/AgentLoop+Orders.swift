@@ -14,21 +14,21 @@ extension AgentLoop {
             return refuse(error, now: now)
         }
         guard content.action != .leave else { return dismiss(content.reason, now: now) }
-        if let trust = content.trust, content.generation >= order?.generation ?? 0 {
-            hear(trust, underCurrentKey: isUnderCurrent, now: now)
-        }
-        if let session = content.session { begin(session: session, now: now) }
-        let accepted = order?.generation ?? 0
-        switch OrderGate.verdict(generation: content.generation, accepted: accepted) {
+        let (accepted, heard) = (order?.generation ?? 0, order?.content.issue ?? .none)
+        switch OrderGate.verdict(
+            generation: content.generation, issue: content.issue, accepted: accepted, heard: heard)
+        {
+        case .oldWord:
+            return sayOld(
+                "an order is an older word (\(content.issue)) than was heard (\(heard)): are the manager's records from a backup?",
+                now: now)
         case .outdated:
-            logger.warning("an order of generation \(content.generation) is older than \(accepted)")
-            notices.say(
-                .order,
-                "order \(content.generation) is older than \(accepted), which was accepted: are the manager's records from a backup?"
-            )
-            reporter.owe()
+            sayOld(
+                "order \(content.generation) is older than \(accepted), which was accepted: are the manager's records from a backup?",
+                now: now)
+            renew(content)
         case .repeated:
-            renew(heartbeat: content.heartbeat)
+            renew(content)
             // One that cannot be followed still cannot when it is said again.
             if refusal?.generation != content.generation { forgetRefusal() }
             reporter.owe()
@@ -36,6 +36,17 @@ extension AgentLoop {
             forgetRefusal()
             accept(AcceptedOrder(content: content), now: now)
         }
+        // Only once it is on the disk that nothing older counts.
+        guard order?.content.issue == content.issue else { return }
+        if let trust = content.trust { hear(trust, underCurrentKey: isUnderCurrent, now: now) }
+        if let session = content.session { begin(session: session, now: now) }
+    }
+
+    /// Whoever keeps old messages may say them again, so it is said for a while only.
+    private func sayOld(_ what: String, now: TimeSpan) {
+        logger.warning("\(what)")
+        notices.say(.order, what, until: now + Self.strangersNotice)
+        reporter.owe()
     }
 
     private func forgetRefusal() {
@@ -69,15 +80,17 @@ extension AgentLoop {
         connection.reconnect()
     }
 
-    /// The one thing that changes without a new generation, since nothing is restarted for it.
-    private func renew(heartbeat: TimeSpan) {
-        guard var renewed = order, renewed.content.heartbeat != heartbeat else { return }
-        renewed.content.heartbeat = heartbeat
+    /// What changes without a new generation, since nothing is restarted for it.
+    private func renew(_ content: OrderContent) {
+        guard var renewed = order else { return }
+        renewed.content.heartbeat = content.heartbeat
+        renewed.content.issue = content.issue
+        guard renewed.content != order?.content else { return }
         do { try state.saveSecret(renewed, to: .order, under: identity.key) } catch {
             return logger.error("cannot keep the order: \(error)")
         }
         order = renewed
-        reporter.heartbeat = max(heartbeat, .milliseconds(100))
+        reporter.heartbeat = max(content.heartbeat, .milliseconds(100))
     }
 
     func accept(_ accepted: AcceptedOrder, now: TimeSpan) {
@@ -168,7 +181,8 @@ extension Identity {
         let content: OrderContent
         do { content = try OrderContent.decode(plaintext) } catch { throw refused("\(error)") }
         guard content.generation == message.generation, content.action == message.action,
-            content.digest == message.digest, content.manifest.reference == message.software
+            content.issue == message.issue || content.action == .leave, content.digest == message.digest,
+            content.manifest.reference == message.software
         else { throw refused("its header says other than its sealed content") }
         return (content, isUnderCurrent)
     }

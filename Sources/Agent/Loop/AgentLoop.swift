@@ -44,6 +44,8 @@ final class AgentLoop {
     var watchesItself = false
     static let identityNotice = TimeSpan.minutes(10)
     static let sessionNotice = TimeSpan.minutes(10)
+    /// The nonces of the registrations to which an answer may come.
+    var questions: [Data] = []
     /// Why this machine is not wanted any more.
     var dismissal: String?
     /// What runs, or ran last.

@@ -4,6 +4,7 @@ import Fleet
 struct Report: Hashable, Sendable {
     var state: MachineState
     var order: Int
+    var issue = Issue.none
     var software: RunningSoftware?
     var receiving: Receiving?
     var metrics: [String: Double] = [:]
@@ -13,7 +14,8 @@ struct Report: Hashable, Sendable {
     func status(_ identity: Identity, session: Int, sequence: Int, at: Timestamp) -> Status {
         Status(
             group: identity.group, machine: identity.machine, session: session, sequence: sequence, at: at,
-            state: state, order: order, software: software, receiving: receiving, metrics: metrics, reason: reason,
+            state: state, order: order, issue: issue, software: software, receiving: receiving, metrics: metrics,
+            reason: reason,
             holder: identity.holder, heartbeat: heartbeat)
     }
 }

@@ -13,6 +13,8 @@ struct Identity: Sendable {
     let statusKey: StatusKey
     /// The sealed registration, the very bytes that are repeated until the manager answers.
     let registration: Data
+    /// What an answer to it bears.
+    let registrationNonce: Data
     let broker: BrokerAddress
     /// Nil with a plain broker.
     let boot: Boot?
@@ -81,6 +83,7 @@ struct Identity: Sendable {
         if isNewTicket { state.remove(.groupKeys) }
         groupKeys = try GroupKeys(ticket: ticket.groupKey, state: state)
 
+        registrationNonce = Self.nonce(of: ticket, key)
         if let registration = try state.read(.registration), let raw = try state.read(.statusKey),
             registered || kept == content
         {
@@ -142,7 +145,7 @@ struct Identity: Sendable {
         var statusKey: StatusKey?
         do {
             var content = RegistrationContent(
-                machine: machine, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
+                machine: machine, key: key.publicKey.rawRepresentation, nonce: nonce(of: ticket, key),
                 facts: .ofThisMachine())
             if let boot {
                 content.certificate = .init(request: try boot.key.request(named: machine), reply: boot.client)
@@ -162,6 +165,12 @@ struct Identity: Sendable {
         } catch {
             throw AgentError(.ticket, "cannot seal the registration: \(error)")
         }
+    }
+
+    /// The first registration's, which is the same bytes whenever it is said: known to nobody else, and kept by being made again.
+    private static func nonce(of ticket: Ticket, _ key: SecurityKey) -> Data {
+        let digest = BundleDigest.hex(of: Data("registration \(ticket.id)".utf8) + key.rawRepresentation)
+        return Data(digest.utf8.prefix(16))
     }
 
     /// Eight characters of base 32, without those that are taken for others.

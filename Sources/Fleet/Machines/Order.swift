@@ -36,6 +36,44 @@ package struct Order: Hashable, Sendable, Codable {
     }
 }
 
+/// Which of the manager's words is the newer one, whatever they say: counts all changes of what orders carry.
+package struct Issue: Hashable, Comparable, Sendable {
+    /// Which manager speaks: one with records that were put back, or one that took over, has a higher one.
+    package var epoch: Int
+    package var number: Int
+
+    /// Older than every word.
+    package static let none = Issue(epoch: 0, number: 0)
+
+    package init(epoch: Int, number: Int) {
+        self.epoch = epoch
+        self.number = number
+    }
+
+    package var next: Issue { Issue(epoch: epoch, number: number + 1) }
+
+    package static func < (left: Issue, right: Issue) -> Bool {
+        (left.epoch, left.number) < (right.epoch, right.number)
+    }
+}
+
+extension Issue: CustomStringConvertible {
+    package var description: String { "\(epoch).\(number)" }
+}
+
+extension Issue: Codable {
+    package init(from decoder: any Decoder) throws {
+        var container = try decoder.unkeyedContainer()
+        self.init(epoch: try container.decode(Int.self), number: try container.decode(Int.self))
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.unkeyedContainer()
+        try container.encode(epoch)
+        try container.encode(number)
+    }
+}
+
 /// A value in an order's environment. A secret stays a name in the record and in SQLite; only the sealed order has its value.
 package enum OrderValue: Hashable, Sendable, Codable {
     case plain(String)

@@ -62,6 +62,8 @@ package struct Status: Hashable, Sendable {
     package var state: MachineState
     /// The highest generation that the machine has accepted; 0: none yet.
     package var order: Int
+    /// The newest word of the manager that it has heard.
+    package var issue: Issue
     package var software: RunningSoftware?
     package var receiving: Receiving?
     package var metrics: [String: Double]
@@ -74,7 +76,8 @@ package struct Status: Hashable, Sendable {
 
     package init(
         group: String, machine: String, session: Int, sequence: Int, at: Timestamp, state: MachineState, order: Int = 0,
-        software: RunningSoftware? = nil, receiving: Receiving? = nil, metrics: [String: Double] = [:],
+        issue: Issue = .none, software: RunningSoftware? = nil, receiving: Receiving? = nil,
+        metrics: [String: Double] = [:],
         reason: String? = nil, holder: String? = nil, heartbeat: TimeSpan? = nil
     ) {
         self.group = group
@@ -84,6 +87,7 @@ package struct Status: Hashable, Sendable {
         self.at = at
         self.state = state
         self.order = order
+        self.issue = issue
         self.software = software
         self.receiving = receiving
         self.metrics = metrics

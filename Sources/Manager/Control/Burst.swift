@@ -24,6 +24,8 @@ extension Control {
         var revisions: [Monitor.Effect] = []
         /// In force from the commit on; nil: forgotten.
         var statusKeys: [String: StatusKey?] = [:]
+        /// The newest word that a machine has heard, where it is newer than the records'.
+        var overtaken: Issue?
         /// What the next registration of the same burst has to know of those before it.
         var admitted = Admitted()
 
@@ -33,6 +35,13 @@ extension Control {
         }
 
         var isEmpty: Bool { changes.isEmpty && work.isEmpty && revisions.isEmpty }
+
+        /// Whether what orders carry may be another from its commit on.
+        var isNewWord: Bool {
+            overtaken != nil
+                || !changes.isEmpty && work.contains { if case .order = $0 { true } else { false } }
+                || changes.contains { if case .authority = $0 { true } else { false } }
+        }
 
         /// The monitor's events bear its own time; people see the time of day.
         mutating func dateEvents() {

@@ -23,11 +23,14 @@ extension Control {
     func finish(_ burst: Burst) throws {
         var burst = burst
         try addContentKeys(to: &burst)
+        let newWord = burst.isNewWord ? max(issue, burst.overtaken ?? .none).next : nil
+        if let newWord { burst.changes.append(.issue(newWord)) }
         if !burst.changes.isEmpty {
             burst.dateEvents()
             let events = try write(burst.changes + auditLines(of: burst))
             counters.committed(bursts: 1, changes: burst.changes.count)
             queries.view.setFresh()
+            if let newWord { issue = newWord }
             statusKeys.apply(burst.statusKeys)
             // The view first: who is told of an event reads what came of it.
             publish(burst.touched)

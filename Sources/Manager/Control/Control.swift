@@ -38,6 +38,10 @@ actor Control {
     nonisolated let budgets = Budgets()
 
     var monitor: Monitor
+    /// The newest word: orders carry it, and machines take none that is older.
+    var issue: Issue
+    /// When a machine that had heard a newer one last raised it.
+    var issueRaisedAt: Timestamp?
     /// What the audit log last said that each machine was verified with.
     var verified: [String: String] = [:]
     /// Of what machines cause in the history.
@@ -75,6 +79,7 @@ actor Control {
         self.mailbox = mailbox
         hearing = Hearing { mailbox.put(.event($0)) }
         monitor = try Self.loadMonitor(records, areRestored: !records.opening.remarks.isEmpty)
+        issue = try records.issue()
         verified = try records.lastVerified()
         var keys: [String: StatusKey] = [:]
         for (machine, sealed) in try records.statusKeys() { keys[machine] = try vault.statusKey(sealed, of: machine) }
@@ -150,6 +155,7 @@ actor Control {
         switch item {
         case .event(let event): advance(event, in: &burst)
         case .status(let status):
+            raiseIssue(over: status, in: &burst)
             advance(.status(status), in: &burst)
             counters.statusTaken()
             if status.receiving != nil || counters.isDelivering { burst.work.append(.receiving(status)) }

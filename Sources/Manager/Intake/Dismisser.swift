@@ -70,7 +70,7 @@ final class Dismisser: Sendable {
             let asked = content.certificate, boots ? asked.reply.hasPrefix("boot-") : asked.reply == machine
         else { return false }
         tell(departed, at: now) { reason in
-            let answer = try CertificateContent(dismissed: reason).encoded()
+            let answer = try CertificateContent(answering: content.nonce, dismissed: reason).encoded()
             let payload = try CertificateMessage.encode(group: group, machine: machine) { header in
                 let sealed = try AuthenticSeal.certificate.seal(answer, to: key, from: groupKey, authenticating: header)
                 return (sealed.encapsulated, sealed.ciphertext)
@@ -119,7 +119,7 @@ final class Dismisser: Sendable {
         let content = OrderContent.leave(generation: generation, reason: reason)
         let plaintext = try content.encoded()
         let payload = try OrderMessage.encode(
-            group: group, machine: machine, generation: generation, action: .leave,
+            group: group, machine: machine, generation: generation, issue: content.issue, action: .leave,
             software: content.manifest.reference, digest: content.digest
         ) { header in
             let sealed = try AuthenticSeal.order.seal(plaintext, to: key, from: groupKey, authenticating: header)

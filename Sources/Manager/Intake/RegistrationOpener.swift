@@ -152,7 +152,9 @@ struct RegistrationOpener: Sendable {
         {
             throw RegistrationRefusal("its certificate request is wrong: \(error)")
         }
-        let content = try CertificateContent(certificate: issued.pem, trust: issuer.trust).encoded()
+        let content = try CertificateContent(
+            answering: registration.content.nonce, certificate: issued.pem, trust: issuer.trust
+        ).encoded()
         let key = registration.key
         let payload = try CertificateMessage.encode(group: group, machine: machine) { header in
             let sealed = try AuthenticSeal.certificate.seal(content, to: key, from: groupKey, authenticating: header)

@@ -18,6 +18,8 @@ extension Control {
         }
         // The files follow what was committed; a manager that is killed here finishes it at its next start.
         if finish { try issuer.settleFinish() } else { try issuer.settleRotation() }
+        // An order that was sealed meanwhile named those before.
+        try speakAnew()
         // The list has to name every authority that is trusted.
         handOver([.revocations])
         // Machines hear of it with their orders, which this sends again.

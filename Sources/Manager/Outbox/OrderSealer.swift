@@ -13,6 +13,7 @@ struct OrderDraft: Hashable, Sendable {
     var order: Order
     var delivery: Rollout.Delivery
     var heartbeat: TimeSpan
+    var issue: Issue
     /// The session that its agent is to begin at.
     var session: Int?
 
@@ -73,8 +74,8 @@ struct OrderSealer: Sendable {
         let order = draft.order
         let plaintext = try content.encoded()
         return try OrderMessage.encode(
-            group: draft.group, machine: draft.machine, generation: order.generation, action: order.action,
-            software: order.software, digest: order.digest
+            group: draft.group, machine: draft.machine, generation: order.generation, issue: draft.issue,
+            action: order.action, software: order.software, digest: order.digest
         ) { header in
             let sealed = try AuthenticSeal.order.seal(plaintext, to: machine, from: group, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
@@ -87,7 +88,8 @@ struct OrderSealer: Sendable {
     ) -> OrderContent {
         let order = draft.order
         return OrderContent(
-            action: order.action, generation: order.generation, digest: order.digest, size: software.size,
+            action: order.action, generation: order.generation, issue: draft.issue, digest: order.digest,
+            size: software.size,
             partSize: Control.partSize, parts: Control.parts(of: software.size),
             contentKey: contentKey.rawRepresentation, delivery: draft.delivery, manifest: software.manifest,
             environment: environment, heartbeat: draft.heartbeat, trust: trust, session: draft.session)

@@ -17,7 +17,7 @@ package struct CertificateMessage: Hashable, Sendable {
         group: String, machine: String, seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
     ) throws(Failure) -> Data {
         var json = JSONWriter()
-        json.write("v", 1)
+        json.write("v", WireChecks.version)
         json.write("group", group)
         json.write("machine", machine)
         let header = json.open
@@ -54,20 +54,24 @@ private struct CertificateJSON: Decodable {
     }
 }
 
-/// What is sealed inside it; both in PEM.
+/// What is sealed inside it; certificates in PEM.
 package struct CertificateContent: Codable, Hashable, Sendable {
+    /// The registration's: an answer counts for the question that waits for it, and for no other.
+    package var nonce: Data
     package var certificate: String
     /// Whom to believe about the broker from now on.
     package var trust: String
     /// Why the machine is to stop its software and come no more; certificate and trust are empty then.
     package var dismissed: String?
 
-    package init(certificate: String, trust: String) {
+    package init(answering nonce: Data, certificate: String, trust: String) {
+        self.nonce = nonce
         self.certificate = certificate
         self.trust = trust
     }
 
-    package init(dismissed reason: String) {
+    package init(answering nonce: Data, dismissed reason: String) {
+        self.nonce = nonce
         certificate = ""
         trust = ""
         dismissed = reason.cut(to: StatusMessage.longestReason)
@@ -78,6 +82,7 @@ package struct CertificateContent: Codable, Hashable, Sendable {
     package static func decode(_ json: Data) throws(WireError) -> CertificateContent {
         try WireChecks.size(json, atMost: CertificateMessage.largest)
         let content = try WireChecks.decode(CertificateContent.self, json)
+        try WireChecks.require(content.nonce.count == 16, "the nonce does not have 16 bytes")
         if let reason = content.dismissed {
             try WireChecks.require(reason.utf8.count <= StatusMessage.longestReason, "the reason is too long")
         }

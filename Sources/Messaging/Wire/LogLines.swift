@@ -45,7 +45,7 @@ package struct LogLines: Hashable, Sendable {
 
     package func encoded() -> Data {
         var json = JSONWriter()
-        json.write("v", 1)
+        json.write("v", WireChecks.version)
         json.write("machine", machine)
         json.write("at", at.description)
         json.write("stream", stream.rawValue)

@@ -6,6 +6,7 @@ package struct OrderMessage: Hashable, Sendable {
     package let group: String
     package let machine: String
     package let generation: Int
+    package let issue: Issue
     package let action: Order.Action
     package let software: SoftwareReference
     /// SHA-256 of the bundle.
@@ -21,14 +22,17 @@ package struct OrderMessage: Hashable, Sendable {
 
     /// `seal` is given the header's bytes to authenticate.
     package static func encode<Failure: Error>(
-        group: String, machine: String, generation: Int, action: Order.Action, software: SoftwareReference,
-        digest: String, seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
+        group: String, machine: String, generation: Int, issue: Issue, action: Order.Action,
+        software: SoftwareReference, digest: String,
+        seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
     ) throws(Failure) -> Data {
         var json = JSONWriter()
-        json.write("v", 1)
+        json.write("v", WireChecks.version)
         json.write("group", group)
         json.write("machine", machine)
+        json.write("epoch", issue.epoch)
         json.write("generation", generation)
+        json.write("issue", issue.number)
         json.write("action", action.rawValue)
         json.write("software") { json in
             json.write("name", software.name)
@@ -51,10 +55,13 @@ package struct OrderMessage: Hashable, Sendable {
             throw WireError(.outOfRange, "the action \(json.action.cut(to: 32)) is not known here")
         }
         try WireChecks.count(json.generation, "generation")
+        try WireChecks.count(json.epoch, "epoch")
+        try WireChecks.count(json.issue, "issue")
         try WireChecks.reference(name: json.software.name, version: json.software.version)
         try WireChecks.digest(json.software.digest)
         return OrderMessage(
-            group: json.group, machine: json.machine, generation: json.generation, action: action,
+            group: json.group, machine: json.machine, generation: json.generation,
+            issue: Issue(epoch: json.epoch, number: json.issue), action: action,
             software: SoftwareReference(name: json.software.name, version: json.software.version),
             digest: json.software.digest, header: tail.header, encapsulated: tail.values[0], ciphertext: tail.values[1])
     }
@@ -70,12 +77,14 @@ private struct OrderJSON: Decodable {
     var v: Int
     var group: String
     var machine: String
+    var epoch: Int
     var generation: Int
+    var issue: Int
     /// Read later, so that one that is not known can be named.
     var action: String
     var software: Software
 
-    enum CodingKeys: CodingKey { case v, group, machine, generation, action, software }
+    enum CodingKeys: CodingKey { case v, group, machine, epoch, generation, issue, action, software }
 
     init(from decoder: any Decoder) throws {
         try AnyKey.refuse(["enc", "sealed"], in: decoder)
@@ -83,7 +92,9 @@ private struct OrderJSON: Decodable {
         v = try container.decode(Int.self, forKey: .v)
         group = try container.decode(String.self, forKey: .group)
         machine = try container.decode(String.self, forKey: .machine)
+        epoch = try container.decode(Int.self, forKey: .epoch)
         generation = try container.decode(Int.self, forKey: .generation)
+        issue = try container.decode(Int.self, forKey: .issue)
         action = try container.decode(String.self, forKey: .action)
         software = try container.decode(Software.self, forKey: .software)
     }
@@ -95,6 +106,8 @@ package struct OrderContent: Codable, Hashable, Sendable {
 
     package var action: Order.Action
     package var generation: Int
+    /// Of all that changes without a new generation: heartbeat, trust, the session to begin at.
+    package var issue: Issue
     package var digest: String
     /// Of the bundle, in bytes.
     package var size: Int
@@ -131,12 +144,14 @@ package struct OrderContent: Codable, Hashable, Sendable {
     }
 
     package init(
-        action: Order.Action, generation: Int, digest: String, size: Int, partSize: Int = standardPartSize, parts: Int,
+        action: Order.Action, generation: Int, issue: Issue, digest: String, size: Int,
+        partSize: Int = standardPartSize, parts: Int,
         contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
         heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil, reason: String? = nil
     ) {
         self.action = action
         self.generation = generation
+        self.issue = issue
         self.digest = digest
         self.size = size
         self.partSize = partSize
@@ -155,7 +170,8 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package static func leave(generation: Int, reason: String) -> OrderContent {
         let none = SoftwareReference(name: "none", version: "0")
         return OrderContent(
-            action: .leave, generation: generation, digest: String(repeating: "0", count: 64), size: 0, parts: 0,
+            action: .leave, generation: generation, issue: .none, digest: String(repeating: "0", count: 64), size: 0,
+            parts: 0,
             contentKey: Data(count: 32), delivery: .shared,
             manifest: SoftwareManifest(name: none.name, version: none.version, service: "none", run: ["none"]),
             environment: [:], heartbeat: .seconds(10), reason: reason.cut(to: StatusMessage.longestReason))
@@ -167,6 +183,8 @@ package struct OrderContent: Codable, Hashable, Sendable {
         try WireChecks.size(json, atMost: OrderMessage.largest)
         let content = try WireChecks.decode(OrderContent.self, json)
         try WireChecks.count(content.generation, "generation")
+        try WireChecks.count(content.issue.epoch, "epoch")
+        try WireChecks.count(content.issue.number, "issue")
         try WireChecks.digest(content.digest)
         try WireChecks.count(content.size, "size")
         try WireChecks.require((1...(1 << 20)).contains(content.partSize), "the part size is out of range")

@@ -29,7 +29,7 @@ package struct RegistrationMessage: Hashable, Sendable {
         seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
     ) throws(Failure) -> Data {
         var json = JSONWriter()
-        json.write("v", 1)
+        json.write("v", WireChecks.version)
         json.write("group", group)
         json.write("machine", machine)
         switch credential {

@@ -20,7 +20,7 @@ package struct StatusMessage: Hashable, Sendable {
     /// is a list of parts: the parts that it then leaves out are sent once more.
     package static func encode(_ status: Status, code: (Data) -> Data) -> Data {
         var json = JSONWriter()
-        json.write("v", 1)
+        json.write("v", WireChecks.version)
         json.write("group", status.group)
         json.write("machine", status.machine)
         json.write("session", status.session)
@@ -28,7 +28,7 @@ package struct StatusMessage: Hashable, Sendable {
         if let holder = status.holder { json.write("holder", holder) }
         json.write("at", status.at.description)
         json.write("state", status.state.rawValue)
-        json.write("order", status.order)
+        json.write("order", [status.issue.epoch, status.order, status.issue.number])
         if let heartbeat = status.heartbeat { json.write("heartbeat", heartbeat.description) }
         if let software = status.software {
             json.write("software") { json in
@@ -96,7 +96,7 @@ private struct StatusJSON: Decodable {
     var holder: String?
     var at: Timestamp
     var state: MachineState
-    var order: Int
+    var order: [Int]
     var heartbeat: TimeSpan?
     var software: RunningSoftware?
     var receiving: Receiving?
@@ -118,7 +118,7 @@ private struct StatusJSON: Decodable {
         holder = try container.decodeIfPresent(String.self, forKey: .holder)
         at = try container.decode(Timestamp.self, forKey: .at)
         state = try container.decode(MachineState.self, forKey: .state)
-        order = try container.decode(Int.self, forKey: .order)
+        order = try container.decode([Int].self, forKey: .order)
         heartbeat = try container.decodeIfPresent(TimeSpan.self, forKey: .heartbeat)
         software = try container.decodeIfPresent(RunningSoftware.self, forKey: .software)
         receiving = try container.decodeIfPresent(Receiving.self, forKey: .receiving)
@@ -132,7 +132,8 @@ private struct StatusJSON: Decodable {
         try WireChecks.name(machine, "machine")
         try WireChecks.count(session, "session")
         try WireChecks.count(seq, "seq")
-        try WireChecks.count(order, "order")
+        try WireChecks.require(order.count == 3, "order is not epoch, generation and issue")
+        for number in order { try WireChecks.count(number, "order") }
         if let holder {
             try WireChecks.require(
                 holder.utf8.count == 8 && WireChecks.isHex(holder), "the holder does not have 8 hex digits")
@@ -155,7 +156,8 @@ private struct StatusJSON: Decodable {
             try WireChecks.require(reason.utf8.count <= StatusMessage.longestReason, "the reason is too long")
         }
         return Status(
-            group: group, machine: machine, session: session, sequence: seq, at: at, state: state, order: order,
+            group: group, machine: machine, session: session, sequence: seq, at: at, state: state, order: order[1],
+            issue: Issue(epoch: order[0], number: order[2]),
             software: software, receiving: receiving, metrics: metrics, reason: reason,
             holder: holder, heartbeat: heartbeat)
     }

@@ -18,8 +18,13 @@ enum WireChecks {
         }
     }
 
+    /// The wire's version (DESIGN.md §3); 1 was never released.
+    static let version = 2
+
     static func version(_ version: Int) throws(WireError) {
-        guard version == 1 else { throw WireError(.unknownVersion, "version \(version) is not 1") }
+        guard version == Self.version else {
+            throw WireError(.unknownVersion, "version \(version) is not \(Self.version)")
+        }
     }
 
     static func require(_ condition: Bool, _ message: @autoclosure () -> String) throws(WireError) {

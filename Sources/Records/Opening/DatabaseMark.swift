@@ -10,6 +10,8 @@ struct DatabaseMark: Codable, Hashable {
     var starts: Int
     /// The id of its newest event when this was written: at every start and end.
     var events: Int64
+    /// Of the manager that wrote this; nil before there were any.
+    var epoch: Int?
 
     static func path(for database: String) -> String { database + ".id" }
 
@@ -59,7 +61,7 @@ extension DatabaseMark {
     static func begin(
         _ writer: some DatabaseWriter, path: String, beside mark: DatabaseMark?, isNew: Bool, hadLog: Bool
     ) throws -> OpeningReport {
-        let (now, wasOpen) = try writer.write { database in
+        var (now, wasOpen) = try writer.write { database in
             // A database from before it had a name takes that of its directory.
             if let mark {
                 try database.execute(sql: "UPDATE identity SET id = ? WHERE starts = 0", arguments: [mark.id])
@@ -69,7 +71,8 @@ extension DatabaseMark {
                 throw RecordsError(.corrupt, "\(path) has lost its name; restore it from a backup.")
             }
             let wasOpen: Bool = try row.value("is_open")
-            try database.execute(sql: "UPDATE identity SET starts = starts + 1, is_open = 1")
+            // What a manager says after its start is newer than all before, whatever it had not committed yet.
+            try database.execute(sql: "UPDATE identity SET starts = starts + 1, is_open = 1, issue = issue + 1")
             return (try current(database), wasOpen)
         }
         var remarks: [String] = []
@@ -81,6 +84,12 @@ extension DatabaseMark {
             remarks.append(
                 "The last manager was killed, and the log \(path)-wal is not there: if a database tool opened the file since, all is well; if it was removed, or only the database file was restored, what was changed last is forgotten."
             )
+        }
+        if !remarks.isEmpty {
+            // Machines have heard later words than these records know: from now on another manager speaks.
+            let epoch = max(now.epoch ?? 1, mark?.epoch ?? 1) + 1
+            try writer.write { try $0.execute(sql: "UPDATE identity SET epoch = ?", arguments: [epoch]) }
+            now.epoch = epoch
         }
         try now.write(besides: path)
         return OpeningReport(isNew: isNew, remarks: remarks)
@@ -100,9 +109,11 @@ extension DatabaseMark {
             let row = try Row.fetchOne(
                 database,
                 sql:
-                    "SELECT id, starts, COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) AS events FROM identity"
+                    "SELECT id, starts, epoch, COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) AS events FROM identity"
             )
         else { throw RecordsError(.corrupt, "The database has lost its name; restore it from a backup.") }
-        return DatabaseMark(id: try row.value("id"), starts: try row.value("starts"), events: try row.value("events"))
+        return DatabaseMark(
+            id: try row.value("id"), starts: try row.value("starts"), events: try row.value("events"),
+            epoch: try row.value("epoch"))
     }
 }

@@ -25,6 +25,7 @@ enum Schema {
         migrator.registerMigration("v5-bounds") { try $0.execute(sql: v5Bounds) }
         migrator.registerMigration("v6-clock") { try $0.execute(sql: v6Clock) }
         migrator.registerMigration("v7-authority") { try $0.execute(sql: v7Authority) }
+        migrator.registerMigration("v8-issue") { try $0.execute(sql: v8Issue) }
         return migrator
     }
 
@@ -210,5 +211,11 @@ enum Schema {
     /// Which certificate authorities are in force; the files follow.
     private static let v7Authority = """
         CREATE TABLE authority (one INTEGER PRIMARY KEY CHECK (one = 1), current TEXT NOT NULL, previous TEXT) STRICT;
+        """
+
+    /// Which manager speaks, and the number of its newest word.
+    private static let v8Issue = """
+        ALTER TABLE identity ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1;
+        ALTER TABLE identity ADD COLUMN issue INTEGER NOT NULL DEFAULT 0;
         """
 }

@@ -1,0 +1,38 @@
+import Fleet
+import Logging
+import Monitor
+import Records
+
+/// The number of the manager's words: each change of what orders carry has the next one.
+extension Control {
+    /// At most so far ahead of the records a machine is believed to have heard.
+    private static let longestLead = 1_000_000
+    /// How far beyond it the records then go: others may have heard some more.
+    private static let leap = 1000
+
+    /// A machine has heard words that the records do not know: they are older ones, put back. What the manager says from now on is
+    /// newer than that; a machine that lies about it costs one number a minute.
+    func raiseIssue(over status: Status, in burst: inout Burst) {
+        let heard = status.issue
+        guard heard > max(issue, burst.overtaken ?? .none) else { return }
+        guard heard.epoch - issue.epoch <= Self.leap,
+            heard.epoch > issue.epoch || heard.number - issue.number <= Self.longestLead,
+            issueRaisedAt.map({ $0 + .minutes(1) <= burst.now }) ?? true
+        else { return }
+        issueRaisedAt = burst.now
+        // Of a later manager's numbers nothing is known here, so its epoch ends.
+        burst.overtaken =
+            heard.epoch > issue.epoch
+            ? Issue(epoch: heard.epoch + 1, number: issue.number)
+            : Issue(epoch: issue.epoch, number: heard.number + Self.leap)
+        burst.work.append(.order(machine: status.machine))
+        logger.warning(
+            "a machine has heard newer words of the manager than the records know: they are older ones",
+            metadata: ["machine": "\(status.machine)", "heard": "\(heard)", "recorded": "\(issue)"])
+    }
+
+    /// Makes everything that is said from now on newer than what was said so far.
+    func speakAnew() throws {
+        try transact { control, burst in burst.overtaken = control.issue }
+    }
+}
