@@ -240,7 +240,8 @@ private final class World: Sendable {
             generation: generation, action: .run, software: SoftwareReference(name: "soft", version: "1"), digest: "d",
             environment: [:])
         let draft = OrderDraft(
-            machine: machine, group: "edge", index: 0, order: order, delivery: .shared, heartbeat: .seconds(10))
+            machine: machine, group: "edge", index: 0, order: order, delivery: .shared, heartbeat: .seconds(10),
+            issue: Issue(epoch: 1, number: generation))
         lanes.publications.put(.order(draft), for: machine)
     }
 

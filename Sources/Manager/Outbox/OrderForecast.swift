@@ -46,7 +46,8 @@ struct OrderForecast: Sendable {
                 // `stop` is the longer word, and says what was assigned as well.
                 generation: Self.greatestNumber, action: .stop, software: software.reference, digest: software.digest,
                 environment: environment),
-            delivery: .individual, heartbeat: definition.heartbeat, session: Self.greatestSession)
+            delivery: .individual, heartbeat: definition.heartbeat,
+            issue: Issue(epoch: Self.greatestNumber, number: Self.greatestNumber), session: Self.greatestSession)
     }
 
     /// What the wire allows.
