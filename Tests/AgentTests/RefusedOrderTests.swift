@@ -109,12 +109,12 @@ struct RefusedOrderTests {
             let bundle = try SampleBundle()
             try await manager.order(bundle, generation: 7)
             try await manager.running(bundle, generation: 7)
-            try await manager.order(bundle, generation: 3)
+            try await manager.order(bundle, bundle.order(3, issue: 8))
             let status = try await manager.status("says so") {
                 $0.reason?.contains("order 3 is older than 7, which was accepted") == true
             }
             #expect(status.order == 7 && status.state == .running && status.software?.restarts == 0)
-            try await manager.order(bundle, generation: 7)
+            try await manager.order(bundle, bundle.order(7, issue: 9))
             try await manager.status("nothing is wrong") { $0.reason == nil && $0.order == 7 }
             #expect(agent.lines("data/sample/starts").count == 1)
         }

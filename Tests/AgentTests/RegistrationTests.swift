@@ -93,19 +93,19 @@ struct RegistrationTests {
             ("not json", "is not the JSON of a boot ticket"),
             ("{}", "has no \"v\""),
             (
-                #"{"v":2,"group":"g","broker":"mqtt://h:1","root":"t","group_key":"","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
+                #"{"v":1,"group":"g","broker":"mqtt://h:1","root":"t","group_key":"","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
                 "has version 2"
             ),
             (
-                #"{"v":2,"group":"G/","broker":"mqtt://h:1","root":"t","group_key":"","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
+                #"{"v":1,"group":"G/","broker":"mqtt://h:1","root":"t","group_key":"","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
                 "\"group\" is not a name"
             ),
             (
-                #"{"v":2,"group":"g","broker":"http://h","root":"t","group_key":"","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
+                #"{"v":1,"group":"g","broker":"http://h","root":"t","group_key":"","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
                 "\"broker\" is not an address"
             ),
             (
-                #"{"v":2,"group":"g","broker":"mqtt://h:1","root":"t","group_key":"AA==","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
+                #"{"v":1,"group":"g","broker":"mqtt://h:1","root":"t","group_key":"AA==","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
                 "\"group_key\" is not an X25519 public key"
             ),
         ])

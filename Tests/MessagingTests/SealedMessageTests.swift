@@ -97,7 +97,8 @@ struct SealedMessageTests {
             #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI","sealed":"AQI="}"#,
             #"{"v":2,"group":"g","machine":"m","ticket":"","enc":"AQI=","sealed":"AQI="}"#,
             #"{"v":2,"group":"g","machine":"m","ticket":"a b","enc":"AQI=","sealed":"AQI="}"#,
-            #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":1,"group":"g","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#,
+            #"{"v":3,"group":"g","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#,
             #"{"v":2,"group":"../x","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#, "", "{", "null",
             #","enc":""#,
         ])

@@ -143,7 +143,7 @@ struct StatusMessageTests {
     @Test(
         "values outside of what they may be are refused",
         arguments: [
-            (#""v":2"#, #""v":2"#), (#""v":2,"#, ""), (#""group":"g""#, #""group":"G""#),
+            (#""v":2"#, #""v":1"#), (#""v":2"#, #""v":3"#), (#""v":2,"#, ""), (#""group":"g""#, #""group":"G""#),
             (#""machine":"m""#, #""machine":"a/b""#),
             (#""session":1"#, #""session":-1"#), (#""session":1"#, #""session":1e99"#), (#""seq":1"#, #""seq":"1""#),
             (#""state":"idle""#, #""state":"dancing""#), (#""order":[1,0,2]"#, #""order":[1,-2,2]"#),
