@@ -93,7 +93,7 @@ struct RegistrationTests {
             ("not json", "is not the JSON of a boot ticket"),
             ("{}", "has no \"v\""),
             (
-                #"{"v":1,"group":"g","broker":"mqtt://h:1","root":"t","group_key":"","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
+                #"{"v":2,"group":"g","broker":"mqtt://h:1","root":"t","group_key":"","ticket":"t","secret":"","expires":"2099-01-01T00:00:00Z"}"#,
                 "has version 2"
             ),
             (
