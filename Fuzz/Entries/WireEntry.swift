@@ -37,13 +37,18 @@ enum WireEntry {
         guard let message = try decoded(payload, largest: 8192, RegistrationMessage.decode) else { return false }
         let written = RegistrationMessage.encode(
             group: message.group, machine: message.machine, credential: message.credential
-        ) { _ in message.sealed }
+        ) { _ in
+            message.sealed
+        } code: { _ in
+            message.mac
+        }
         try again(message.group, written, RegistrationMessage.decode) { $0.group }
         try again(message.machine, written, RegistrationMessage.decode) { $0.machine }
         try again(message.credential, written, RegistrationMessage.decode) { $0.credential }
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         let opened = try? RegistrationSeal.open(
-            sealed, with: Keys.group, ticket: "t", secret: Keys.secret, authenticating: message.header)
+            sealed, with: Keys.group, from: Keys.group.publicKey, ticket: "t", secret: Keys.secret,
+            authenticating: message.header)
         try Finding.require(opened == nil, "nobody seals without the secret")
         return true
     }

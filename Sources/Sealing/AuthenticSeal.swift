@@ -11,11 +11,11 @@ package struct AuthenticSeal: Sendable {
     private let what: String
 
     /// The manager's order to a machine.
-    package static let order = AuthenticSeal(information: "trunkline order v1", what: "the order")
+    package static let order = AuthenticSeal(information: "trunkline order v2", what: "the order")
     /// A machine's request for a certificate, proved by its registered key.
-    package static let renewal = AuthenticSeal(information: "trunkline renewal v1", what: "the registration")
+    package static let renewal = AuthenticSeal(information: "trunkline renewal v2", what: "the registration")
     /// The manager's answer to it.
-    package static let certificate = AuthenticSeal(information: "trunkline certificate v1", what: "the certificate")
+    package static let certificate = AuthenticSeal(information: "trunkline certificate v2", what: "the certificate")
 
     private init(information: String, what: String) {
         self.information = Data(information.utf8)

@@ -96,10 +96,14 @@ final class ManagerStandIn: Sendable {
 
     private func register(_ payload: Data) throws {
         let message = try RegistrationMessage.decode(payload)
-        guard case .ticket(let ticket) = message.credential else { throw Unexpected("no ticket in it") }
+        guard case .ticket(let ticket, let raw) = message.credential else { throw Unexpected("no ticket in it") }
+        guard RegistrationSeal.code(secret: secret).isValid(message.mac, for: message.signed) else {
+            throw Unexpected("a registration with a wrong MAC")
+        }
+        let sender = try SecurityKey.PublicKey(rawRepresentation: raw)
         let (plaintext, statusKey) = try RegistrationSeal.open(
             Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: key,
-            ticket: ticket, secret: secret, authenticating: message.header)
+            from: sender, ticket: ticket, secret: secret, authenticating: message.header)
         let content = try RegistrationContent.decode(plaintext)
         let machineKey = try SecurityKey.PublicKey(rawRepresentation: content.key)
         change { state in

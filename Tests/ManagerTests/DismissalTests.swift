@@ -163,6 +163,8 @@ extension PaperMachine {
         ) { header in
             let sealed = try AuthenticSeal.renewal.seal(plaintext, to: group, from: key, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
+        } code: {
+            statusKey?.code(for: $0) ?? Data(count: 32)
         }
     }
 }

@@ -53,20 +53,20 @@ struct GroupKeyTests {
                 #expect(try await site.order(of: machine, from: new) == nil)
             }
 
-            try await site.say(one.question(under: new), on: one.registerTopic)
+            try await site.say(one.comingBack(under: new), on: one.registerTopic)
             #expect(try await site.order(of: one, from: new)?.generation == 1)
             #expect(try await site.order(of: one, from: old) == nil)
             #expect(try await site.order(of: other, from: old) != nil, "who has not said so is spoken to as before")
             // Said again, or by somebody who kept it.
-            try await site.say(one.question(under: old), on: one.registerTopic)
+            try await site.say(one.comingBack(under: old), on: one.registerTopic)
             #expect(try await site.order(of: one, from: new) != nil)
             #expect(try site.control.records.group("test")?.previousKey != nil)
 
-            try await site.say(other.question(under: new), on: other.registerTopic)
+            try await site.say(other.comingBack(under: new), on: other.registerTopic)
             #expect(try await site.order(of: other, from: new) != nil)
             #expect(try site.control.records.group("test")?.previousKey == nil)
             #expect(try await site.refusals.isEmpty)
-            try await site.say(other.question(under: old), on: other.registerTopic)
+            try await site.say(other.comingBack(under: old), on: other.registerTopic)
             #expect(try await site.refusals.count == 1)
 
             let lines = try await site.control.audit(after: 0, limit: 100).items.filter { $0.what == "key.rotated" }
@@ -87,7 +87,7 @@ struct GroupKeyTests {
             let new = try await site.groupKey
             let after = try await site.ticket(uses: 1)
             #expect(after.groupKey == new.rawRepresentation.base64EncodedString())
-            try await site.say(machines[0].question(under: new), on: machines[0].registerTopic)
+            try await site.say(machines[0].comingBack(under: new), on: machines[0].registerTopic)
             let refused = try await ask(.post, "/v1/groups/test/keys/rotate")
             #expect(try refused.status == 409 && refused.problem().detail.contains("ticket"), "\(refused.body)")
 
@@ -100,7 +100,7 @@ struct GroupKeyTests {
             try await site.say(early.registration(), on: early.registerTopic)
             #expect(try await site.order(of: early, from: new) != nil)
             #expect(try site.control.records.group("test")?.previousKey != nil)
-            try await site.say(late.question(under: new), on: late.registerTopic)
+            try await site.say(late.comingBack(under: new), on: late.registerTopic)
             #expect(try await site.order(of: late, from: new) != nil)
             #expect(try site.control.records.group("test")?.previousKey == nil)
             #expect(try await site.refusals.isEmpty)
@@ -114,7 +114,7 @@ struct GroupKeyTests {
             let first = try await site.groupKey
             #expect(try await ask(.post, "/v1/groups/test/keys/rotate").status == 200)
             let second = try await site.groupKey
-            try await site.say(one.question(under: second), on: one.registerTopic)
+            try await site.say(one.comingBack(under: second), on: one.registerTopic)
             let refused = try await ask(.post, "/v1/groups/test/keys/rotate")
             #expect(try refused.status == 409 && refused.problem().detail.contains(other.id), "\(refused.body)")
             #expect(try await site.groupKey == second)
@@ -124,12 +124,12 @@ struct GroupKeyTests {
             #expect(line?.after == "{\"given_up\":\"1\",\"key\":\"\(third.fingerprint)\"}")
             #expect(try await site.order(of: one, from: second)?.trust?.groupKey == third.rawRepresentation)
             for key in [first, second, third] { #expect(try await site.order(of: other, from: key) == nil) }
-            try await site.say(other.question(under: first), on: other.registerTopic)
+            try await site.say(other.comingBack(under: first), on: other.registerTopic)
             #expect(try await site.refusals.count == 1)
             // It had heard of the second one, and only now can say so.
-            try await site.say(other.question(under: second), on: other.registerTopic)
+            try await site.say(other.comingBack(under: second), on: other.registerTopic)
             #expect(try await site.order(of: other, from: second)?.trust?.groupKey == third.rawRepresentation)
-            for machine in machines { try await site.say(machine.question(under: third), on: machine.registerTopic) }
+            for machine in machines { try await site.say(machine.comingBack(under: third), on: machine.registerTopic) }
             for machine in machines { #expect(try await site.order(of: machine, from: third) != nil) }
             #expect(try site.control.records.group("test")?.previousKey == nil)
         }
@@ -155,7 +155,7 @@ struct GroupKeyTests {
             #expect(try await ask(.post, "/v1/keys/master/rotate").status == 200)
             #expect(try await site.order(of: machines[0], from: old) != nil)
             let new = try await site.groupKey
-            try await site.say(machines[0].question(under: new), on: machines[0].registerTopic)
+            try await site.say(machines[0].comingBack(under: new), on: machines[0].registerTopic)
             #expect(try await site.order(of: machines[0], from: new) != nil)
         }
     }
@@ -192,22 +192,6 @@ extension Site {
             try await control.events(EventFilter(), after: 0, limit: 1000).items.filter {
                 $0.kind == .registrationRefused
             }
-        }
-    }
-}
-
-extension PaperMachine {
-    /// What it asks for a certificate with, sealed to this key of its group.
-    fileprivate func question(under group: SecurityKey.PublicKey) throws -> Data {
-        let content = RegistrationContent(
-            machine: id, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
-            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30))
-        let plaintext = try content.encoded()
-        return try RegistrationMessage.encode(
-            group: ticket.group, machine: id, credential: .key(key.publicKey.fingerprint)
-        ) { header in
-            let sealed = try AuthenticSeal.renewal.seal(plaintext, to: group, from: key, authenticating: header)
-            return (sealed.encapsulated, sealed.ciphertext)
         }
     }
 }

@@ -3,12 +3,13 @@ import Foundation
 import HTTPTypes
 import Messaging
 import PaperFleet
+import Sealing
 import Testing
 
 @testable import Manager
 
 @Suite("Registrations that are too many") struct RegistrationFloodTests {
-    @Test("A ticket that is guessed at is not opened any more, others are, and what is dropped is counted")
+    @Test("Who guesses at a ticket, or says a machine's name and key, locks out nobody, and fills no history")
     func guesses() async throws {
         // A clock that stands still: budgets fill up again with time.
         try await Site.with(clock: ManagerClock(sinceBoot: { 1_000_000 })) { site in
@@ -16,23 +17,33 @@ import Testing
                 _ = try await ask.push(try site.bundle())
                 #expect(try await ask(.post, "/v1/groups", Site.record(platform: "none")).status == 201)
                 #expect(try await ask(.post, "/v1/groups/test/start").status == 202)
-                let invitation = InvitationRequest(uses: 3, ttl: .hours(1))
-                let guessed = try await site.control.invite(to: "test", invitation, by: Site.user)
-                let other = try await site.control.invite(to: "test", invitation, by: Site.user)
-                func say(_ machine: String, _ ticket: BootTicket, secret: Data? = nil) async throws {
-                    var machine = PaperMachine(machine, ticket: ticket)
-                    let payload = try machine.registration(secret: secret)
-                    try await site.say(payload, on: machine.registerTopic)
+                let ticket = try await site.control.invite(
+                    to: "test", InvitationRequest(uses: 3, ttl: .hours(1)), by: Site.user)
+                let wrong = Data(repeating: 1, count: 32)
+                for _ in 0..<1000 {
+                    var guesser = PaperMachine("test-x1234567", ticket: ticket)
+                    try await site.say(try guesser.registration(secret: wrong), on: guesser.registerTopic)
                 }
-                for _ in 0..<Budgets.failures {
-                    try await say("test-x1234567", guessed, secret: Data(repeating: 1, count: 32))
-                }
-                try await say("test-x1234567", guessed)
-                #expect(try await site.control.machines(group: "test", after: nil, limit: 9, within: nil).items.isEmpty)
-                #expect(try await ask(.get, "/metrics").body.contains("\ntrunkline_registrations_dropped_total 1\n"))
-                try await say("test-x7654321", other)
+                var machine = PaperMachine("test-x1234567", ticket: ticket)
+                try await site.say(try machine.registration(), on: machine.registerTopic)
                 let joined = try await site.control.machines(group: "test", after: nil, limit: 9, within: nil).items
-                #expect(joined.map(\.id) == ["test-x7654321"])
+                #expect(joined.map(\.id) == ["test-x1234567"])
+
+                let group = try SecurityKey.PublicKey(
+                    rawRepresentation: try #require(Data(base64Encoded: ticket.groupKey)))
+                for _ in 0..<1000 {
+                    let forged = try machine.comingBack(under: group, code: RegistrationSeal.code(secret: wrong))
+                    try await site.say(forged, on: machine.registerTopic)
+                }
+                #expect(try await ask(.get, "/metrics").body.contains("\ntrunkline_refused_total 2000\n"))
+                try await site.say(try machine.comingBack(under: group), on: machine.registerTopic)
+                let metrics = try await ask(.get, "/metrics").body
+                #expect(metrics.contains("\ntrunkline_refused_total 2000\n"))
+                #expect(metrics.contains("\ntrunkline_registrations_dropped_total 0\n"))
+                let refusals = try await site.control.events(EventFilter(), after: 0, limit: 1000).items.filter {
+                    $0.kind == .registrationRefused
+                }
+                #expect((1...100).contains(refusals.count))
             }
         }
     }

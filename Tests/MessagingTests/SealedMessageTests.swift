@@ -24,22 +24,31 @@ struct SealedMessageTests {
     func registration(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let (group, machine, ticket) = (random.name(), random.name(), random.name())
+        let key = Data(random.bytes(32))
         let sealed = (
             encapsulated: Data(random.bytes(32)),
             ciphertext: Data(random.bytes(Int.random(in: 1...900, using: &random)))
         )
         var header = Data()
-        let payload = RegistrationMessage.encode(group: group, machine: machine, credential: .ticket(ticket)) { bytes in
+        let payload = RegistrationMessage.encode(group: group, machine: machine, credential: .ticket(ticket, key: key))
+        { bytes in
             header = bytes
             return sealed
+        } code: {
+            Data(repeating: UInt8($0.count & 255), count: 32)
         }
         let read = try RegistrationMessage.decode(payload)
-        #expect((read.group, read.machine, read.credential) == (group, machine, .ticket(ticket)))
+        #expect((read.group, read.machine, read.credential) == (group, machine, .ticket(ticket, key: key)))
+        #expect(read.mac == Data(repeating: UInt8(read.signed.count & 255), count: 32))
+        #expect(
+            payload.starts(with: read.signed)
+                && payload.dropFirst(read.signed.count).starts(with: Data(",\"mac\":".utf8)))
         #expect(read.sealed == sealed)
         #expect(read.header == header)
         #expect(
             String(decoding: header, as: UTF8.self)
-                == #"{"v":2,"group":"\#(group)","machine":"\#(machine)","ticket":"\#(ticket)""#)
+                == #"{"v":2,"group":"\#(group)","machine":"\#(machine)","ticket":"\#(ticket)","key":"\#(key.base64EncodedString())""#
+        )
     }
 
     @Test("an order is read as it was written, and its header is readable")
@@ -102,8 +111,16 @@ struct SealedMessageTests {
             #"{"v":2,"group":"../x","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#, "", "{", "null",
             #","enc":""#,
         ])
-    func malformed(text: String) {
-        #expect(throws: WireError.self) { try RegistrationMessage.decode(Data(text.utf8)) }
+    func malformed(text: String) throws {
+        // Nothing else is wrong with it.
+        func complete(_ text: String) -> Data {
+            let key = Data(count: 32).base64EncodedString()
+            let text = text.replacing(#""machine":"m","#, with: #""machine":"m","key":"\#(key)","#)
+            return Data((text.hasSuffix("}") ? text.dropLast() + #","mac":"\#(key)"}"# : text).utf8)
+        }
+        #expect(throws: WireError.self) { try RegistrationMessage.decode(complete(text)) }
+        let good = #"{"v":2,"group":"g","machine":"m","ticket":"t","enc":"AQI=","sealed":"AQI="}"#
+        #expect(try RegistrationMessage.decode(complete(good)).machine == "m")
     }
 
     @Test("sizes are bounded before anything is parsed")
@@ -138,9 +155,13 @@ struct SealedMessageTests {
         var header = Data()
         let good: [Data] = [
             StatusMessage.encode(StatusMessageTests.status(&random), code: StatusMessageTests.code),
-            RegistrationMessage.encode(group: random.name(), machine: random.name(), credential: .ticket(random.name()))
-            { _ in
+            RegistrationMessage.encode(
+                group: random.name(), machine: random.name(),
+                credential: .ticket(random.name(), key: Data(random.bytes(32)))
+            ) { _ in
                 (Data(random.bytes(32)), Data(random.bytes(200)))
+            } code: { _ in
+                Data(count: 32)
             },
             Self.order(&random, header: &header),
             ManagerStatus(state: .away, at: Timestamp(milliseconds: 5), version: "1.2.3").encoded(),

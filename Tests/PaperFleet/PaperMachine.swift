@@ -34,18 +34,39 @@ package struct PaperMachine: Sendable {
         let plaintext = try content.encoded()
         let group = try SecurityKey.PublicKey(rawRepresentation: groupKey)
         var made: StatusKey?
-        let ticket = ticket
+        let (ticket, key) = (ticket, key)
         let payload = try RegistrationMessage.encode(
-            group: ticket.group, machine: id, credential: .ticket(ticket.ticket)
+            group: ticket.group, machine: id, credential: .ticket(ticket.ticket, key: key.publicKey.rawRepresentation)
         ) {
             header in
             let (sealed, statusKey) = try RegistrationSeal.seal(
-                plaintext, to: group, ticket: ticket.ticket, secret: secret ?? own, authenticating: header)
+                plaintext, to: group, from: key, ticket: ticket.ticket, secret: secret ?? own, authenticating: header)
             made = statusKey
             return (sealed.encapsulated, sealed.ciphertext)
+        } code: {
+            RegistrationSeal.code(secret: secret ?? own).code(for: $0)
         }
         statusKey = made
         return payload
+    }
+
+    /// What it comes back with by its key, sealed to this key of its group.
+    ///
+    /// - Parameter code: what its MAC is made with, where that is not its own status key.
+    package func comingBack(under group: SecurityKey.PublicKey, code: StatusKey? = nil) throws -> Data {
+        guard let code = code ?? statusKey else { throw PaperError(description: "\(id) has not registered") }
+        let content = RegistrationContent(
+            machine: id, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
+            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30))
+        let plaintext = try content.encoded()
+        return try RegistrationMessage.encode(
+            group: ticket.group, machine: id, credential: .key(key.publicKey.fingerprint)
+        ) { header in
+            let sealed = try AuthenticSeal.renewal.seal(plaintext, to: group, from: key, authenticating: header)
+            return (sealed.encapsulated, sealed.ciphertext)
+        } code: {
+            code.code(for: $0)
+        }
     }
 
     package func status(

@@ -66,11 +66,12 @@ struct AuthenticSealTests {
     func isSeparated() throws {
         let secret = Data(repeating: 7, count: 32)
         let registration = try RegistrationSeal.seal(
-            plaintext, to: machine.publicKey, ticket: "t", secret: secret, authenticating: header)
+            plaintext, to: machine.publicKey, from: group, ticket: "t", secret: secret, authenticating: header)
         expectRefusal(registration.sealed)
         let order = try seal()
         #expect(throws: SealingError.self) {
-            try RegistrationSeal.open(order, with: machine, ticket: "t", secret: secret, authenticating: header)
+            try RegistrationSeal.open(
+                order, with: machine, from: group.publicKey, ticket: "t", secret: secret, authenticating: header)
         }
     }
 

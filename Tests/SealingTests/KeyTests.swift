@@ -51,7 +51,7 @@ struct KeyTests {
 
     @Test("of X25519 belong together as in RFC 9180, A.2.2, and have 16 digits of SHA-256 as fingerprint")
     func followTheStandard() throws {
-        let key = try SecurityKey(rawRepresentation: Vector.preShared.recipientKey).publicKey
+        let key = try SecurityKey(rawRepresentation: Vector.authenticated.recipientKey).publicKey
         #expect(key.rawRepresentation == bytes("13640af826b722fc04feaa4de2f28fbd5ecc03623b317834e7ff4120dbe73062"))
         #expect(key.fingerprint == String(BundleDigest.hex(of: key.rawRepresentation).prefix(16)))
     }

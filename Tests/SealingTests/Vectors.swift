@@ -12,17 +12,6 @@ struct Vector {
     /// 32 bytes for the context `TestContext`.
     let exported: Data
 
-    /// A.2.2, mode 1.
-    static let preShared = Vector(
-        encapsulated: bytes("2261299c3f40a9afc133b969a97f05e95be2c514e54f3de26cbe5644ac735b04"),
-        recipientKey: bytes("77d114e0212be51cb1d76fa99dd41cfd4d0166b08caa09074430a6c59ef17879"),
-        ciphertexts: [
-            bytes("4a177f9c0d6f15cfdf533fb65bf84aecdc6ab16b8b85b4cf65a370e07fc1d78d28fb073214525276f4a89608ff"),
-            bytes("5c3cabae2f0b3e124d8d864c116fd8f20f3f56fda988c3573b40b09997fd6c769e77c8eda6cda4f947f5b704a8"),
-            bytes("14958900b44bdae9cbe5a528bf933c5c990dbb8e282e6e495adf8205d19da9eb270e3a6f1e0613ab7e757962a4"),
-        ],
-        exported: bytes("ad40e3ae14f21c99bfdebc20ae14ab86f4ca2dc9a4799d200f43a25f99fa78ae"))
-
     /// A.2.3, mode 2.
     static let authenticated = Vector(
         encapsulated: bytes("f7674cc8cd7baa5872d1f33dbaffe3314239f6197ddf5ded1746760bfc847e0e"),
@@ -33,6 +22,17 @@ struct Vector {
             bytes("3aadee86ad2a05081ea860033a9d09dbccb4acac2ded0891da40f51d4df19925f7a767b076a5cbc9355c8fd35e"),
         ],
         exported: bytes("1df39dc5dd60edcbf5f9ae804e15ada66e885b28ed7929116f768369a3f950ee"))
+
+    /// A.2.4, mode 3.
+    static let preSharedAuthenticated = Vector(
+        encapsulated: bytes("656a2e00dc9990fd189e6e473459392df556e9a2758754a09db3f51179a3fc02"),
+        recipientKey: bytes("7b36a42822e75bf3362dfabbe474b3016236408becb83b859a6909e22803cb0c"),
+        ciphertexts: [
+            bytes("9aa52e29274fc6172e38a4461361d2342585d3aeec67fb3b721ecd63f059577c7fe886be0ede01456ebc67d597"),
+            bytes("59460bacdbe7a920ef2806a74937d5a691d6d5062d7daafcad7db7e4d8c649adffe575c1889c5c2e3a49af8e3e"),
+            bytes("5688ff6a03ba26ae936044a5c800f286fb5d1eccdd2a0f268f6ff9773b51169318d1a1466bb36263415071db00"),
+        ],
+        exported: bytes("d3bae066aa8da27d527d85c040f7dd6ccb60221c902ee36a82f70bcd62a60ee4"))
 }
 
 /// The points of Curve25519 whose order divides 8, with their spellings beyond the prime: 0, 1, two of order 8, p - 1,

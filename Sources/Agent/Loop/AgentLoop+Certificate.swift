@@ -99,6 +99,8 @@ extension Identity {
             let sealed = try AuthenticSeal.renewal.seal(
                 plaintext, to: groupKeys.current, from: key, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
+        } code: {
+            statusKey.code(for: $0)
         }
     }
 

@@ -152,13 +152,17 @@ struct Identity: Sendable {
             }
             let plaintext = try JSONEncoder().encode(content)
             let message = try RegistrationMessage.encode(
-                group: ticket.group, machine: machine, credential: .ticket(ticket.id)
+                group: ticket.group, machine: machine,
+                credential: .ticket(ticket.id, key: key.publicKey.rawRepresentation)
             ) {
                 header in
                 let (sealed, status) = try RegistrationSeal.seal(
-                    plaintext, to: ticket.groupKey, ticket: ticket.id, secret: ticket.secret, authenticating: header)
+                    plaintext, to: ticket.groupKey, from: key, ticket: ticket.id, secret: ticket.secret,
+                    authenticating: header)
                 statusKey = status
                 return (sealed.encapsulated, sealed.ciphertext)
+            } code: {
+                RegistrationSeal.code(secret: ticket.secret).code(for: $0)
             }
             guard let statusKey else { throw AgentError(.state, "no status key was made") }
             return (message, statusKey)

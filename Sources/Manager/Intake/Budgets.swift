@@ -10,39 +10,29 @@ final class Budgets: Sendable {
     private struct State {
         /// Messages of those whom the manager has no key of: read far enough to see what they name.
         var strangers = TokenBucket(burst: 5000, perSecond: 2000)
-        /// First registrations whose ticket is known, which are opened.
+        /// First registrations that have the secret of their ticket, which are opened.
         var tickets = TokenBucket(burst: 1000, perSecond: 200)
         /// Registrations by the key that is known.
         var returns = TokenBuckets(TokenBucket(burst: 10, perHour: 720))
-        /// Seals of one ticket or key that did not open; who has none left is not tried.
-        var failures = TokenBuckets(TokenBucket(burst: Int64(Budgets.failures), perHour: 600), most: 10_000)
         var refusedOfMachine = TokenBuckets(TokenBucket(burst: 10, perHour: 20))
         var refusedOfStrangers = TokenBucket(burst: 60, perHour: 120)
         /// What was refused and not written down, by machine; nil: strangers.
         var unwritten: [String?: Int] = [:]
     }
 
-    /// Seals of one ticket or key that need not open, at once.
-    static let failures = 10
-
     private let state = Mutex(State())
 
     func mayRead(at now: Timestamp) -> Bool { state.withLock { $0.strangers.take(at: now) } }
 
-    /// One registration that names this known ticket.
-    func open(ticket: String, at now: Timestamp) throws(Exceeded) {
-        guard state.withLock({ $0.failures.has(ticket, at: now) && $0.tickets.take(at: now) }) else { throw Exceeded() }
+    /// One first registration whose MAC is right.
+    func openFirst(at now: Timestamp) throws(Exceeded) {
+        guard state.withLock({ $0.tickets.take(at: now) }) else { throw Exceeded() }
     }
 
-    /// One of this machine that names its key.
-    func open(machine: String, key: String, at now: Timestamp) throws(Exceeded) {
-        guard state.withLock({ $0.failures.has(key, at: now) && $0.returns.take(machine, at: now) }) else {
-            throw Exceeded()
-        }
+    /// One by which this machine comes back, whose MAC is right.
+    func open(machine: String, at now: Timestamp) throws(Exceeded) {
+        guard state.withLock({ $0.returns.take(machine, at: now) }) else { throw Exceeded() }
     }
-
-    /// What was opened did not open.
-    func didNotOpen(_ proof: String, at now: Timestamp) { state.withLock { _ = $0.failures.take(proof, at: now) } }
 
     /// Whether a refusal is to stand in the history; then with how many that did not.
     ///

@@ -61,7 +61,9 @@ final class Dismisser: Sendable {
             sayLeave(departed, after: 0, at: now)
             return true
         }
-        guard message.credential == .key(departed.fingerprint), let groupKey = try? vault.groupKey(of: departed),
+        guard message.credential == .key(departed.fingerprint),
+            let code = try? vault.statusKey(departed.statusKeySealed, of: machine),
+            code.isValid(message.mac, for: message.signed), let groupKey = try? vault.groupKey(of: departed),
             let key = try? SecurityKey.PublicKey(rawRepresentation: departed.publicKey),
             let plaintext = try? AuthenticSeal.renewal.open(
                 Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: groupKey, from: key,

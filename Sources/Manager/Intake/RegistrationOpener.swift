@@ -72,8 +72,8 @@ struct RegistrationOpener: Sendable {
         guard let row = try records.group(group) else { throw RegistrationRefusal("there is no group \(group)") }
         switch message.credential {
         case .key: return try openReturn(message, to: row, boots: boots, at: now)
-        case .ticket(let ticket):
-            return try openFirst(message, ticket: ticket, to: row, payload: payload, boots: boots, at: now)
+        case .ticket(let ticket, let key):
+            return try openFirst(message, ticket: ticket, key: key, to: row, payload: payload, boots: boots, at: now)
         }
     }
 
@@ -86,7 +86,11 @@ struct RegistrationOpener: Sendable {
         }
         guard !known.revoked else { throw RegistrationRefusal("its key was revoked") }
         let key = try SecurityKey.PublicKey(rawRepresentation: known.publicKey)
-        try budgets.open(machine: message.machine, key: known.fingerprint, at: now)
+        // Whoever does not have what the two share costs the machine nothing.
+        guard keys[message.machine]?.isValid(message.mac, for: message.signed) == true else {
+            throw RegistrationRefusal("its MAC is wrong: it is not from this machine, or was changed on its way")
+        }
+        try budgets.open(machine: message.machine, at: now)
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         let opened = try vault.keys(of: group).lazy.compactMap { groupKey in
             (try? AuthenticSeal.renewal.open(sealed, with: groupKey, from: key, authenticating: message.header)).map {
@@ -94,7 +98,6 @@ struct RegistrationOpener: Sendable {
             }
         }.first
         guard let (plaintext, groupKey) = opened else {
-            budgets.didNotOpen(known.fingerprint, at: now)
             throw RegistrationRefusal("its seal does not open: another key, or it was changed on its way")
         }
         guard let content = try? RegistrationContent.decode(plaintext), content.machine == message.machine,
@@ -107,26 +110,30 @@ struct RegistrationOpener: Sendable {
     }
 
     private func openFirst(
-        _ message: RegistrationMessage, ticket id: String, to row: GroupRow, payload: Data, boots: Bool,
-        at now: Timestamp
+        _ message: RegistrationMessage, ticket id: String, key: Data, to row: GroupRow, payload: Data,
+        boots: Bool, at now: Timestamp
     ) throws -> (OpenedRegistration, SecurityKey) {
         guard let ticket = try records.ticket(id), ticket.group == message.group else {
             throw RegistrationRefusal("its boot ticket is not known here")
         }
-        try budgets.open(ticket: id, at: now)
+        let secret = try vault.ticketSecret(ticket.secretSealed, of: id)
+        guard RegistrationSeal.code(secret: secret).isValid(message.mac, for: message.signed) else {
+            throw RegistrationRefusal(
+                "its MAC is wrong: another secret than the ticket's, or it was changed on its way")
+        }
+        try budgets.openFirst(at: now)
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         // A ticket that was given out before a rotation names the key before.
         guard let groupKey = try vault.key(of: row, withPublicHalf: ticket.groupKey),
+            let key = try? SecurityKey.PublicKey(rawRepresentation: key),
             let opened = try? RegistrationSeal.open(
-                sealed, with: groupKey, ticket: id, secret: try vault.ticketSecret(ticket.secretSealed, of: id),
-                authenticating: message.header)
+                sealed, with: groupKey, from: key, ticket: id, secret: secret, authenticating: message.header)
         else {
-            budgets.didNotOpen(id, at: now)
             throw RegistrationRefusal(
-                "its seal does not open: a wrong secret, another group's key, or it was changed on its way")
+                "its seal does not open: another group's key, or not the machine's own")
         }
         guard let content = try? RegistrationContent.decode(opened.plaintext), content.machine == message.machine,
-            let key = try? SecurityKey.PublicKey(rawRepresentation: content.key)
+            content.key == key.rawRepresentation
         else { throw RegistrationRefusal("its content is not a registration of this machine") }
         let registration = OpenedRegistration(
             group: message.group, machine: message.machine, boots: boots,

@@ -10,12 +10,16 @@ package struct RegistrationMessage: Hashable, Sendable {
     package let header: Data
     package let encapsulated: Data
     package let ciphertext: Data
+    /// The bytes that the MAC covers: everything before `,"mac":`.
+    package let signed: Data
+    /// To be checked first, since it costs a thousandth of opening the seal: who guesses uses up nothing.
+    package let mac: Data
 
     /// What proves that the machine may register.
     package enum Credential: Hashable, Sendable {
-        /// A boot ticket by its id: sealed in PSK mode with the ticket's secret.
-        case ticket(String)
-        /// The key that it registered before, by its fingerprint: sealed in Auth mode with it.
+        /// A boot ticket by its id, and the machine's public key: sealed in AuthPSK mode with the ticket's secret from that key.
+        case ticket(String, key: Data)
+        /// The key that it registered before, by its fingerprint: sealed in Auth mode with it, the MAC made with the status key.
         case key(String)
     }
 
@@ -23,45 +27,52 @@ package struct RegistrationMessage: Hashable, Sendable {
 
     package var sealed: (encapsulated: Data, ciphertext: Data) { (encapsulated, ciphertext) }
 
-    /// `seal` is given the header's bytes to authenticate.
+    /// `seal` is given the header's bytes to authenticate, `code` what the MAC is to cover.
     package static func encode<Failure: Error>(
         group: String, machine: String, credential: Credential,
-        seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
+        seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data), code: (Data) -> Data
     ) throws(Failure) -> Data {
         var json = JSONWriter()
         json.write("v", WireChecks.version)
         json.write("group", group)
         json.write("machine", machine)
         switch credential {
-        case .ticket(let ticket): json.write("ticket", ticket)
-        case .key(let fingerprint): json.write("key", fingerprint)
+        case .ticket(let ticket, let key):
+            json.write("ticket", ticket)
+            json.write("key", key.base64EncodedString())
+        case .key(let fingerprint): json.write("fingerprint", fingerprint)
         }
         let header = json.open
         let sealed = try seal(header)
-        return SealedTail.close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)])
+        let signed = SealedTail.close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)]).dropLast()
+        return SealedTail.close(Data(signed), [("mac", code(Data(signed)))])
     }
 
     package static func decode(_ payload: Data) throws(WireError) -> RegistrationMessage {
         try WireChecks.size(payload, atMost: largest)
-        let tail = try SealedTail(payload, keys: ["enc", "sealed"], limits: [1024, largest])
+        let signed = try SealedTail(payload, keys: ["mac"], limits: [32])
+        try WireChecks.require(signed.values[0].count == 32, "the MAC does not have 32 bytes")
+        let tail = try SealedTail(signed.object, keys: ["enc", "sealed"], limits: [1024, largest])
         let json = try WireChecks.decode(RegistrationJSON.self, tail.object)
         try WireChecks.version(json.v)
         try WireChecks.name(json.group, "group")
         try WireChecks.name(json.machine, "machine")
         let credential: Credential
-        switch (json.ticket, json.key) {
-        case (let ticket?, nil):
+        switch (json.ticket, json.key, json.fingerprint) {
+        case (let ticket?, let key?, nil):
             try WireChecks.ticket(ticket)
-            credential = .ticket(ticket)
-        case (nil, let fingerprint?):
+            let key = try WireChecks.base64(key.utf8, atMost: 32)
+            try WireChecks.require(key.count == 32, "the security key does not have 32 bytes")
+            credential = .ticket(ticket, key: key)
+        case (nil, nil, let fingerprint?):
             try WireChecks.require(
                 fingerprint.utf8.count == 16 && WireChecks.isHex(fingerprint), "the key is not a fingerprint")
             credential = .key(fingerprint)
-        default: throw WireError(.malformed, "there is not one of ticket and key")
+        default: throw WireError(.malformed, "there is not one of ticket with key, and fingerprint")
         }
         return RegistrationMessage(
             group: json.group, machine: json.machine, credential: credential, header: tail.header,
-            encapsulated: tail.values[0], ciphertext: tail.values[1])
+            encapsulated: tail.values[0], ciphertext: tail.values[1], signed: signed.header, mac: signed.values[0])
     }
 }
 
@@ -71,17 +82,19 @@ private struct RegistrationJSON: Decodable {
     var machine: String
     var ticket: String?
     var key: String?
+    var fingerprint: String?
 
-    enum CodingKeys: CodingKey { case v, group, machine, ticket, key }
+    enum CodingKeys: CodingKey { case v, group, machine, ticket, key, fingerprint }
 
     init(from decoder: any Decoder) throws {
-        try AnyKey.refuse(["enc", "sealed"], in: decoder)
+        try AnyKey.refuse(["enc", "sealed", "mac"], in: decoder)
         let container = try decoder.container(keyedBy: CodingKeys.self)
         v = try container.decode(Int.self, forKey: .v)
         group = try container.decode(String.self, forKey: .group)
         machine = try container.decode(String.self, forKey: .machine)
         ticket = try container.decodeIfPresent(String.self, forKey: .ticket)
         key = try container.decodeIfPresent(String.self, forKey: .key)
+        fingerprint = try container.decodeIfPresent(String.self, forKey: .fingerprint)
     }
 }
 
