@@ -203,15 +203,17 @@ import Testing
                 let intake = Intake(control: site.control, mostWaiting: 32)
                 let gate = DispatchSemaphore(value: 0)
                 for lane in intake.lanes { lane.perform { gate.wait() } }
-                site.control.hearing.lost(.lag, "the intake is behind")
                 try await linked(site, intake) { () async throws in
                     #expect(try await eventually { site.control.queries.view.hearing.isConnected })
+                    // It is deaf for another reason when they are dropped.
+                    site.control.hearing.lost(.subscription, "refused")
                     for _ in 0..<40 { try await say(1, retained: false) }
                     try await received(800)
                     // Every lane is full now: of this nothing is taken.
                     try await say(2, retained: true)
                     #expect(try await eventually { site.control.hearing.has(.drops) })
                     for _ in intake.lanes { gate.signal() }
+                    site.control.hearing.regained(.subscription)
                     #expect(
                         try await eventually {
                             await site.control.monitor.machines(of: "test").allSatisfy { $0.status?.sequence == 2 }
