@@ -42,11 +42,5 @@ struct TokenBuckets: Sendable {
         return buckets[key, default: new].take(at: now)
     }
 
-    /// Whether `take` would take one.
-    func has(_ key: String, at now: Timestamp) -> Bool {
-        var bucket = buckets[key] ?? new
-        return bucket.take(at: now)
-    }
-
     mutating func forget(_ key: String) { buckets[key] = nil }
 }
