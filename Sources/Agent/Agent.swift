@@ -62,7 +62,7 @@ package enum Agent {
         let post: @Sendable (AgentEvent) -> Void = { continuation.yield($0) }
         let loop = try AgentLoop(
             identity: identity, state: state, sessions: sessions, passport: passport, connection: connection,
-            logger: logger, post: post)
+            stopsSoftware: arguments.stopsSoftware, logger: logger, post: post)
         // The next one is taken from the connection when the last one was handled: the connection's own bound holds.
         let (handled, acknowledgement) = AsyncStream.makeStream(of: Void.self)
         let signals = StopSignals { post(.terminate) }

@@ -9,6 +9,8 @@ struct AgentArguments: Equatable {
     var logLevel: Logger.Level = .info
     /// Whether a ticket may lead to a broker without TLS.
     var insecure = false
+    /// Whether the software ends with the agent.
+    var stopsSoftware = false
 
     enum Parsed: Equatable {
         case run(AgentArguments)
@@ -17,7 +19,8 @@ struct AgentArguments: Equatable {
         case wrong(String)
     }
 
-    static let usage = "usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL] [--insecure]"
+    static let usage =
+        "usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL] [--stop-software] [--insecure]"
     static let help = """
         \(usage)
 
@@ -26,19 +29,21 @@ struct AgentArguments: Equatable {
           --ticket FILE      the boot ticket (trunkline group invite G > FILE); not needed once registered
           --state DIR        keys, software and data of this machine; made if missing, used by one agent at a time
           --log-level LEVEL  trace, debug, info, notice, warning, error or critical; info without it
+          --stop-software    stop the software when the agent is asked to end
           --insecure         take a ticket that leads to a broker without TLS
           --version          print the version
           --help             print this
 
-        SIGTERM and SIGINT stop the software gracefully, say goodbye to the manager and end the agent; a second one kills the
-        software at once. If the agent itself is killed (SIGKILL) the software goes on running, and the next agent with the
-        same state directory takes it over. The agent starts the last good software without waiting for the network.
+        SIGTERM, SIGINT and SIGHUP say goodbye to the manager and end the agent; the software goes on running, as it does when
+        the agent is killed, and the next agent with the same state directory takes it over. With --stop-software it is
+        stopped gracefully first; a second signal kills it at once. The agent starts the last good software without waiting
+        for the network.
         Exit status: 0 ended as asked, 1 failed, 2 wrong usage.
         """
 
     static func parse(_ arguments: [String]) -> Parsed {
         var values: [String: String] = [:]
-        var insecure = false
+        var (insecure, stopsSoftware) = (false, false)
         var index = 0
         while index < arguments.count {
             var argument = arguments[index]
@@ -48,6 +53,9 @@ struct AgentArguments: Equatable {
             case "--version": return .version
             case "--insecure":
                 insecure = true
+                continue
+            case "--stop-software":
+                stopsSoftware = true
                 continue
             default: break
             }
@@ -69,7 +77,8 @@ struct AgentArguments: Equatable {
             }
         }
         guard let state = values["--state"] else { return .wrong("--state is missing") }
-        var parsed = AgentArguments(ticket: values["--ticket"], state: state, insecure: insecure)
+        var parsed = AgentArguments(
+            ticket: values["--ticket"], state: state, insecure: insecure, stopsSoftware: stopsSoftware)
         if let text = values["--log-level"] {
             guard let level = Logger.Level(rawValue: text) else {
                 return .wrong("--log-level \(text) is none of trace, debug, info, notice, warning, error, critical")

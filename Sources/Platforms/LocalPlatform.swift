@@ -136,7 +136,10 @@ package final class LocalPlatform: MachinePlatform {
         var environment = environment
         environment[MachineDirectory.variable] = directory.path(machine)
         let process = try AgentProcess.spawn(
-            agent, arguments: ["--ticket", directory.ticket(machine), "--state", directory.state(machine)] + arguments,
+            agent,
+            // A machine here is released by ending its agent.
+            arguments: ["--ticket", directory.ticket(machine), "--state", directory.state(machine), "--stop-software"]
+                + arguments,
             environment: environment, log: directory.log(machine))
         // Not yet waited for, so there even if it has ended already.
         guard let handle = ProcessHandle(process) else {

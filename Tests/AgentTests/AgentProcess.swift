@@ -34,7 +34,10 @@ final class AgentProcess: Sendable {
     func start(_ arguments: [String]? = nil) throws {
         let process = Process()
         process.executableURL = Self.program
-        process.arguments = arguments ?? ["--ticket", ticket, "--state", state, "--insecure", "--log-level", "debug"]
+        process.arguments =
+            arguments ?? [
+                "--ticket", ticket, "--state", state, "--stop-software", "--insecure", "--log-level", "debug",
+            ]
         let log = directory + "/agent.log"
         if !FileManager.default.fileExists(atPath: log) {
             _ = FileManager.default.createFile(atPath: log, contents: nil)

@@ -122,6 +122,9 @@ struct DecisionTests {
             AgentArguments.parse(["--ticket=t", "--state", "s", "--log-level=debug"])
                 == .run(AgentArguments(ticket: "t", state: "s", logLevel: .debug)))
         #expect(AgentArguments.parse(["--state", "s"]) == .run(AgentArguments(ticket: nil, state: "s")))
+        #expect(
+            AgentArguments.parse(["--stop-software", "--state", "s"])
+                == .run(AgentArguments(ticket: nil, state: "s", stopsSoftware: true)))
         #expect(AgentArguments.parse(["--state", "s", "--help"]) == .help)
         #expect(AgentArguments.parse(["--version"]) == .version)
     }

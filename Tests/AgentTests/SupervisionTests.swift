@@ -232,7 +232,7 @@ struct SupervisionTests {
     }
 
     @Test(
-        "SIGTERM to the agent stops the software gracefully, says goodbye and ends with 0",
+        "With --stop-software SIGTERM stops the software gracefully, says goodbye and ends with 0",
         arguments: [SIGTERM, SIGINT])
     func terminate(signal: Int32) async throws {
         try await withMachine { manager, agent in
@@ -248,6 +248,29 @@ struct SupervisionTests {
             // It is not a stop order: the next agent starts it again.
             try agent.start()
             try await manager.running(bundle, generation: 1)
+        }
+    }
+
+    @Test("Without it the software runs on when the agent is asked to end, and the next agent takes it over")
+    func leaves() async throws {
+        try await withMachine { manager, agent in
+            let arguments = ["--ticket", agent.ticket, "--state", agent.state, "--insecure"]
+            try agent.start(arguments)
+            let bundle = try SampleBundle()
+            try await manager.order(bundle)
+            let status = try await manager.running(bundle, generation: 1)
+            let pid = try await agent.softwarePID()
+            #expect(try await agent.end(SIGTERM) == 0)
+            let away = try await manager.status("away") { $0.state == .away }
+            #expect(away.session == status.session)
+            #expect(Processes.isAlive(pid) && agent.lines("data/sample/ending").isEmpty)
+            try agent.start(arguments)
+            let again = try await manager.status("taken over") { $0.session > status.session && $0.state == .running }
+            #expect(again.software == status.software)
+            #expect(try await agent.softwarePID() == pid)
+            try await manager.order(bundle, generation: 2, action: .stop)
+            try await manager.status("stopped") { $0.state == .stopped }
+            #expect(!Processes.isAlive(pid))
         }
     }
 

@@ -17,7 +17,10 @@ func deliveryRows(_ site: Site, agents count: Int) async throws -> [Row] {
     let agents = try (0..<count).map { number in
         try Spawned(
             try Site.program("trunkline-agent"),
-            ["--ticket", file.path, "--state", site.directory.path + "/agent-\(number)", "--insecure"],
+            [
+                "--ticket", file.path, "--state", site.directory.path + "/agent-\(number)", "--stop-software",
+                "--insecure",
+            ],
             log: site.directory.appending(path: "agent-\(number).log"))
     }
     defer { for agent in agents { agent.end() } }

@@ -34,7 +34,7 @@ final class InvitedMachine: Sendable {
     func start() throws {
         let agent = Process()
         agent.executableURL = Installation.programs.appending(path: "trunkline-agent")
-        agent.arguments = ["--ticket", ticket, "--state", state]
+        agent.arguments = ["--ticket", ticket, "--state", state, "--stop-software"]
         let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         try output.seekToEnd()
         agent.standardInput = FileHandle.nullDevice

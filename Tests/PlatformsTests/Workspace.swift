@@ -29,7 +29,7 @@ struct Workspace: Sendable {
         state=$4
         machine=$(basename "$(dirname "$state")")
         echo $$ >> "$STAND_IN_NOTES/$machine.starts"
-        echo "$1 $2 $3 $4"
+        echo "$*"
         if [ "$STAND_IN" = failing ]; then
             echo "the broker can't be found" >&2
             exit 3

@@ -55,6 +55,9 @@ final class AgentLoop {
     var startedAt = SystemClock.now
     var subscribeAgainAt: TimeSpan?
     var isTerminating = false
+    /// Whether the software ends with the agent, where it is asked to end; else the next one takes it over.
+    let stopsSoftware: Bool
+    private var leavesSoftware = false
     /// When to try again to keep the plan.
     var saveAgainAt: TimeSpan?
     static let saveAgain = TimeSpan.seconds(5)
@@ -78,13 +81,14 @@ final class AgentLoop {
 
     init(
         identity: Identity, state: StateDirectory, sessions: SessionCounter, passport: Passport,
-        connection: Connection, logger: Logger, post: @escaping @Sendable (AgentEvent) -> Void
+        connection: Connection, stopsSoftware: Bool, logger: Logger, post: @escaping @Sendable (AgentEvent) -> Void
     ) throws(AgentError) {
         self.identity = identity
         self.state = state
         self.sessions = sessions
         self.passport = passport
         self.connection = connection
+        self.stopsSoftware = stopsSoftware
         self.logger = logger
         self.post = post
         bundles = BundleCache(directory: state.bundles)
@@ -101,7 +105,7 @@ final class AgentLoop {
     }
 
     /// Whether the agent has nothing left to do.
-    var isFinished: Bool { isTerminating && supervisor.isDown }
+    var isFinished: Bool { isTerminating && (leavesSoftware || supervisor.isDown) }
 
     func handle(_ event: AgentEvent) {
         let now = SystemClock.uptime
@@ -164,7 +168,9 @@ final class AgentLoop {
         guard !isTerminating else { return }
         isTerminating = true
         abandonInstallation()
-        supervise(.shutdown, now: now)
+        guard !stopsSoftware else { return supervise(.shutdown, now: now) }
+        if supervisor.active != nil { logger.notice("the software runs on; the next agent takes it over") }
+        leavesSoftware = true
     }
 
     /// What takes the plan over the agent's end is on disk before anybody hears of it.

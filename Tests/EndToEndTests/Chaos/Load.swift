@@ -29,6 +29,10 @@ final class Load: Sendable {
         var output: URL
     }
 
+    /// Answers may take as long as SIP lets them (RFC 3261, timers B and F: 32 s), since the clients share a busy host with everything
+    /// else; a server that is gone answers never.
+    private static let patience = ["--patience", "40", "--timeout", "60"]
+
     private let clients = Mutex<[Client]>([])
     private let directory: URL
 
@@ -36,8 +40,8 @@ final class Load: Sendable {
 
     /// Calls that are up from now until `seconds` have gone by, and others that are set up and ended meanwhile.
     func call(_ machine: String, port: Int, for seconds: Int) throws {
-        try start("calls", machine, port, ["--calls", "10", "--rate", "20", "--hold-ms", "\(seconds * 1000)"])
-        try start("calls", machine, port, ["--calls", "\(seconds)", "--rate", "1", "--hold-ms", "2000"])
+        try start("calls", machine, port, ["--calls", "10", "--rate", "20", "--hold-ms", "\(seconds * 1000)"] + Self.patience)
+        try start("calls", machine, port, ["--calls", "\(seconds)", "--rate", "1", "--hold-ms", "2000"] + Self.patience)
     }
 
     /// Two users who stay logged in until `seconds` have gone by, and write to each other all the time.
