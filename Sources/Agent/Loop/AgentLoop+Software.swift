@@ -69,34 +69,37 @@ extension AgentLoop {
         let environment = environment(of: job)
         let (since, restarts, last) = (startedAt, supervisor.restarts, process)
         work.append { [state, releases, post, key = identity.key] in
-            if let last, last.process.mayHaveLeftovers { await ProcessSession.sweep(last.process.pid) }
-            await ProcessSession.sweepStrays(run: state.run)
-            do throws(AgentError) {
-                let error = await AgentQueues.onDisk { () -> AgentError? in
-                    do throws(AgentError) {
-                        // Every start, so that exchanged files never run again.
-                        try releases.prepare(job.digest)
-                        try DirectoryTree.make(state.data(ofSoftware: job.manifest.name))
-                        DirectoryTree.remove(state.run)
-                        try DirectoryTree.make(state.run)
-                    } catch { return error }
-                    return nil
-                }
-                if let error { throw error }
-                let ending = try await SoftwareProcess.run(
-                    job.manifest.run, in: releases.path(job.digest), environment: environment,
-                    standardOutput: state.log + "/stdout", standardError: state.log + "/stderr"
-                ) { pid in
-                    let record = ProcessIdentity(pid: pid).map { identity in
-                        ProcessRecord(process: identity, job: job, since: since, restarts: restarts)
+            // A task of its own: what ends with the agent is cancelled, and the software does not end with it.
+            Task {
+                if let last, last.process.mayHaveLeftovers { await ProcessSession.sweep(last.process.pid) }
+                await ProcessSession.sweepStrays(run: state.run)
+                do throws(AgentError) {
+                    let error = await AgentQueues.onDisk { () -> AgentError? in
+                        do throws(AgentError) {
+                            // Every start, so that exchanged files never run again.
+                            try releases.prepare(job.digest)
+                            try DirectoryTree.make(state.data(ofSoftware: job.manifest.name))
+                            DirectoryTree.remove(state.run)
+                            try DirectoryTree.make(state.run)
+                        } catch { return error }
+                        return nil
                     }
-                    // Here, not in the loop: the sooner it is on disk, the sooner an agent that is killed can be followed by one that knows.
-                    if let record { try? state.saveSecret(record, to: .process, under: key) }
-                    post(.spawned(run: run, record))
+                    if let error { throw error }
+                    let ending = try await SoftwareProcess.run(
+                        job.manifest.run, in: releases.path(job.digest), environment: environment,
+                        standardOutput: state.log + "/stdout", standardError: state.log + "/stderr"
+                    ) { pid in
+                        let record = ProcessIdentity(pid: pid).map { identity in
+                            ProcessRecord(process: identity, job: job, since: since, restarts: restarts)
+                        }
+                        // Here, not in the loop: the sooner it is on disk, the sooner an agent that is killed can be followed by one that knows.
+                        if let record { try? state.saveSecret(record, to: .process, under: key) }
+                        post(.spawned(run: run, record))
+                    }
+                    post(.supervision(.exited(run: run, ending.description)))
+                } catch {
+                    post(.supervision(.startFailed(run: run, error.message)))
                 }
-                post(.supervision(.exited(run: run, ending.description)))
-            } catch {
-                post(.supervision(.startFailed(run: run, error.message)))
             }
         }
     }

@@ -40,8 +40,10 @@ final class Load: Sendable {
 
     /// Calls that are up from now until `seconds` have gone by, and others that are set up and ended meanwhile.
     func call(_ machine: String, port: Int, for seconds: Int) throws {
-        try start("calls", machine, port, ["--calls", "10", "--rate", "20", "--hold-ms", "\(seconds * 1000)"] + Self.patience)
-        try start("calls", machine, port, ["--calls", "\(seconds)", "--rate", "1", "--hold-ms", "2000"] + Self.patience)
+        try start(
+            "calls", machine, port, ["--calls", "10", "--rate", "20", "--hold-ms", "\(seconds * 1000)"] + Self.patience)
+        try start(
+            "calls", machine, port, ["--calls", "\(seconds)", "--rate", "1", "--hold-ms", "2000"] + Self.patience)
     }
 
     /// Two users who stay logged in until `seconds` have gone by, and write to each other all the time.
