@@ -25,6 +25,7 @@ let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
@@ -48,6 +49,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.20.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -60,7 +62,8 @@ let package = Package(
         .executableTarget(
             name: "trunkline",
             dependencies: [
-                "Manager", "Client", "GroupLanguage", "Bundles", "Fleet", arguments, logging, subprocess, systemPackage,
+                "Manager", "Client", "GroupLanguage", "Bundles", "Messaging", "Fleet", arguments, logging, subprocess,
+                systemPackage,
             ]),
         .executableTarget(name: "trunkline-agent", dependencies: ["Agent"]),
         .target(name: "Client", dependencies: ["Fleet", crypto, httpClient, nio, nioHTTP, nioPosix, nioSSL]),
@@ -70,7 +73,7 @@ let package = Package(
                 "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles",
                 "OperatingSystem", "Fleet",
                 crypto, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging, httpTypes,
-                nio,
+                nio, nioHTTP, nioHTTPTypes,
             ]),
         .target(
             name: "Agent",

@@ -24,8 +24,7 @@ package enum Agent {
             StandardError.print("trunkline-agent: \(why)\n\(AgentArguments.usage)")
             return 2
         case .run(let arguments):
-            var logger = Logger(label: "agent") { StreamLogHandler.standardError(label: $0) }
-            logger.logLevel = arguments.logLevel
+            let logger = Logger(label: "agent") { PlainLog(label: $0, level: arguments.logLevel) }
             do {
                 try await run(arguments, logger: logger)
                 return 0

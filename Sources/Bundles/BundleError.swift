@@ -1,3 +1,5 @@
+import Fleet
+
 /// Why a bundle was not packed, not taken or not unpacked: which entry, and what is wrong with it, for people.
 package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What to tell apart in code; the set may grow.
@@ -29,21 +31,10 @@ package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// One line; a hostile name cannot bring control characters into it.
     package var description: String {
-        guard let entry else { return reason }
-        return "\(quoted(entry)): \(reason)"
+        let reason = reason.forPeople()
+        return entry.map { "\"\($0.forPeople(atMost: 300))\": \(reason)" } ?? reason
     }
 
     /// The same failure with the entry that was being read, unless it names one already.
     func naming(_ path: String?) -> Self { entry == nil ? Self(code, entry: path, reason) : self }
-}
-
-private func quoted(_ name: String) -> String {
-    var text = "\""
-    for scalar in name.unicodeScalars.prefix(300) {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator: text += "\\u{\(String(scalar.value, radix: 16))}"
-        default: text.unicodeScalars.append(scalar)
-        }
-    }
-    return text + "\""
 }

@@ -1,4 +1,6 @@
-/// A path that stays where it is put: relative, of plain names only, in UTF-8.
+import Fleet
+
+/// A path that stays where it is put: relative, of plain names only, in UTF-8 without control characters.
 ///
 /// Compared by bytes, as the file system does; Swift's strings would take two spellings of `é` for one.
 struct EntryPath: Hashable, Sendable {
@@ -34,6 +36,8 @@ struct EntryPath: Hashable, Sendable {
             }
         }
         guard let text = String(validating: rest, as: UTF8.self) else { throw refused("a name that is not UTF-8") }
+        // Nobody needs one, and lists of files are shown to people.
+        guard text.isPlain else { throw refused("a name with control characters") }
         bytes = Array(rest)
         self.text = text
     }

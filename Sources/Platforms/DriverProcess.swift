@@ -1,3 +1,4 @@
+import Fleet
 import Logging
 import Subprocess
 import SystemPackage
@@ -73,7 +74,8 @@ enum DriverProcess {
             }
             for line in lines where !line.isEmpty {
                 platform.logger.info(
-                    "\(String(decoding: line.prefix(2000), as: UTF8.self))", metadata: ["driver": "\(platform.driver)"])
+                    "\(String(decoding: line.prefix(2000), as: UTF8.self).forPeople())",
+                    metadata: ["driver": "\(platform.driver)"])
             }
         }
     }

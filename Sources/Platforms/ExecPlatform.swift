@@ -161,7 +161,7 @@ package final class ExecPlatform: MachinePlatform {
     }
 
     private func refusal(_ line: DriverLine) -> PlatformError {
-        let error = String((line.error ?? "it gave no reason").prefix(1000))
+        let error = (line.error ?? "it gave no reason").forPeople(atMost: 1000)
         return line.uncertain == true
             ? PlatformError(.unknownOutcome, "The driver \(driver) does not know what comes of it: \(error)")
             : PlatformError(.failed, "The driver \(driver) refused: \(error)")
@@ -210,7 +210,7 @@ package final class ExecPlatform: MachinePlatform {
     func received(_ bytes: [UInt8]) {
         guard !bytes.allSatisfy({ $0 == 32 || $0 == 13 || $0 == 9 }) else { return }
         guard let line = try? JSONDecoder().decode(DriverLine.self, from: Data(bytes)) else {
-            let garbage = String(decoding: bytes.prefix(200), as: UTF8.self)
+            let garbage = String(decoding: bytes.prefix(200), as: UTF8.self).forPeople(atMost: 300)
             state.withLock { $0.garbage = garbage }
             logger.warning(
                 "a driver wrote what is not a line of the protocol",
@@ -218,7 +218,7 @@ package final class ExecPlatform: MachinePlatform {
             return
         }
         if line.event == "gone", let machine = line.machine, Name.isValid(machine) {
-            let reason = String((line.reason ?? "the driver says so").prefix(500))
+            let reason = (line.reason ?? "the driver says so").forPeople(atMost: 500)
             continuation.yield(.gone(machine: machine, platform: .exec(name), reason: reason))
         } else if let id = line.id, let ok = line.ok {
             finish(id, ok ? .success(line) : .failure(refusal(line)))

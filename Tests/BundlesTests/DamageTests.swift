@@ -95,7 +95,7 @@ struct DamageTests {
     func describesSafely() throws {
         let file = try workspace.gzip(TarBuilder.archive { $0.add("a\u{1b}[2J\n\u{202e}/../b") })
         let error = #expect(throws: BundleError.self) { try BundleReader.check(bundleAt: file) }
-        #expect(error?.description == #""a\u{1b}[2J\u{a}\u{202e}/../b": .. in the path"#)
+        #expect(error?.description == #""a\u{1b}[2J\n\u{202e}/../b": .. in the path"#)
     }
 }
 

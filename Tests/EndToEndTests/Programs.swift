@@ -40,6 +40,10 @@ struct Ended: Sendable {
 extension Installation {
     /// `trunkline` with these arguments against this manager.
     func trunkline(_ arguments: String..., input: String = "") throws -> Ended {
+        try trunkline(arguments, input: input)
+    }
+
+    func trunkline(_ arguments: [String], input: String = "") throws -> Ended {
         try Ended.run(
             Self.programs.appending(path: "trunkline"), arguments,
             environment: ["TRUNKLINE_SERVER": server, "TRUNKLINE_TOKEN": token, "TRUNKLINE_TRUST": trustFile],

@@ -20,16 +20,15 @@ package struct PaperMachine: Sendable {
     package var orderTopic: String { "trunkline/\(ticket.group)/machines/\(id)/order" }
 
     /// Its registration, sealed with this secret (the ticket's own unless given).
-    package mutating func registration(secret: Data? = nil, asking certificate: RegistrationContent.Request? = nil)
-        throws
-        -> Data
-    {
+    package mutating func registration(
+        secret: Data? = nil, asking certificate: RegistrationContent.Request? = nil, host: String = "paper"
+    ) throws -> Data {
         guard let groupKey = Data(base64Encoded: ticket.groupKey), let own = Data(base64Encoded: ticket.secret) else {
             throw PaperError(description: "the ticket has no keys")
         }
         let content = RegistrationContent(
             machine: id, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
-            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30),
+            facts: MachineFacts(host: host, os: "none", arch: "none", cores: 1, memory: 1 << 30),
             certificate: certificate)
         let plaintext = try content.encoded()
         let group = try SecurityKey.PublicKey(rawRepresentation: groupKey)
@@ -79,6 +78,21 @@ package struct PaperMachine: Sendable {
             at: Timestamp(milliseconds: 1_767_225_600_000),
             state: state, order: order, software: software, holder: holder)
         return StatusMessage.encode(status) { statusKey.code(for: $0) }
+    }
+}
+
+extension PaperMachine {
+    /// A status as an honest agent would not write it: with this at its end, under a right MAC.
+    package func rawStatus(
+        session: Int = 1, sequence: Int, state: MachineState = .running, metrics: [String: Double] = [:], reason: String
+    ) throws -> Data {
+        guard let statusKey else { throw PaperError(description: "\(id) has not registered") }
+        let honest = try status(session: session, sequence: sequence, state: state)
+        var signed = try StatusMessage.signature(of: honest).signed
+        signed += Data(",\"metrics\":".utf8) + (try JSONEncoder().encode(metrics))
+        signed += Data(",\"reason\":".utf8) + (try JSONEncoder().encode(reason))
+        let code = statusKey.code(for: signed).base64EncodedString()
+        return signed + Data(",\"mac\":\"\(code)\"}".utf8)
     }
 }
 

@@ -45,17 +45,3 @@ struct Notices: Sendable {
         return texts.isEmpty ? nil : texts.joined(separator: "; ")
     }
 }
-
-extension String {
-    /// In one line without control characters, cut where it is too long: file names and others' messages may hold anything.
-    func forPeople(atMost limit: Int) -> String {
-        var text = ""
-        for scalar in unicodeScalars {
-            let isControl = scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
-            let clean = isControl || scalar.value == 0x2028 || scalar.value == 0x2029 ? "?" : Character(scalar)
-            guard text.utf8.count + String(clean).utf8.count <= limit else { return text + "…" }
-            text.append(clean)
-        }
-        return text
-    }
-}

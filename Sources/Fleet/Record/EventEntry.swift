@@ -83,6 +83,10 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case inputDropped = "input.dropped"
     }
 
+    /// Bytes of a sentence and of a fact.
+    private static let longest = 4096
+
+    /// Whoever is quoted in it, it is text for people: one line each of message, actor and facts.
     package init(
         id: Int64 = 0, at: Timestamp, group: String? = nil, machine: String? = nil, kind: Kind, actor: String,
         message: String, facts: [String: String] = [:]
@@ -92,8 +96,10 @@ package struct EventEntry: Hashable, Sendable, Codable {
         self.group = group
         self.machine = machine
         self.kind = kind
-        self.actor = actor
-        self.message = message
-        self.facts = facts
+        self.actor = actor.forPeople(atMost: Self.longest)
+        self.message = message.forPeople(atMost: Self.longest)
+        self.facts = Dictionary(
+            facts.map { ($0.forPeople(atMost: Self.longest), $1.forPeople(atMost: Self.longest)) },
+            uniquingKeysWith: { first, _ in first })
     }
 }

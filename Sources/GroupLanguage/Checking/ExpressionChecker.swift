@@ -296,7 +296,7 @@ struct ExpressionChecker {
             guard let metric = text(name, arguments, example: "metric(\"calls\")") else { return nil }
             let isName =
                 !metric.isEmpty && metric.utf8.count <= 128
-                && metric.utf8.allSatisfy { $0 > 32 && $0 != 127 && $0 != UInt8(ascii: "\"") }
+                && metric.isPlain && metric.utf8.allSatisfy { $0 != 32 && $0 != UInt8(ascii: "\"") }
             guard isName else {
                 faults.add(
                     "invalid-name", arguments[0].span, "not a valid name of a metric",

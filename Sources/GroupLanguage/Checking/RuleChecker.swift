@@ -16,10 +16,8 @@ extension Checker {
     private mutating func rule(_ block: Block, machines: MachineSet?) -> Rule? {
         let name = label(
             of: block,
-            check: { name in
-                !name.isEmpty && name.count <= 100
-                    && name.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
-            }, rule: "a rule's name is one line of 1 to 100 characters")
+            check: { !$0.isEmpty && $0.count <= 100 && $0.isPlain },
+            rule: "a rule's name is one line of 1 to 100 characters")
         let fields = fields(of: block, Shape(keys: ["at_most"], clauses: ["when", "then"]))
         require("when", in: fields, hint: "when CONDITION")
         require("then", in: fields, hint: "then ACTION")

@@ -64,7 +64,7 @@ package struct Diagnostics: Error, Hashable, Sendable {
         let width = 160
         let first = max(0, diagnostic.column - 1 - width / 2)
         let window = line.dropFirst(first).prefix(width).map { character in
-            character.isNewline || character == "\t" || character.asciiValue.map { $0 < 32 } ?? false
+            !character.unicodeScalars.allSatisfy(\.isPlain)
                 ? " " : character.utf8.count > Self.longestCharacter ? "\u{fffd}" : String(character)
         }
         let number = String(diagnostic.line)

@@ -1,3 +1,5 @@
+import Fleet
+
 /// Bytes of a text, from `start` up to but not including `end`.
 struct Span: Hashable, Sendable {
     var start: Int
@@ -27,19 +29,10 @@ struct FaultList: Sendable {
 
     mutating func add(_ id: String, _ span: Span, _ message: String, hint: String? = nil) {
         guard !isFull, !all.contains(where: { $0.id == id && $0.span == span }) else { return }
-        all.append(Fault(id: id, span: span, message: Self.cut(message), hint: hint.map(Self.cut)))
-    }
-
-    private static func cut(_ text: String) -> String {
-        guard text.utf8.count > longestMessage else { return text }
-        var scalars = String.UnicodeScalarView()
-        var bytes = 0
-        for scalar in text.unicodeScalars {
-            bytes += UTF8.width(scalar)
-            if bytes > longestMessage { break }
-            scalars.append(scalar)
-        }
-        return String(scalars) + "…"
+        all.append(
+            Fault(
+                id: id, span: span, message: message.forPeople(atMost: Self.longestMessage),
+                hint: hint?.forPeople(atMost: Self.longestMessage)))
     }
 
     /// The diagnostics in the order of the text.

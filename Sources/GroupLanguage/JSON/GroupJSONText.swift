@@ -78,12 +78,7 @@ extension GroupJSON {
             case "\r": text += "\\r"
             case "\t": text += "\\t"
             default:
-                if scalar.value < 32 || scalar.value == 127 {
-                    let hex = String(scalar.value, radix: 16)
-                    text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-                } else {
-                    text.unicodeScalars.append(scalar)
-                }
+                text += scalar.isPlain ? String(scalar) : scalar.inJSON
             }
         }
         return text + "\""

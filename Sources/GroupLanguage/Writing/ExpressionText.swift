@@ -11,7 +11,7 @@ enum ExpressionText {
             case "\n": text += "\\n"
             case "\t": text += "\\t"
             default:
-                if scalar.value < 32 || scalar.value == 127 {
+                if !scalar.isPlain {
                     text += "\\u{\(String(scalar.value, radix: 16))}"
                 } else {
                     text.unicodeScalars.append(scalar)

@@ -1,3 +1,5 @@
+import Fleet
+
 /// Writes the Prometheus text format, version 0.0.4: each family once, with its help and its type.
 struct MetricsText {
     enum Kind: String {
@@ -36,6 +38,7 @@ extension String {
             case "\\": escaped += "\\\\"
             case "\n": escaped += "\\n"
             case "\"" where quotes: escaped += "\\\""
+            case _ where !letter.isPlain: escaped += "\u{fffd}"
             default: escaped.unicodeScalars.append(letter)
             }
         }

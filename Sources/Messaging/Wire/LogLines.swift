@@ -18,7 +18,7 @@ package struct LogLines: Hashable, Sendable {
     /// Of all lines together, so that the message stays below `largest` even when every byte is escaped.
     private static let mostBytes = 10 << 10
 
-    /// Lines that are too long are cut; lines past the bounds give way to one that says how many there were.
+    /// Each is text for people, cut where it is too long; lines past the bounds give way to one that says how many there were.
     package init(machine: String, at: Timestamp, stream: Stream, lines: [String]) {
         self.machine = machine
         self.at = at
@@ -26,7 +26,7 @@ package struct LogLines: Hashable, Sendable {
         self.lines = []
         var bytes = 0
         for (index, line) in lines.enumerated() {
-            let cut = line.cut(to: Self.longestLine)
+            let cut = line.forPeople(atMost: Self.longestLine)
             bytes += cut.utf8.count
             guard index < Self.mostLines - 1 || lines.count == Self.mostLines, bytes <= Self.mostBytes else {
                 self.lines.append("… \(lines.count - index) lines left out")
@@ -53,6 +53,7 @@ package struct LogLines: Hashable, Sendable {
         return json.closed()
     }
 
+    /// Each line as text for people, whatever the software printed.
     package static func decode(_ payload: Data) throws(WireError) -> LogLines {
         struct Wire: Decodable {
             var v: Int
@@ -68,6 +69,8 @@ package struct LogLines: Hashable, Sendable {
         try WireChecks.require(
             json.lines.count <= mostLines && json.lines.allSatisfy { $0.utf8.count <= longestLine },
             "too many or too long lines")
-        return LogLines(machine: json.machine, at: json.at, stream: json.stream, checked: json.lines)
+        return LogLines(
+            machine: json.machine, at: json.at, stream: json.stream,
+            checked: json.lines.map { $0.forPeople(atMost: longestLine) })
     }
 }

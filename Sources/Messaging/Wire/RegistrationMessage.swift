@@ -131,13 +131,14 @@ package struct RegistrationContent: Codable, Hashable, Sendable {
 
     package static func decode(_ json: Data) throws(WireError) -> RegistrationContent {
         try WireChecks.size(json, atMost: RegistrationMessage.largest)
-        let content = try WireChecks.decode(RegistrationContent.self, json)
+        var content = try WireChecks.decode(RegistrationContent.self, json)
         try WireChecks.name(content.machine, "machine")
         try WireChecks.require(content.key.count == 32, "the security key does not have 32 bytes")
         try WireChecks.require(content.nonce.count == 16, "the nonce does not have 16 bytes")
-        for fact in [content.facts.host, content.facts.os, content.facts.arch] {
-            try WireChecks.require(
-                fact.utf8.count <= 255 && fact.utf8.allSatisfy { $0 > 0x1f && $0 != 0x7f }, "a fact is out of range")
+        // A machine with a strange host name joins all the same.
+        for fact in [\MachineFacts.host, \.os, \.arch] {
+            try WireChecks.require(content.facts[keyPath: fact].utf8.count <= 255, "a fact is out of range")
+            content.facts[keyPath: fact] = content.facts[keyPath: fact].forPeople(atMost: 255)
         }
         if let certificate = content.certificate {
             try WireChecks.name(certificate.reply, "the client id for the answer")

@@ -53,7 +53,7 @@ package struct StatusMessage: Hashable, Sendable {
                 for (name, value) in metrics.prefix(mostMetrics) { json.write(name, value) }
             }
         }
-        if let reason = status.reason { json.write("reason", reason.cut(to: longestReason)) }
+        if let reason = status.reason { json.write("reason", reason.forPeople(atMost: longestReason)) }
         let signed = json.open
         return SealedTail.close(signed, [("mac", code(signed))])
     }
@@ -65,7 +65,7 @@ package struct StatusMessage: Hashable, Sendable {
         return (tail.header, tail.values[0])
     }
 
-    /// Checks everything but the MAC itself.
+    /// Checks everything but the MAC itself. What the machine says for people is text for people in the status, whatever it sent.
     package static func decode(_ payload: Data) throws(WireError) -> StatusMessage {
         try WireChecks.size(payload, atMost: largest)
         let tail = try SealedTail(payload, keys: ["mac"], limits: [32])
@@ -82,8 +82,7 @@ package struct StatusMessage: Hashable, Sendable {
     }
 
     static func isMetric(_ name: String, _ value: Double) -> Bool {
-        value.isFinite && (1...longestMetricName).contains(name.utf8.count)
-            && name.utf8.allSatisfy { $0 > 0x1f && $0 != 0x7f }
+        value.isFinite && (1...longestMetricName).contains(name.utf8.count) && name.isPlain
     }
 }
 
@@ -148,7 +147,10 @@ private struct StatusJSON: Decodable {
             try WireChecks.count(software.restarts, "restarts")
         }
         if let receiving { try WireChecks.digest(receiving.digest) }
-        let metrics = self.metrics ?? [:]
+        // A machine with a strange name for a metric is heard all the same.
+        let metrics = Dictionary(
+            (self.metrics ?? [:]).map { ($0.forPeople(), $1) }.sorted { $0 < $1 },
+            uniquingKeysWith: { first, _ in first })
         try WireChecks.require(
             metrics.count <= StatusMessage.mostMetrics, "more than \(StatusMessage.mostMetrics) metrics")
         try WireChecks.require(metrics.allSatisfy(StatusMessage.isMetric), "a metric is out of range")
@@ -158,7 +160,8 @@ private struct StatusJSON: Decodable {
         return Status(
             group: group, machine: machine, session: session, sequence: seq, at: at, state: state, order: order[1],
             issue: Issue(epoch: order[0], number: order[2]),
-            software: software, receiving: receiving, metrics: metrics, reason: reason,
+            software: software, receiving: receiving, metrics: metrics,
+            reason: reason?.forPeople(atMost: StatusMessage.longestReason),
             holder: holder, heartbeat: heartbeat)
     }
 }

@@ -106,14 +106,13 @@ struct AuditCommand: AsyncParsableCommand {
             if output.quiet {
                 StandardOutput.line("\(entry.seq)")
             } else if output.format == .json {
-                let encoder = JSONEncoder()
-                encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-                StandardOutput.line(String(decoding: try encoder.encode(entry), as: UTF8.self))
+                try output.jsonLine(entry)
             } else {
                 let change = [entry.before, entry.after].compactMap(\.self).joined(separator: " → ")
                 let what = entry.what.padding(toLength: 20, withPad: " ", startingAt: 0)
-                StandardOutput.line(
-                    "\(entry.seq)  \(entry.at)  \(what)  \(entry.subject)  [\(entry.who), \(entry.from)]  \(change)")
+                let line =
+                    "\(entry.seq)  \(entry.at)  \(what)  \(entry.subject)  [\(entry.who), \(entry.from)]  \(change)"
+                StandardOutput.line(line.forPeople())
             }
         }
     }

@@ -136,7 +136,7 @@ struct GroupCommand: AsyncParsableCommand {
             }
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            let text = String(decoding: try encoder.encode(ticket), as: UTF8.self)
+            let text = String(decoding: try encoder.encode(ticket), as: UTF8.self).plainJSON
             if let to { try SecretFile.write(text + "\n", to: to) } else { StandardOutput.line(text) }
             let machines = uses == 1 ? "one machine" : "\(uses) machines"
             Note.line(
@@ -226,7 +226,7 @@ extension OutputOptions {
                 (
                     "machines",
                     "\(group.status.desired) wanted, \(group.status.present) present, \(group.status.verified) verified, \(group.status.failed) failed, \(group.status.away) away"
-                ), ("holding", group.status.holding ?? ""),
+                ), ("holding", group.status.holding?.forPeople() ?? ""),
                 ("stale", group.status.stale.map { OutputOptions.stale($0) } ?? ""),
                 ("record", withText ? group.text : ""),
             ])
@@ -244,7 +244,7 @@ extension OutputOptions {
         let reasons = Dictionary(grouping: groups.filter { $0.status.holding != nil }) { $0.status.holding ?? "" }
         return stale
             + reasons.sorted { $0.key < $1.key }.map { reason, groups in
-                "\(groups.map(\.name).sorted().joined(separator: ", ")): \(reason)"
+                "\(groups.map(\.name).sorted().joined(separator: ", ")): \(reason)".forPeople()
             }
     }
 
@@ -254,7 +254,7 @@ extension OutputOptions {
 }
 
 extension PlanView.Step {
-    var line: String { "\(machine ?? "(new machine)"): \(change.rawValue) \(detail)" }
+    var line: String { "\(machine ?? "(new machine)"): \(change.rawValue) \(detail)".forPeople() }
 }
 
 extension TimeSpan: ExpressibleByArgument {

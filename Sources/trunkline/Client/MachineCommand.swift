@@ -47,12 +47,13 @@ struct MachineCommand: AsyncParsableCommand {
         func run() async throws {
             let explanation = try await location.with { try await $0.explain(machine) }
             var lines = [
-                ("machine", explanation.machine), ("state", explanation.state.rawValue), ("", explanation.summary),
+                ("machine", explanation.machine), ("state", explanation.state.rawValue),
+                ("", explanation.summary.forPeople()),
             ]
             for rule in explanation.rules {
-                let facts = rule.facts.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }.joined(
-                    separator: ", ")
-                lines.append(("rule", "\(rule.name)\nwhen \(rule.when)\n\(facts)\n\(rule.waits)"))
+                let facts = rule.facts.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }
+                let shown = [rule.name, "when \(rule.when)", facts.joined(separator: ", "), rule.waits]
+                lines.append(("rule", shown.map { $0.forPeople() }.joined(separator: "\n")))
             }
             for event in explanation.events { lines.append(("event", event.line)) }
             try output.show(explanation, name: explanation.machine, lines: lines)
@@ -69,7 +70,9 @@ struct MachineCommand: AsyncParsableCommand {
             try await location.with { client in
                 for try await view in client.logs(ofMachine: machine) {
                     let time = view.at.description.dropFirst(11).prefix(8)
-                    for line in view.lines { StandardOutput.line("\(machine) \(view.stream) \(time) \(line)") }
+                    for line in view.lines {
+                        StandardOutput.line("\(machine) \(view.stream) \(time) \(line)".forPeople())
+                    }
                 }
             }
         }
@@ -142,9 +145,9 @@ extension OutputOptions {
                 (
                     "facts",
                     machine.facts.map {
-                        "\($0.host), \($0.os), \($0.arch), \($0.cores) cores, \($0.memory / 1_048_576) MiB"
+                        "\($0.host), \($0.os), \($0.arch), \($0.cores) cores, \($0.memory / 1_048_576) MiB".forPeople()
                     } ?? ""
-                ), ("reason", machine.reason ?? ""),
+                ), ("reason", machine.reason?.forPeople() ?? ""),
                 ("stale", machine.stale.map { OutputOptions.stale($0) } ?? ""),
             ])
     }

@@ -85,9 +85,7 @@ struct EventsCommand: AsyncParsableCommand {
         if output.quiet {
             StandardOutput.line("\(event.id)")
         } else if output.format == .json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            StandardOutput.line(String(decoding: try encoder.encode(event), as: UTF8.self))
+            try output.jsonLine(event)
         } else {
             StandardOutput.line(event.line)
         }
@@ -98,7 +96,7 @@ extension EventEntry {
     /// One line for people.
     var line: String {
         let kind = self.kind.rawValue.padding(toLength: 22, withPad: " ", startingAt: 0)
-        return "\(at)  \(kind)  \(message)  [\(actor)]"
+        return "\(at)  \(kind)  \(message)  [\(actor)]".forPeople()
     }
 }
 

@@ -64,8 +64,8 @@ struct LiveTable {
         var text = ""
         for view in groups {
             let phase = Terminal.paint(view.status.phase.rawValue, view.status.phase.colour)
-            text += Terminal.paint(view.name, .bold)
-            text += "  \(view.service)  \(view.software)  revision \(view.revision)  \(phase)  "
+            text += Terminal.paint(view.name.forPeople(), .bold)
+            text += "  \(view.service.forPeople())  \(view.software.forPeople())  revision \(view.revision)  \(phase)  "
             text += "\(view.status.verified)/\(view.status.desired) verified\n"
         }
         for line in OutputOptions.holding(groups) { text += Terminal.paint(line, .red) + "\n" }

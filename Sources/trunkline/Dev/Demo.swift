@@ -42,18 +42,19 @@ struct Demo: Sendable {
                 try await traffic("messages", port: plan.port(1, ofMachine: machine.index))
             }
         }
-        StandardOutput.line(Terminal.paint("\nDone: calls, switch and messages went through every machine.\n", .green))
+        StandardOutput.write(
+            Terminal.paint("\nDone: calls, switch and messages went through every machine.\n", .green) + "\n")
     }
 
     private func step(_ title: String, _ body: () async throws -> String) async throws {
         let start = ContinuousClock.now
-        StandardOutput.line(Terminal.paint("▸ ", .bold) + title)
+        StandardOutput.write(Terminal.paint("▸ ", .bold) + title + "\n")
         do {
             let result = try await body()
-            StandardOutput.line(
-                "  " + Terminal.paint("✓", .green) + " \(result)  " + Terminal.paint(seconds(.now - start), .dim))
+            let time = Terminal.paint(seconds(.now - start), .dim)
+            StandardOutput.write("  " + Terminal.paint("✓", .green) + " \(result.forPeople())  \(time)\n")
         } catch {
-            StandardOutput.line("  " + Terminal.paint("✗", .red) + " \(error)")
+            StandardOutput.write("  " + Terminal.paint("✗", .red) + " \("\(error)".forPeople())\n")
             throw Failure("the demo failed at: \(title)")
         }
     }

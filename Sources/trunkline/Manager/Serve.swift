@@ -3,6 +3,7 @@ import Fleet
 import Foundation
 public import Logging
 import Manager
+import Messaging
 
 /// `trunkline serve`: the manager.
 struct Serve: AsyncParsableCommand {
@@ -98,11 +99,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let address = try ListenAddress(listen)
         let level = logLevel
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+        LoggingSystem.bootstrap { PlainLog(label: $0, level: level) }
         let agent = try self.agent ?? Programs.beside("trunkline-agent")
         var configuration = ManagerConfiguration(
             dataDirectory: Programs.absolute(data), host: address.host, port: address.port, broker: broker,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Fleet
 import Foundation
 
 /// Data goes to standard output through here, in one of two forms; everything else goes to standard error.
@@ -16,7 +17,7 @@ struct OutputOptions: ParsableArguments {
     /// A list: a table with a header, a JSON array, or names.
     func list<Item: Encodable>(_ items: [Item], columns: [Column<Item>], name: (Item) -> String) throws {
         if quiet {
-            for item in items { StandardOutput.line(name(item)) }
+            for item in items { StandardOutput.line(name(item).forPeople()) }
         } else if format == .json {
             try json(items)
         } else {
@@ -27,7 +28,7 @@ struct OutputOptions: ParsableArguments {
     /// One thing: lines of a label and a value, or a JSON object.
     func show<Item: Encodable>(_ item: Item, name: String, lines: [(String, String)]) throws {
         if quiet {
-            StandardOutput.line(name)
+            StandardOutput.line(name.forPeople())
         } else if format == .json {
             try json(item)
         } else {
@@ -40,11 +41,14 @@ struct OutputOptions: ParsableArguments {
         }
     }
 
-    func json(_ item: some Encodable) throws {
+    func json(_ item: some Encodable, _ formatting: JSONEncoder.OutputFormatting = .prettyPrinted) throws {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        StandardOutput.line(String(decoding: try encoder.encode(item), as: UTF8.self))
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, formatting]
+        StandardOutput.line(String(decoding: try encoder.encode(item), as: UTF8.self).plainJSON)
     }
+
+    /// One object a line.
+    func jsonLine(_ item: some Encodable) throws { try json(item, []) }
 }
 
 /// One column of a table.
@@ -57,12 +61,12 @@ struct Column<Item> {
     }
 }
 
-/// Aligned text columns.
+/// Aligned text columns; whatever a cell says, it stays in its row.
 struct Table<Item> {
     var columns: [Column<Item>]
 
     func text(_ items: [Item], paint: (Item, String) -> String = { $1 }) -> String {
-        let rows = items.map { item in columns.map { $0.value(item) } }
+        let rows = items.map { item in columns.map { $0.value(item).forPeople() } }
         let widths = columns.indices.map { index in
             (rows.map { $0[index].count } + [columns[index].title.count]).max() ?? 0
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Fleet
 import Foundation
 
 #if canImport(Glibc)
@@ -65,8 +66,11 @@ enum Streams {
 
 /// Data for people and programs; everything else goes to standard error.
 enum StandardOutput {
-    static func line(_ text: String) { write(text + "\n") }
+    /// One line or several, which only show themselves, whoever is quoted in them.
+    static func line(_ text: String) { write(text.linesForPeople + "\n") }
 
+    /// As it is, with what moves the cursor and colours.
+    ///
     /// Ends the program where nobody takes its output: quietly if the reader went away, else with 1 and the reason.
     static func write(_ text: String) {
         let error = Streams.write(text, to: STDOUT_FILENO)
@@ -79,7 +83,8 @@ enum StandardOutput {
 
 /// What people are told while something goes on; never on standard output.
 enum Note {
-    static func line(_ text: String) { write(text + "\n") }
+    /// One line or several, which only show themselves, whoever is quoted in them.
+    static func line(_ text: String) { write(text.linesForPeople + "\n") }
 
     /// Where nobody hears it there is nobody to tell.
     static func write(_ text: String) { _ = Streams.write(text, to: STDERR_FILENO) }
