@@ -7,10 +7,10 @@ import Sealing
 
 extension Control {
     func createGroup(_ source: RecordSource, by caller: Caller) async throws -> GroupView {
-        try transact { control, burst in
-            let checked = try control.check(source)
+        let checked = try await checkBeside(source, as: .sent, by: caller)
+        return try transact { control, burst in
+            try control.requireStill(checked)
             let name = checked.definition.name
-            try caller.require(group: name)
             try caller.requireSecrets(of: checked.definition, beside: nil)
             guard try control.records.group(name) == nil else {
                 throw Refusal(
@@ -50,9 +50,11 @@ extension Control {
     func changeGroup(_ name: String, to source: RecordSource, ifRevision: Int?, by caller: Caller) async throws
         -> (group: GroupView, plan: PlanView)
     {
+        _ = try row(name, ifRevision: ifRevision)
+        let checked = try await checkBeside(source, as: .change, by: caller)
         let plan = try transact { control, burst in
             let row = try control.row(name, ifRevision: ifRevision)
-            let checked = try control.check(source, as: .change)
+            try control.requireStill(checked)
             guard checked.definition.name == name else {
                 throw Refusal(
                     code: .conflict,

@@ -2,11 +2,12 @@ import Fleet
 import Foundation
 import GroupLanguage
 import Monitor
+import OperatingSystem
 import Records
 
 /// Records as they are checked, revised, and read again.
 extension Control {
-    struct CheckedRecord {
+    struct CheckedRecord: Sendable {
         var definition: GroupDefinition
         /// Canonical, with default rules written in.
         var text: String
@@ -15,7 +16,7 @@ extension Control {
 
     /// What somebody sends, or what was accepted once and comes into force again: that it says nothing impossible, and that machines can
     /// carry it out.
-    func check(_ source: RecordSource, as reading: RecordReading = .sent) throws -> CheckedRecord {
+    nonisolated func check(_ source: RecordSource, as reading: RecordReading = .sent) throws -> CheckedRecord {
         let text: String
         switch source {
         case .text(let given):
@@ -48,14 +49,48 @@ extension Control {
         return CheckedRecord(definition: definition, text: text, software: software)
     }
 
+    /// The same of what somebody sends, beside the control room: a hostile text takes seconds.
+    ///
+    /// - Parameter reading: nil: as a change if its group is there.
+    nonisolated func checkBeside(
+        _ source: RecordSource, as reading: RecordReading?, by caller: Caller
+    ) async throws -> CheckedRecord {
+        try await Self.checkers.run { [self] in
+            let checked = try check(source, as: reading ?? self.reading(of: source))
+            try caller.require(group: checked.definition.name)
+            return checked
+        }
+    }
+
+    /// Half of the processors are left for everybody else.
+    private static let checkers = Workers(
+        label: "trunkline.checks", count: max(1, ProcessInfo.processInfo.processorCount / 2))
+
+    /// What a record that was checked beside would change, worked out beside as well.
+    func planBeside(_ checked: CheckedRecord) async throws -> PlanView {
+        let monitor = monitor
+        return try await Self.checkers.run {
+            monitor.plan(checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
+        }
+    }
+
+    /// Refuses what was checked beside while its software went or changed.
+    func requireStill(_ checked: CheckedRecord) throws {
+        guard try records.software(checked.definition.software)?.digest == checked.software.digest else {
+            throw Refusal(
+                code: .conflict,
+                message: "The software \(checked.definition.software) was removed or pushed anew meanwhile; try again.")
+        }
+    }
+
     /// The record of a group that is there is a change of it: its name is no news.
-    func reading(of source: RecordSource) -> RecordReading {
+    nonisolated func reading(of source: RecordSource) -> RecordReading {
         let definition: GroupDefinition? =
             switch source {
             case .text(let text): try? GroupLanguage.group(from: text, as: .stored)
             case .json(let text): try? GroupLanguage.group(fromJSON: text, as: .stored)
             }
-        return definition.flatMap { monitor.group($0.name) } == nil ? .sent : .change
+        return definition.flatMap { try? records.group($0.name) } == nil ? .sent : .change
     }
 
     func row(_ name: String, ifRevision: Int? = nil) throws -> GroupRow {

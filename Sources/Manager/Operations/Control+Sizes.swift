@@ -9,7 +9,8 @@ extension Control {
     nonisolated var forecast: OrderForecast { OrderForecast(authorities: CertificateIssuer.longestTrust(issuer)) }
 
     /// Refuses a record of which machines would refuse the orders.
-    func requireOrdersFit(_ definition: GroupDefinition, software: SoftwareRow, source: RecordSource) throws {
+    nonisolated func requireOrdersFit(_ definition: GroupDefinition, software: SoftwareRow, source: RecordSource) throws
+    {
         let forecast = forecast
         do {
             try forecast.check(
@@ -96,7 +97,7 @@ extension Control {
     }
 
     /// Empty where it is not set: when it is, it is checked then.
-    private func valueIfSet(_ secret: String) throws -> String {
+    private nonisolated func valueIfSet(_ secret: String) throws -> String {
         guard let sealed = try records.secret(secret) else { return "" }
         return try vault.secret(sealed, named: secret)
     }

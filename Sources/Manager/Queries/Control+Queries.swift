@@ -80,10 +80,11 @@ extension Control {
 
     /// What would change.
     func plan(_ source: RecordSource, by caller: Caller) async throws -> PlanView {
+        let checked = try await checkBeside(source, as: nil, by: caller)
         drain()
-        let checked = try check(source, as: reading(of: source))
-        try caller.require(group: checked.definition.name)
-        return monitor.plan(checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
+        try caller.requireSecrets(
+            of: checked.definition, beside: monitor.group(checked.definition.name)?.definition)
+        return try await planBeside(checked)
     }
 
     /// As people see it, in the time of day.

@@ -4,8 +4,20 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import NIOHTTP1
 import OperatingSystem
 import Records
+
+/// JSON that only shows itself, also at a terminal that knows nothing of JSON.
+enum PlainJSON {
+    static func encode(_ value: some Encodable) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let json = try encoder.encode(value)
+        guard json.contains(where: { $0 >= 0x7f }) else { return json }
+        return Data(String(decoding: json, as: UTF8.self).plainJSON.utf8)
+    }
+}
 
 extension Response {
     /// JSON with sorted keys, so that the same thing is the same bytes.
@@ -14,10 +26,8 @@ extension Response {
     )
         throws -> Response
     {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         var response = text(
-            ByteBuffer(bytes: try encoder.encode(value)), type: "application/json; charset=utf-8", status: status)
+            ByteBuffer(bytes: try PlainJSON.encode(value)), type: "application/json; charset=utf-8", status: status)
         if let revision { response.headers[.eTag] = "\"\(revision)\"" }
         response.headers[.location] = location
         return response
@@ -55,9 +65,7 @@ extension Problem {
     }
 
     var response: Response {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let body = (try? encoder.encode(self)) ?? Data()
+        let body = (try? PlainJSON.encode(self)) ?? Data()
         return .text(
             ByteBuffer(bytes: body), type: "application/problem+json", status: HTTPResponse.Status(code: status))
     }
@@ -103,6 +111,9 @@ struct ProblemMiddleware: RouterMiddleware {
                 ? "There is nothing at \(request.uri.path); /openapi.json says what there is."
                 : error.body ?? error.status.reasonPhrase
             return Problem(error.status, detail).response
+        } catch let error as HTTPParserError {
+            // Hummingbird answers 400 and closes the connection; an answer of ours would be a second one.
+            throw error
         } catch is CancellationError {
             return Problem(.serviceUnavailable, "The manager is shutting down.").response
         } catch {

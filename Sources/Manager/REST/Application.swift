@@ -33,7 +33,7 @@ func buildApplication(
         router: api.router(),
         server: .limited(configuration.limits, tls: configuration.tls),
         configuration: ApplicationConfiguration(
-            address: .hostname(configuration.host, port: configuration.port), serverName: "trunkline/\(Version.text)"),
+            address: .hostname(configuration.host, port: configuration.port)),
         onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
         logger: logger)
 }
@@ -43,7 +43,9 @@ extension HTTPServerBuilder {
     fileprivate static func limited(_ limits: AccessLimits, tls: TLSConfiguration?) -> HTTPServerBuilder {
         HTTPServerBuilder { responder in
             let idle = TimeAmount.milliseconds(limits.idle.milliseconds)
-            let http = HTTP1Channel(responder: responder, configuration: .init(idleTimeout: idle))
+            let http = HTTP1Channel(
+                responder: responder,
+                configuration: .init(additionalChannelHandlers: [RequestPace(limits)], idleTimeout: idle))
             guard let tls else { return LimitedChannel(http, limits: limits) }
             return LimitedChannel(try TLSChannel(http, tlsConfiguration: tls), limits: limits)
         }
@@ -70,12 +72,16 @@ struct API: Sendable {
     /// Requests that come twice under one Idempotency-Key; 16 may wait for the first.
     let inFlight = KeyedTurns<String>(limit: 16)
     let authenticator: Authenticator
+    let uploads: Slots
+    let records: Slots
 
     init(operations: any Operations, configuration: RESTConfiguration, logger: Logger) {
         self.operations = operations
         self.configuration = configuration
         self.logger = logger
         authenticator = Authenticator(limits: configuration.limits)
+        uploads = Slots(ofOne: configuration.limits.uploads.ofOne, inAll: configuration.limits.uploads.inAll)
+        records = Slots(ofOne: configuration.limits.records.ofOne, inAll: configuration.limits.records.inAll)
     }
 
     /// Every route, in the order of the documentation.
@@ -113,11 +119,14 @@ struct API: Sendable {
 
     /// Checks who asks, reads what comes, and lets the route answer.
     private func answer(_ request: Request, _ context: RESTContext, by route: Route) async throws -> Response {
+        if let coding = request.headers[.transferEncoding], coding.lowercased() != "chunked" {
+            throw Refusal(code: .malformed, message: "Transfer-Encoding may be chunked and nothing else.")
+        }
         var incoming = Incoming(
             request: request, parameters: context.parameters,
             caller: Caller(name: "anonymous", address: context.address))
         var api = self
-        if !route.isOpen {
+        if !route.isOpen || route.tellsHoldersMore && request.bearerToken != nil {
             let caller = try await authenticator.admit(request, from: context.address, by: operations)
             guard caller.role >= route.needs else {
                 throw Refusal(
@@ -127,6 +136,7 @@ struct API: Sendable {
                 )
             }
             incoming.caller = caller
+            incoming.isAdmitted = true
             incoming.beat = StreamBeat(every: configuration.streamBeat) {
                 [operations, token = request.bearerToken ?? ""] in
                 guard let now = try? await operations.authenticate(token: token, address: caller.address) else {
@@ -136,10 +146,25 @@ struct API: Sendable {
             }
             if let pattern = caller.groups { api.operations = GroupScope(base: operations, pattern: pattern) }
         }
-        if let body = route.body, case .whole(let types, let largest, let isNeeded) = body {
-            incoming.body = try await request.wholeBody(types: types, largest: largest, isNeeded: isNeeded)
+        switch route.weight {
+        case .light: return try await answer(api, incoming, by: route)
+        case .upload:
+            return try await uploads.with(incoming.caller.name, "uploads") {
+                try await answer(api, incoming, by: route)
+            }
+        case .record:
+            return try await records.with(incoming.caller.name, "records") {
+                try await answer(api, incoming, by: route)
+            }
         }
-        guard route.method == .post, route.keepsAnswer, let key = request.headers[.idempotencyKey] else {
+    }
+
+    private func answer(_ api: API, _ incoming: Incoming, by route: Route) async throws -> Response {
+        var incoming = incoming
+        if let body = route.body, case .whole(let types, let largest, let isNeeded) = body {
+            incoming.body = try await incoming.request.wholeBody(types: types, largest: largest, isNeeded: isNeeded)
+        }
+        guard route.method == .post, route.keepsAnswer, let key = incoming.request.headers[.idempotencyKey] else {
             return try await route.answer(api, incoming)
         }
         return try await once(key, incoming) { try await route.answer(api, incoming) }

@@ -62,10 +62,8 @@ struct EventFrame {
     init(id: String? = nil, name: String, _ item: some Encodable) throws {
         self.id = id
         self.name = name
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Encoded JSON has no line breaks.
-        data = try encoder.encode(item)
+        data = try PlainJSON.encode(item)
     }
 
     var bytes: ByteBuffer {

@@ -10,11 +10,15 @@ extension API {
                 answers: [.init(status: 200, says: "It does.", type: "text/plain", schema: "Words")]
             ) { _, _ in .text(ByteBuffer(string: "alive\n"), type: "text/plain; charset=utf-8") },
             Route(
-                method: .get, path: "/readyz", summary: "Whether it has all that it needs to work.", tag: "operation",
-                isOpen: true,
+                method: .get, path: "/readyz",
+                summary: "Whether it has all that it needs to work; what is missing, to those with a token.",
+                tag: "operation",
+                isOpen: true, tellsHoldersMore: true, needs: .viewer,
                 answers: [.init(status: 200, says: "It has.", type: "text/plain", schema: "Words")], problems: [503]
-            ) { api, _ in
-                if let missing = await api.operations.notReady() { throw Refusal(code: .unavailable, message: missing) }
+            ) { api, incoming in
+                if let missing = await api.operations.notReady() {
+                    throw Refusal(code: .unavailable, message: incoming.isAdmitted ? missing : "Not ready.")
+                }
                 return .text(ByteBuffer(string: "ready\n"), type: "text/plain; charset=utf-8")
             },
             Route(

@@ -13,6 +13,8 @@ struct Route: Sendable {
     var tag: String
     /// Needs no token.
     var isOpen = false
+    /// Open, but whoever has a token is told more.
+    var tellsHoldersMore = false
     /// The smallest role that it takes.
     var needs = Role.admin
     /// Whether the answer under an `Idempotency-Key` is kept for a repetition; not where it holds what is shown once.
@@ -26,6 +28,17 @@ struct Route: Sendable {
     /// Statuses of problems, beside 401 and those that every route with a body or a parameter has.
     var problems: [Int] = []
     var answer: @Sendable (API, Incoming) async throws -> Response
+
+    /// How much of the manager it takes, and so how many may go on at once.
+    enum Weight: Sendable { case light, upload, record }
+
+    var weight: Weight {
+        switch body {
+        case .bundle: .upload
+        case .whole(let types, _, _) where types.contains { $0.schema == "RecordText" }: .record
+        default: .light
+        }
+    }
 
     enum Body: Sendable {
         /// Read as a whole; media types with their schema.
@@ -78,6 +91,8 @@ struct Incoming: Sendable {
     var request: Request
     var parameters: Parameters
     var caller: Caller
+    /// Whether the caller has a token that is in force.
+    var isAdmitted = false
     /// For answers that have no end.
     var beat = StreamBeat()
     var body = ByteBuffer()

@@ -13,6 +13,15 @@ struct AccessLimits: Sendable {
     var connectionsOfOneAddress = 200
     /// Without a request, or in the middle of one that does not go on. Longer than clients keep theirs for the next request.
     var idle = TimeSpan.seconds(90)
+    /// In all, for a body that comes too slowly: so long, and longer by what comes at this rate.
+    var grace = TimeSpan.seconds(30)
+    var bytesPerSecond = 1024
+    /// For the rest of a body after the answer to it.
+    var linger = TimeSpan.seconds(10)
+    /// Going on at once, of one token and in all.
+    var uploads = (ofOne: 4, inAll: 16)
+    /// Records that are being read, checked and planned.
+    var records = (ofOne: 4, inAll: 32)
 }
 
 /// Decides who comes in: a bearer token that is in force, not too often, from an address that did not guess.
