@@ -25,6 +25,30 @@ struct DataDirectory: Sendable {
                 throw StartError("the data directory \(directory) can't be made: \(error.localizedDescription)")
             }
         }
+        // A broker that runs as somebody else passes through to its own files.
+        try close(configuration.dataDirectory, to: 0o066)
+        for name in Self.secrets { try close(configuration.path(name), to: 0o077) }
+    }
+
+    /// What nobody else on this host may read; `broker` is not among them, since the broker reads it.
+    static let secrets = [
+        "master.key", "master.key.next", "admin.token", "server.json", "trunkline.sqlite", "trunkline.sqlite-wal",
+        "trunkline.sqlite-shm", "ca", "ca/ca.key", "ca/next.key", "ca/previous.key", "bundles", "uploads", "machines",
+    ]
+
+    /// Mends what others can get at, put back from a backup for example, and says so; what was open may have been read.
+    private func close(_ path: String, to others: mode_t) throws {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & others != 0 else { return }
+        let mode = String(status.st_mode & 0o7777, radix: 8)
+        guard chmod(path, status.st_mode & 0o7777 & ~others) == 0 else {
+            throw StartError(
+                "\(path) has the mode \(mode), so that others can get at it, and that can't be mended (\(String(cString: strerror(errno)))); make it its owner's alone"
+            )
+        }
+        logger.warning(
+            "others could get at this, and cannot any more; change what is secret in it if somebody else is on this host",
+            metadata: ["path": "\(path)", "mode": "\(mode)"])
     }
 
     /// Opens the records, or says what is wrong with them and what to do; from then on no other manager works here.

@@ -5,6 +5,7 @@ package import Logging
 import Messaging
 import Monitor
 import NIOCore
+import OperatingSystem
 import Platforms
 import Records
 import Sealing
@@ -34,6 +35,8 @@ package struct ManagerService: Sendable {
         let vault = try Vault.open(
             file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment,
             for: try opened.masterKeyID())
+        // Of no use to drivers, to the broker's reload or to whoever looks at this process.
+        for secret in ["TRUNKLINE_MASTER_KEY", "TRUNKLINE_TOKEN"] { EnvironmentVariable.erase(secret) }
         let records = try vault.audited(opened)
         try directory.report(records)
         try directory.sweep(records)

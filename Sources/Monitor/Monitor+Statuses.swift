@@ -20,13 +20,22 @@ extension Monitor {
     static let mendTime = TimeSpan.minutes(10)
     /// No generation or session is believed beyond this; counting one by one nobody comes so far.
     static let highestCount = 1 << 52
+    /// Nor so far beyond what is recorded, however old the records are: one number could not be counted on from.
+    static let longestLeap = 1 << 32
 
     mutating func accept(_ status: Status) {
         let now = now
         guard let machine = fleet[status.machine], machine.group == status.group,
-            machine.phase == .joined || machine.phase == .leaving, status.session < Self.highestCount,
-            status.order < Self.highestCount
+            machine.phase == .joined || machine.phase == .leaving
         else { return }
+        guard status.session < Self.highestCount, status.session - machine.session <= Self.longestLeap,
+            status.order < Self.highestCount, status.order - (machine.order?.generation ?? 0) <= Self.longestLeap
+        else {
+            return warn(
+                .machineAhead, machine,
+                "\(machine.id) speaks in session \(status.session) of generation \(status.order), which it cannot have come to by counting: it is not believed",
+                facts: ["session": "\(status.session)", "recorded": "\(machine.session)"])
+        }
         if status.state == .away {
             // The will of a connection that was taken over has an older session.
             guard status.session >= machine.session else { return }

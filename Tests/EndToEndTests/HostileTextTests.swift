@@ -34,14 +34,16 @@ struct HostileTextTests {
                 #expect(try await eventually { try await client.allMachines(group: "test").count == 1 })
                 try await tap.say(
                     machine.rawStatus(
-                        sequence: 1, state: .failed, metrics: ["calls\u{1b}[2J": 3, "x\u{202e}\n": 4], reason: Self.hostile),
+                        sequence: 1, state: .failed, metrics: ["calls\u{1b}[2J": 3, "x\u{202e}\n": 4],
+                        reason: Self.hostile),
                     on: machine.statusTopic)
                 #expect(try await eventually { try await client.machine(machine.id).state == .failed })
                 #expect(try await client.machine(machine.id).reason?.contains("dead\\u{1b}[2J") == true)
                 #expect(try await client.machine(machine.id).metrics == ["calls\\u{1b}[2J": 3, "x\\u{202e}\\n": 4])
 
                 for command in [
-                    ["machine", "list"], ["machine", "show", machine.id], ["machine", "explain", machine.id], ["events"],
+                    ["machine", "list"], ["machine", "show", machine.id], ["machine", "explain", machine.id],
+                    ["events"],
                     ["audit", "list"], ["group", "show", "test"],
                 ] {
                     for more in [[], ["--format", "json"], ["--quiet"]] {

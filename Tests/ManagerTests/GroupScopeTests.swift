@@ -43,6 +43,20 @@ struct GroupScopeTests {
         }
     }
 
+    @Test("plans no record that it could not send: neither of another group nor with another group's secret")
+    func plans() async throws {
+        try await with(.editor) { (site, ask, narrow) async throws in
+            try await site.control.setSecret("core-key", to: "x", by: Site.user)
+            let foreign = Site.record("edge-a", env: "K = secret(\"core-key\")")
+            let own = Site.record("edge-a", env: "K = secret(\"edge-key\")")
+            for (record, status) in [(foreign, 403), (own, 200), (Site.record("core"), 403)] {
+                #expect(try await narrow(.post, "/v1/plan", record).status == status)
+                #expect(try await ask(.post, "/v1/plan", record).status == 200)
+            }
+            #expect(try await narrow(.put, "/v1/groups/edge-a", foreign).status == 403)
+        }
+    }
+
     @Test("is refused every other group by its name, there or not, and finds no machine of it")
     func others() async throws {
         try await with(.admin) { (site, ask, narrow) async throws in

@@ -112,18 +112,22 @@ struct PaceTests {
     @Test("Odd Transfer-Encoding is 400, and nothing names the program to strangers")
     func oddCoding() async throws {
         try await serving(AccessLimits()) { port, site in
-            for coding in ["gzip", "gzip, chunked", "chunked, chunked", "identity", "chunked, gzip", "xchunked", "chunked;q=1"] {
+            for coding in [
+                "gzip", "gzip, chunked", "chunked, chunked", "identity", "chunked, gzip", "xchunked", "chunked;q=1",
+            ] {
                 for method in ["POST /v1/plan", "PUT /v1/software/a/1", "GET /healthz"] {
                     let answer = try await Wire.exchange(
                         port,
-                        "\(method) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(site.token)\r\nConnection: close\r\nTransfer-Encoding: \(coding)\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+                        "\(method) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(site.token)\r\nConnection: close\r\nTransfer-Encoding: \(coding)\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+                    )
                     #expect(answer.hasPrefix("HTTP/1.1 400"), "\(method) \(coding): \(answer.prefix(60))")
                     #expect(!answer.lowercased().contains("server:") && !answer.contains("trunkline/"))
                 }
             }
             let broken = try await Wire.exchange(
                 port,
-                "POST /v1/plan HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(site.token)\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello")
+                "POST /v1/plan HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(site.token)\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello"
+            )
             #expect(broken.hasPrefix("HTTP/1.1 400"), "\(broken.prefix(60))")
         }
     }
@@ -153,7 +157,8 @@ struct PaceTests {
     @Test("Uploads above the bound are told when to come again, before any of their bytes is read")
     func uploads() async throws {
         try await serving(AccessLimits(uploads: (ofOne: 1, inAll: 1))) { port, site in
-            let head = "PUT /v1/software/a/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(site.token)\r\nContent-Length: 100000\r\n"
+            let head =
+                "PUT /v1/software/a/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(site.token)\r\nContent-Length: 100000\r\n"
             let descriptor = try TCP.connect(to: port)
             defer { close(descriptor) }
             Wire.send(descriptor, head + "\r\nbegins")

@@ -33,6 +33,26 @@ struct IdentityTests {
         #expect(desk.machines["edge-1"]?.sessionFloor == nil)
     }
 
+    @Test(
+        "One status with a number that nobody comes to by counting locks nobody out",
+        arguments: [(1 << 53) - 1, (1 << 52) - 1, 1 << 33])
+    func leap(number: Int) {
+        var desk = Desk(converged: Samples.group(count: 1))
+        let before = desk.monitor.machine("edge-1")
+        var effects = desk.send(.status(Self.status(desk, session: number, sequence: 1)))
+        effects += desk.send(
+            .status(Self.status(desk, session: (before?.session ?? 0) + 1, sequence: 1, order: number)))
+        var will = Self.status(desk, session: number, sequence: 0)
+        will.state = .away
+        effects += desk.send(.status(will))
+        #expect(effects.kinds == [.machineAhead] && effects.orders.isEmpty)
+        #expect(desk.monitor.machine("edge-1") == before)
+        desk.reconnect("edge-1")
+        desk.report("edge-1")
+        #expect(desk.monitor.machine("edge-1")?.session == (before?.session ?? 0) + 1)
+        #expect(desk.monitor.machine("edge-1")?.awaySince == nil)
+    }
+
     @Test("The event comes once an hour, the order once a heartbeat")
     func behindForLong() {
         var desk = Desk(converged: Samples.group(count: 1, platform: .none).changed { _ in })
@@ -137,7 +157,8 @@ struct IdentityTests {
     @Test("A generation or session that nobody can have counted to is not believed")
     func absurd() {
         var desk = Desk(converged: Samples.group(count: 1))
-        #expect(desk.report("edge-1", generation: Int.max, order: Int.max).isEmpty)
+        let effects = desk.report("edge-1", generation: Int.max, order: Int.max)
+        #expect(effects.kinds == [.machineAhead] && effects.orders.isEmpty && effects.releases.isEmpty)
         #expect(desk.will("edge-1", session: Int.max).isEmpty)
         #expect(desk.send(.restartMachine("edge-1")).orders == ["edge-1"])
         #expect(desk.machines["edge-1"]?.order?.generation == 2)

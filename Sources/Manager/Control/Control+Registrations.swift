@@ -115,11 +115,13 @@ extension Control {
                 "kind": "\(refused.kind.rawValue)", "machine": "\(refused.machine)", "reason": "\(refused.reason)",
                 "unlisted": "\(refused.more)",
             ])
-        let isKnown = monitor.group(refused.group) != nil
+        // A topic can name any group: what is said of a machine stands in its own group's history and in no other.
+        let own = monitor.machine(refused.machine)?.group
+        let group = own ?? (monitor.group(refused.group) == nil ? nil : refused.group)
         burst.changes.append(
             .event(
                 EventEntry(
-                    at: burst.wall, group: isKnown ? refused.group : nil, machine: refused.machine, kind: refused.kind,
+                    at: burst.wall, group: group, machine: refused.machine, kind: refused.kind,
                     actor: "manager",
                     message:
                         "\(isStatus ? "Status" : "Registration") of \(refused.machine) in \(refused.group) refused: \(refused.reason)\(more)",

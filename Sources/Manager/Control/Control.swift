@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import Messaging
 import Monitor
+import OperatingSystem
 import Platforms
 import Records
 import Sealing
@@ -36,6 +37,10 @@ actor Control {
     let write: @Sendable ([Records.Change]) throws -> [EventEntry]
 
     nonisolated let budgets = Budgets()
+    /// Where records that somebody sends are read and planned: a hostile one takes seconds, and half of the processors are left for
+    /// everybody else.
+    nonisolated let checkers = Workers(
+        label: "trunkline.checks", count: max(1, ProcessInfo.processInfo.processorCount / 2))
 
     var monitor: Monitor
     /// The newest word: orders carry it, and machines take none that is older.

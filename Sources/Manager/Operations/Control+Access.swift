@@ -6,10 +6,20 @@ import Records
 extension Control {
     static let longestTokenLife = TimeSpan.hours(24 * 3650)
 
+    private static let actors: Set = [
+        "manager", "user", "machine", "rule", "platform", "anonymous", "unknown", "system", "trunkline",
+    ]
+
     func createToken(_ request: TokenRequest, by caller: Caller) async throws -> MadeToken {
         guard Name.isValid(request.name) else {
             throw Refusal(
                 code: .malformed, message: "A token's name is made of a-z, 0-9 and -, at most \(Name.longest).")
+        }
+        // The history names whoever acts: a person by his token, others by these words.
+        guard !Self.actors.contains(request.name) else {
+            throw Refusal(
+                code: .malformed,
+                message: "\(request.name) is what others are called in the history; choose another name.")
         }
         if let ttl = request.ttl, ttl < .seconds(1) || ttl > Self.longestTokenLife {
             throw Refusal(code: .malformed, message: "ttl must be 1s to 3650d; leave it out for a token that stays.")

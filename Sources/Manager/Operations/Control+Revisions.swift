@@ -55,21 +55,17 @@ extension Control {
     nonisolated func checkBeside(
         _ source: RecordSource, as reading: RecordReading?, by caller: Caller
     ) async throws -> CheckedRecord {
-        try await Self.checkers.run { [self] in
+        try await checkers.run { [self] in
             let checked = try check(source, as: reading ?? self.reading(of: source))
             try caller.require(group: checked.definition.name)
             return checked
         }
     }
 
-    /// Half of the processors are left for everybody else.
-    private static let checkers = Workers(
-        label: "trunkline.checks", count: max(1, ProcessInfo.processInfo.processorCount / 2))
-
     /// What a record that was checked beside would change, worked out beside as well.
     func planBeside(_ checked: CheckedRecord) async throws -> PlanView {
         let monitor = monitor
-        return try await Self.checkers.run {
+        return try await checkers.run {
             monitor.plan(checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
         }
     }
