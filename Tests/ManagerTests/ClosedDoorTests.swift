@@ -17,7 +17,8 @@ import Testing
 struct ClosedDoorTests {
     private final class Flag: Sendable { let value = Mutex(false) }
 
-    @Test("What others could read in the data directory is closed at the start", arguments: [0o644, 0o640, 0o604, 0o666])
+    @Test(
+        "What others could read in the data directory is closed at the start", arguments: [0o644, 0o640, 0o604, 0o666])
     func modes(mode: Int) async throws {
         try await Site.with { (site) async throws in
             let directory = DataDirectory(
@@ -44,11 +45,15 @@ struct ClosedDoorTests {
 
     @Test(
         "No token is called as others are in the history",
-        arguments: ["manager", "user", "machine", "rule", "platform", "machine edge-1", "rule x", "Manager", "manager\n"])
+        arguments: [
+            "manager", "user", "machine", "rule", "platform", "machine edge-1", "rule x", "Manager", "manager\n",
+        ])
     func tokenNames(name: String) async throws {
         try await Site.with { (site) async throws in
             let request = TokenRequest(name: name, role: .viewer, groups: nil, ttl: nil)
-            let refusal = await #expect(throws: Refusal.self) { try await site.control.createToken(request, by: Site.user) }
+            let refusal = await #expect(throws: Refusal.self) {
+                try await site.control.createToken(request, by: Site.user)
+            }
             #expect(refusal?.code == .malformed)
         }
     }
@@ -69,7 +74,9 @@ struct ClosedDoorTests {
                 try await site.say(machine.registration(), on: machine.registerTopic)
                 try await site.say(
                     machine.status(sequence: 1), on: "trunkline/core/machines/\(machine.id)/status")
-                let refused = try site.control.records.events(after: 0, limit: 1000).filter { $0.kind == .statusRefused }
+                let refused = try site.control.records.events(after: 0, limit: 1000).filter {
+                    $0.kind == .statusRefused
+                }
                 #expect(refused.map(\.group) == ["test"])
                 #expect(refused.map(\.machine) == [machine.id])
             }
