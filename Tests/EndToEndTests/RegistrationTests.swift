@@ -94,7 +94,7 @@ struct RegistrationTests {
 
             var guesser = PaperMachine("test-xguessgue", ticket: ticket)
             try await tap.say(guesser.registration(secret: RandomBytes.data(count: 32)), on: guesser.registerTopic)
-            #expect(try await refused(client, because: "seal does not open"))
+            #expect(try await refused(client, because: "its MAC is wrong"))
 
             var stranger = PaperMachine("test-xstranger", ticket: ticket)
             try await tap.say(stranger.registration(), on: honest.registerTopic)
@@ -109,7 +109,7 @@ struct RegistrationTests {
                 try await eventually {
                     try await client.allEvents().contains {
                         $0.kind == .registrationRefused && $0.machine == stranger.id
-                            && $0.message.contains("seal does not open")
+                            && $0.message.contains("its MAC is wrong")
                     }
                 })
 
