@@ -166,8 +166,9 @@ extension FleetSimulator {
 
     /// A status has come to the manager's door.
     mutating func arrive(_ status: Status) {
-        if let real = machines[status.machine], status.state != .away, !real.isCut, status.holder == real.holder,
-            status.session == real.session, status.sequence == real.sequence
+        // Its last one may come a second time, long after it was heard.
+        if let real = machines[status.machine], status.state != .away, real.isUp, !real.isFrozen, !real.isCut,
+            status.holder == real.holder, status.session == real.session, status.sequence == real.sequence
         {
             machines[status.machine]?.unreachableSince = nil
         }
