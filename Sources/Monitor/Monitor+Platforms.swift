@@ -185,6 +185,9 @@ extension Monitor {
         platforms[platform]?.strangers = strangers
     }
 
+    /// So far beyond the newest serial a platform is believed to run a machine: a driver that lies must not use up the names.
+    static let longestLead = 1_000_000
+
     /// No machine of the group may get this one's name. Returns the group, if there is one.
     private mutating func raiseSerial(above id: String) -> String? {
         guard let dash = id.lastIndex(of: "-"), let serial = Int(id[id.index(after: dash)...]), serial >= 0,
@@ -192,7 +195,9 @@ extension Monitor {
         else { return nil }
         let name = String(id[..<dash])
         guard let group = living(name) else { return nil }
-        if group.record.nextSerial <= serial { changeRecord(name) { $0.nextSerial = serial + 1 } }
+        if group.record.nextSerial <= serial, serial - group.record.nextSerial < Self.longestLead {
+            changeRecord(name) { $0.nextSerial = serial + 1 }
+        }
         return name
     }
 }

@@ -160,6 +160,18 @@ struct PlatformListTests {
         #expect(!later.releases.contains("edge-1"))
     }
 
+    @Test("A platform that invents names uses up none")
+    func inventedNames() {
+        var desk = Desk(converged: Samples.group(count: 2))
+        let next = desk.monitor.group("edge")?.nextSerial
+        for serial in ["1001003", "999999999", "4503599627370494"] {
+            let running = Set(desk.ids() + ["edge-\(serial)"])
+            let effects = desk.send(.listed(platform: .local, running: running, remains: [], asked: desk.now))
+            #expect(effects.kinds == [.machineUnknown])
+        }
+        #expect(next == 3 && desk.monitor.group("edge")?.nextSerial == next)
+    }
+
     @Test("One that is gone by then was on its way out: nothing is released")
     func passing() {
         var desk = Desk(converged: Samples.group(count: 1))
