@@ -85,6 +85,11 @@ struct ClosedDoorTests {
 
     @Test("While records are checked beside it, the control room does its work")
     func beside() async throws {
+        // Planning works something out beside it too; creating only checks.
+        for path in ["/v1/plan", "/v1/groups"] { try await beside(asking: path) }
+    }
+
+    private func beside(asking path: String) async throws {
         try await Site.with { (site) async throws in
             try await site.rest { (ask) async throws in
                 _ = try await ask.push(try site.bundle())
@@ -96,8 +101,8 @@ struct ClosedDoorTests {
                     for _ in 0..<count { tasks.addTask { try await site.control.checkers.run { held.wait() } } }
                     #expect(try await eventually { site.control.checkers.waiting == count })
                     tasks.addTask {
-                        let reply = try await ask(.post, "/v1/plan", Site.record("a"))
-                        #expect(reply.status == 200)
+                        let reply = try await ask(.post, path, Site.record(path == "/v1/plan" ? "a" : "b"))
+                        #expect(reply.status == (path == "/v1/plan" ? 200 : 201))
                         isPlanned.value.withLock { $0 = true }
                     }
                     #expect(try await eventually { site.control.checkers.waiting == count + 1 })
