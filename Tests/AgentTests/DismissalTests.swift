@@ -23,7 +23,7 @@ struct DismissalTests {
             let said = agent.output.split(separator: "\n").filter { $0.hasPrefix("trunkline-agent: ") }
             #expect(
                 said == [
-                    "trunkline-agent: edge-0 is not wanted in group edge any more: group edge was ?[31mremoved; its software was stopped, its data is kept"
+                    "trunkline-agent: edge-0 is not wanted in group edge any more: group edge was \\u{1b}[31mremoved; its software was stopped, its data is kept"
                 ])
             #expect(try await eventually { manager.read { $0.cleared } == 1 })
         }
