@@ -42,6 +42,11 @@ struct DataDirectory: Sendable {
         guard stat(path, &status) == 0, status.st_mode & others != 0 else { return }
         let mode = String(status.st_mode & 0o7777, radix: 8)
         guard chmod(path, status.st_mode & 0o7777 & ~others) == 0 else {
+            guard status.st_uid == geteuid() else {
+                throw StartError(
+                    "\(path) can't be written: it belongs to user \(status.st_uid), and the manager runs as \(geteuid()); check to whom it is to belong, or start the manager as that user"
+                )
+            }
             throw StartError(
                 "\(path) has the mode \(mode), so that others can get at it, and that can't be mended (\(String(cString: strerror(errno)))); make it its owner's alone"
             )
