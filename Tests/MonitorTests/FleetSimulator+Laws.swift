@@ -13,6 +13,8 @@ extension FleetSimulator {
         guard let since = real.unreachableSince else {
             return violate("\(id) is healthy and has to leave")
         }
+        // Lost at once by its platform's word, which was true when it was given.
+        if machine.platformState == .gone, let down = real.downAt, down >= since { return }
         // Without a `for`, not before it is known whether it is alone.
         guard now - since >= max(groupRow.definition.rules[2].holds, .seconds(3)) else {
             return violate("\(id) has to leave after only \(now - since)")

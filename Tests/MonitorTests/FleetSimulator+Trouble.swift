@@ -191,6 +191,7 @@ extension FleetSimulator {
             guard let id = victim(number) else { return }
             sayWill(of: id)
             machines[id]?.isUp = false
+            machines[id]?.downAt = now
             machines[id]?.epoch += 1
             miss(id)
             mayRestart.insert(id)

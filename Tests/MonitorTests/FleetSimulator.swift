@@ -46,6 +46,8 @@ struct FleetSimulator {
         var unreachableSince: Timestamp?
         /// When something that it said last came through.
         var saidAt: Timestamp?
+        /// When its agent was last killed: its platform may have said that it was gone, and it may be back unheard.
+        var downAt: Timestamp?
         /// When a copy of it last spoke for it, which nobody can tell from itself.
         var copySaidAt: Timestamp?
         var session = 0
