@@ -77,9 +77,8 @@ struct TimestampTests {
         bytes =
             Array(bytes.prefix(Int.random(in: 0...24, using: &generator)))
             + (Bool.random(using: &generator) ? [90] : [])
-        if let instant = Timestamp(String(decoding: bytes, as: UTF8.self)) {
-            #expect(Timestamp(instant.description) == instant)
-        }
+        let instant = Timestamp(String(decoding: bytes, as: UTF8.self))
+        #expect(instant.flatMap { Timestamp($0.description) } == instant)
     }
 }
 

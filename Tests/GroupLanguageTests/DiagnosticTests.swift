@@ -313,7 +313,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
         let first = try #require(found.first)
         #expect(first.id == fault.id)
         #expect([first.line, first.column] == [line, column])
-        if let hint = fault.hint { #expect(first.hint == hint) }
+        #expect(fault.hint == nil || first.hint == fault.hint)
         #expect(found.count == 1, "\(found.map { "\($0.line):\($0.column) \($0.id) \($0.message)" })")
         #expect(first.view.id == first.id)
     }

@@ -12,18 +12,6 @@ import Testing
 
 @Suite("How many connections the REST API takes")
 struct ConnectionLimitTests {
-    /// A server on a real port with these limits.
-    private func serving(_ limits: AccessLimits, _ body: @escaping @Sendable (Int) async throws -> Void) async throws {
-        try await Site.with { site in
-            var configuration = site.api.configuration
-            configuration.limits = limits
-            let application = try buildApplication(
-                operations: site.control, configuration: configuration, logger: site.api.logger
-            ) { _ in }
-            try await application.test(.live) { client in try await body(try #require(client.port)) }
-        }
-    }
-
     private enum Outcome: Sendable { case answered, closed, silent }
 
     /// What happens to a connection on which this is said.
@@ -47,7 +35,7 @@ struct ConnectionLimitTests {
 
     @Test("An address with too many is turned away, other addresses are not, and one that ends makes room")
     func perAddress() async throws {
-        try await serving(AccessLimits(connectionsOfOneAddress: 3)) { port in
+        try await Site.serving(AccessLimits(connectionsOfOneAddress: 3)) { port, _ in
             var held: [Int32] = []
             defer { for descriptor in held { close(descriptor) } }
             for _ in 0..<3 {
@@ -77,7 +65,7 @@ struct ConnectionLimitTests {
     // Hummingbird's own client for tests holds a connection, from 127.0.0.1.
     @Test("More than the server takes in all are turned away, wherever they come from")
     func inAll() async throws {
-        try await serving(AccessLimits(connections: 3)) { port in
+        try await Site.serving(AccessLimits(connections: 3)) { port, _ in
             var outcomes: [Outcome] = []
             var held: [Int32] = []
             defer { for descriptor in held { close(descriptor) } }
@@ -91,7 +79,7 @@ struct ConnectionLimitTests {
 
     @Test("A connection that asks nothing, or that never ends its question, is closed when its time is up")
     func idle() async throws {
-        try await serving(AccessLimits(idle: .milliseconds(300))) { port in
+        try await Site.serving(AccessLimits(idle: .milliseconds(300))) { port, _ in
             for beginning in ["", "GET /healthz HTTP/1.1\r\nHost:", "PUT /v1/software/a/1 HTTP/1.1\r\nHost: x\r\n"] {
                 let descriptor = try TCP.connect(to: port)
                 defer { close(descriptor) }

@@ -153,18 +153,6 @@ extension PaperMachine {
 
     /// Asks for a certificate by its key.
     fileprivate func asks(under group: SecurityKey.PublicKey) throws -> Data {
-        let content = RegistrationContent(
-            machine: id, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
-            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30),
-            certificate: .init(request: Data([1]), reply: id))
-        let plaintext = try content.encoded()
-        return try RegistrationMessage.encode(
-            group: ticket.group, machine: id, credential: .key(key.publicKey.fingerprint)
-        ) { header in
-            let sealed = try AuthenticSeal.renewal.seal(plaintext, to: group, from: key, authenticating: header)
-            return (sealed.encapsulated, sealed.ciphertext)
-        } code: {
-            statusKey?.code(for: $0) ?? Data(count: 32)
-        }
+        try comingBack(under: group, asking: .init(request: Data([1]), reply: id))
     }
 }

@@ -64,19 +64,6 @@ struct PaceTests {
         #expect(pace.rest(at: start + .hours(1)) == nil)
     }
 
-    private func serving(
-        _ limits: AccessLimits, _ body: @escaping @Sendable (Int, Site) async throws -> Void
-    ) async throws {
-        try await Site.with { site in
-            var configuration = site.api.configuration
-            configuration.limits = limits
-            let application = try buildApplication(
-                operations: site.control, configuration: configuration, logger: site.api.logger
-            ) { _ in }
-            try await application.test(.live) { client in try await body(try #require(client.port), site) }
-        }
-    }
-
     /// Whether the other side ends the connection while a byte is sent now and then, for as long as a busy machine may need.
     private func endsWhileDripping(_ beginning: String, on port: Int) async throws -> Bool {
         let descriptor = try TCP.connect(to: port)
@@ -93,7 +80,7 @@ struct PaceTests {
     @Test("On a real connection: a dripping body, with a token, after a 401, and for a path that takes none")
     func connections() async throws {
         let limits = AccessLimits(grace: .milliseconds(300), bytesPerSecond: 1_000_000, linger: .milliseconds(300))
-        try await serving(limits) { port, site in
+        try await Site.serving(limits) { port, site in
             let length = "Host: x\r\nContent-Length: 1000000\r\nContent-Type: text/plain\r\n\r\n"
             for beginning in [
                 "POST /v1/plan HTTP/1.1\r\nAuthorization: Bearer \(site.token)\r\n\(length)",
@@ -111,7 +98,7 @@ struct PaceTests {
 
     @Test("Odd Transfer-Encoding is 400, and nothing names the program to strangers")
     func oddCoding() async throws {
-        try await serving(AccessLimits()) { port, site in
+        try await Site.serving(AccessLimits()) { port, site in
             for coding in [
                 "gzip", "gzip, chunked", "chunked, chunked", "identity", "chunked, gzip", "xchunked", "chunked;q=1",
             ] {
@@ -156,7 +143,7 @@ struct PaceTests {
 
     @Test("Uploads above the bound are told when to come again, before any of their bytes is read")
     func uploads() async throws {
-        try await serving(AccessLimits(uploads: (ofOne: 1, inAll: 1))) { port, site in
+        try await Site.serving(AccessLimits(uploads: (ofOne: 1, inAll: 1))) { port, site in
             let head =
                 "PUT /v1/software/a/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(site.token)\r\nContent-Length: 100000\r\n"
             let descriptor = try TCP.connect(to: port)

@@ -69,13 +69,11 @@ struct PartsTests {
                 )
                 var described: [Substring] = []
                 for line in text.split(separator: "\n") where !line.hasPrefix("# HELP") {
-                    if line.hasPrefix("# TYPE") {
-                        #expect(line.wholeMatch(of: /# TYPE [a-z_]+ (counter|gauge)/) != nil, "\(line)")
-                        described.append(line.split(separator: " ")[2])
-                    } else {
-                        let match = line.wholeMatch(of: /([a-z_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? -?[0-9.]+/)
-                        #expect(match?.1 == described.last, "\(line)")
-                    }
+                    // Each line is a type, or a value of the family whose type was the last.
+                    let type = line.wholeMatch(of: /# TYPE ([a-z_]+) (counter|gauge)/)
+                    let value = line.wholeMatch(of: /([a-z_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? -?[0-9.]+/)
+                    described += [type?.1].compactMap { $0 }
+                    #expect((type?.1 ?? value?.1) == described.last, "\(line)")
                 }
                 #expect(Set(described).count == described.count && described.count > 10)
             }

@@ -200,3 +200,19 @@ struct Asker: Sendable {
         return Reply(status: answer.status.code, headers: answer.headers, body: String(buffer: answer.body))
     }
 }
+
+extension Site {
+    /// A server on a real port with these limits.
+    static func serving(
+        _ limits: AccessLimits, _ body: @escaping @Sendable (Int, Site) async throws -> Void
+    ) async throws {
+        try await with { site in
+            var configuration = site.api.configuration
+            configuration.limits = limits
+            let application = try buildApplication(
+                operations: site.control, configuration: configuration, logger: site.api.logger
+            ) { _ in }
+            try await application.test(.live) { client in try await body(try #require(client.port), site) }
+        }
+    }
+}

@@ -52,11 +52,15 @@ package struct PaperMachine: Sendable {
     /// What it comes back with by its key, sealed to this key of its group.
     ///
     /// - Parameter code: what its MAC is made with, where that is not its own status key.
-    package func comingBack(under group: SecurityKey.PublicKey, code: StatusKey? = nil) throws -> Data {
+    package func comingBack(
+        under group: SecurityKey.PublicKey, asking certificate: RegistrationContent.Request? = nil,
+        code: StatusKey? = nil
+    ) throws -> Data {
         guard let code = code ?? statusKey else { throw PaperError(description: "\(id) has not registered") }
         let content = RegistrationContent(
             machine: id, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
-            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30))
+            facts: MachineFacts(host: "paper", os: "none", arch: "none", cores: 1, memory: 1 << 30),
+            certificate: certificate)
         let plaintext = try content.encoded()
         return try RegistrationMessage.encode(
             group: ticket.group, machine: id, credential: .key(key.publicKey.fingerprint)

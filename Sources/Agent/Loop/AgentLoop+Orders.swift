@@ -36,10 +36,11 @@ extension AgentLoop {
             forgetRefusal()
             accept(AcceptedOrder(content: content), now: now)
         }
+        // Also on a full disk, else the manager would never hear this machine; it only goes up.
+        if let session = content.session { begin(session: session, now: now) }
         // Only once it is on the disk that nothing older counts.
         guard order?.content.issue == content.issue else { return }
         if let trust = content.trust { hear(trust, underCurrentKey: isUnderCurrent, now: now) }
-        if let session = content.session { begin(session: session, now: now) }
     }
 
     /// Whoever keeps old messages may say them again, so it is said for a while only.

@@ -61,7 +61,8 @@ extension DatabaseMark {
     static func begin(
         _ writer: some DatabaseWriter, path: String, beside mark: DatabaseMark?, isNew: Bool, hadLog: Bool
     ) throws -> OpeningReport {
-        var (now, wasOpen) = try writer.write { database in
+        // One transaction: whoever is killed here has noticed either nothing yet or all of it.
+        let (now, remarks) = try writer.write { database in
             // A database from before it had a name takes that of its directory.
             if let mark {
                 try database.execute(sql: "UPDATE identity SET id = ? WHERE starts = 0", arguments: [mark.id])
@@ -73,26 +74,31 @@ extension DatabaseMark {
             let wasOpen: Bool = try row.value("is_open")
             // What a manager says after its start is newer than all before, whatever it had not committed yet.
             try database.execute(sql: "UPDATE identity SET starts = starts + 1, is_open = 1, issue = issue + 1")
-            return (try current(database), wasOpen)
-        }
-        var remarks: [String] = []
-        if let mark, !isNew, now.starts <= mark.starts || now.events < mark.events {
-            remarks.append(
-                "The database is an older state than the last that was here (start \(now.starts - 1) of \(mark.starts), event \(now.events) of \(mark.events)): it was restored, or its log (\(path)-wal) was removed. What was changed since then is forgotten; machines that know more are taken as they are."
-            )
-        } else if !isNew, wasOpen, !hadLog {
-            remarks.append(
-                "The last manager was killed, and the log \(path)-wal is not there: if a database tool opened the file since, all is well; if it was removed, or only the database file was restored, what was changed last is forgotten."
-            )
-        }
-        if !remarks.isEmpty {
-            // Machines have heard later words than these records know: from now on another manager speaks.
-            let epoch = max(now.epoch ?? 1, mark?.epoch ?? 1) + 1
-            try writer.write { try $0.execute(sql: "UPDATE identity SET epoch = ?", arguments: [epoch]) }
-            now.epoch = epoch
+            var now = try current(database)
+            let remarks = isNew ? [] : now.remarks(beside: mark, path: path, lostLog: wasOpen && !hadLog)
+            if !remarks.isEmpty {
+                // Machines have heard later words than these records know: from now on another manager speaks.
+                let epoch = max(now.epoch ?? 1, mark?.epoch ?? 1) + 1
+                try database.execute(sql: "UPDATE identity SET epoch = ?", arguments: [epoch])
+                now.epoch = epoch
+            }
+            return (now, remarks)
         }
         try now.write(besides: path)
         return OpeningReport(isNew: isNew, remarks: remarks)
+    }
+
+    /// What a person should know of a database that was opened just now, beside what was last said of it.
+    private func remarks(beside mark: DatabaseMark?, path: String, lostLog: Bool) -> [String] {
+        if let mark, starts <= mark.starts || events < mark.events {
+            return [
+                "The database is an older state than the last that was here (start \(starts - 1) of \(mark.starts), event \(events) of \(mark.events)): it was restored, or its log (\(path)-wal) was removed. What was changed since then is forgotten; machines that know more are taken as they are."
+            ]
+        }
+        guard lostLog else { return [] }
+        return [
+            "The last manager was killed, and the log \(path)-wal is not there: if a database tool opened the file since, all is well; if it was removed, or only the database file was restored, what was changed last is forgotten."
+        ]
     }
 
     /// After it a missing log means nothing.
