@@ -26,13 +26,32 @@ extension Monitor {
         return [silent, settled, defies, recheck].compactMap(\.self).min()
     }
 
-    /// A present machine that has not accepted its order, or keeps another heartbeat than the record says, did not get it.
+    /// So often an order is sent again before the history says that it is in vain.
+    static let vainResends = 3
+    static let longestResendPause = TimeSpan.minutes(10)
+
+    /// A present machine that has not accepted its order, or keeps another heartbeat than the record says, did not get it: it is sent
+    /// again, after a heartbeat at first and then after twice as long each time. What a machine cannot read does not become readable
+    /// by being said again.
     private mutating func sendAgain(_ id: String, _ group: Group) {
         guard let machine = fleet[id], machine.awaySince == nil, let order = machine.order, let status = machine.status,
             status.order < order.generation
                 || (status.heartbeat ?? group.record.definition.heartbeat) != group.record.definition.heartbeat
-        else { return }
-        if let sent = notes[id]?.sentAt, sent + group.record.definition.heartbeat > now { return }
+        else {
+            notes[id]?.resends = 0
+            return
+        }
+        let (heartbeat, resends) = (group.record.definition.heartbeat, notes[id]?.resends ?? 0)
+        let pause = min(heartbeat * (1 << Int64(min(resends, 10))), max(heartbeat, Self.longestResendPause))
+        if let sent = notes[id]?.sentAt, sent + pause > now { return }
+        notes[id, default: Notes()].resends = resends + 1
+        if resends == Self.vainResends {
+            warn(
+                .machineNotFollowing, machine,
+                "\(id) answers, and has not taken its order, generation \(order.generation), which was sent again \(resends + 1) times"
+                    + (status.reason.map { ": \($0)" } ?? ""),
+                facts: ["generation": "\(order.generation)", "accepted": "\(status.order)"])
+        }
         send(id)
     }
 
@@ -141,6 +160,7 @@ extension Monitor {
             machine.wellSince = nil
             machine.verified = false
         }
+        notes[id]?.resends = 0
         note(
             .machineOrdered, group: machine.group, machine: id, actor: actor,
             "\(id) ordered to \(order.action.rawValue) \(order.software), generation \(order.generation): \(reason)",
@@ -153,6 +173,13 @@ extension Monitor {
 
     mutating func send(_ id: String) {
         guard let machine = fleet[id], machine.phase == .joined || machine.phase == .leaving else { return }
+        guard WireVersion.common(with: machine.wires) != nil else {
+            let (its, ours) = (machine.wires ?? [], WireVersion.spoken)
+            return warn(
+                .machineNotFollowing, machine,
+                "\(id) speaks version \(its.map { "\($0)" }.joined(separator: ", ")) of the wire, and this manager \(ours.map { "\($0)" }.joined(separator: ", ")): it is sent no order until one of them is of another release",
+                facts: ["agent": machine.agent ?? "?"])
+        }
         notes[id, default: Notes()].sentAt = now
         step.effects.append(.sendOrder(machine: id, group: machine.group))
     }

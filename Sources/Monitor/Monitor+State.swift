@@ -102,6 +102,8 @@ extension Monitor {
     /// What need not survive the manager.
     struct Notes: Sendable {
         var sentAt: Timestamp?
+        /// How often its order was sent again since it was given, or since the machine connected anew.
+        var resends = 0
         /// Deliveries of the same software that did not bring it.
         var redeliveries = 0
         var deliveredAt: Timestamp?

@@ -45,6 +45,7 @@ extension Monitor {
         }
         guard isNewer(status, than: machine) else { return acceptBehind(status, machine) }
         let wasUnheard = isUnheard(machine)
+        if status.session > machine.session { notes[machine.id]?.resends = 0 }
         change(machine.id) { machine in
             machine.status = status
             machine.session = status.session

@@ -69,6 +69,8 @@ struct StatusContent: Codable {
     var reason: String?
     var holder: String?
     var heartbeat: TimeSpan?
+    var agent: String?
+    var wires: [Int]?
 
     init(_ status: Status) {
         group = status.group
@@ -86,12 +88,14 @@ struct StatusContent: Codable {
         reason = status.reason
         holder = status.holder
         heartbeat = status.heartbeat
+        agent = status.agent
+        wires = status.wires
     }
 
     var status: Status {
         Status(
             group: group, machine: machine, session: session, sequence: sequence, at: at, state: state, order: order,
             software: software, receiving: receiving, metrics: metrics ?? [:], reason: reason, holder: holder,
-            heartbeat: heartbeat)
+            heartbeat: heartbeat, agent: agent, wires: wires)
     }
 }

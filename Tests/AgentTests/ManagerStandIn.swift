@@ -145,19 +145,23 @@ final class ManagerStandIn: Sendable {
         try await publishOrder(payload)
     }
 
-    /// - Parameter header: what the readable part says, where that is something else.
+    /// - Parameters:
+    ///   - header: what the readable part says, where that is something else.
+    ///   - action: of a manager that knows others.
+    ///   - plaintext: what is sealed, where that is something else.
     func sealed(
-        _ content: OrderContent, under header: OrderContent? = nil, from forger: SecurityKey? = nil
+        _ content: OrderContent, under header: OrderContent? = nil, action: String? = nil,
+        plaintext: Data? = nil, from forger: SecurityKey? = nil
     ) async throws -> Data {
         let isKnown = try await eventually(within: .seconds(40)) { self.read { $0.machineKey != nil } }
         guard isKnown, let machine = read({ $0.machineKey }) else { throw Unexpected("the machine did not register") }
         let said = header ?? content
         return try OrderMessage.encode(
             group: Self.group, machine: Self.machine, generation: said.generation, issue: said.issue,
-            action: said.action, software: said.manifest.reference, digest: said.digest
+            action: action ?? said.action.rawValue, software: said.manifest.reference, digest: said.digest
         ) { header in
             let sealed = try AuthenticSeal.order.seal(
-                try content.encoded(), to: machine, from: forger ?? key, authenticating: header)
+                try plaintext ?? content.encoded(), to: machine, from: forger ?? key, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
         }
     }

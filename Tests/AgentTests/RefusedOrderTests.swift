@@ -9,7 +9,8 @@ import TestSupport
 @Suite("An order that cannot be followed is answered with its reason")
 struct RefusedOrderTests {
     enum Fault: CaseIterable {
-        case otherKey, cut, tooLarge, unknownAction, hugeVariable, impossibleVariable, otherHeader
+        case otherKey, cut, tooLarge, otherAction, unknownAction, unknownDelivery, otherWire, hugeVariable,
+            impossibleVariable, otherHeader
 
         /// What the status says.
         var words: String {
@@ -17,7 +18,11 @@ struct RefusedOrderTests {
             case .otherKey: "order 2 cannot be opened"
             case .cut: "an order cannot be read"
             case .tooLarge: "bytes are more than the 262144 allowed"
-            case .unknownAction: "the action dance is not known here"
+            case .otherAction: "order 2 cannot be opened"
+            case .unknownAction: "order 2 cannot be followed: this agent, 0.1.0, does not know the action dance"
+            case .unknownDelivery:
+                "order 2 cannot be followed: this agent, 0.1.0, does not understand it: not the JSON that is expected: delivery: "
+            case .otherWire: "an order cannot be read: it speaks version 3 of the wire, and here 2 is spoken"
             case .hugeVariable: "the variable GREETING has 150000 bytes, and Linux passes at most 131062"
             case .impossibleVariable: "order 2 cannot be followed: the environment has a name or value"
             case .otherHeader: "order 2 cannot be followed: its header says other"
@@ -27,8 +32,8 @@ struct RefusedOrderTests {
         /// Whether the group's key sealed it, so that it counts as heard.
         var isAuthentic: Bool {
             switch self {
-            case .hugeVariable, .impossibleVariable, .otherHeader: true
-            case .otherKey, .cut, .tooLarge, .unknownAction: false
+            case .hugeVariable, .impossibleVariable, .otherHeader, .unknownAction, .unknownDelivery: true
+            case .otherKey, .cut, .tooLarge, .otherAction, .otherWire: false
             }
         }
 
@@ -38,6 +43,16 @@ struct RefusedOrderTests {
             case .cut: try await manager.publishOrder(Data("{\"v\":1,\"group\":".utf8))
             case .tooLarge: try await manager.publishOrder(Data(repeating: UInt8(ascii: "{"), count: 268_560))
             case .unknownAction:
+                try await manager.publishOrder(try await manager.sealed(bundle.order(2), action: "dance"))
+            case .unknownDelivery:
+                let content = String(decoding: try bundle.order(2).encoded(), as: UTF8.self)
+                let later = content.replacing(#""delivery":"shared""#, with: #""delivery":"pigeons""#)
+                try await manager.publishOrder(
+                    try await manager.sealed(bundle.order(2), plaintext: Data(later.utf8)))
+            case .otherWire:
+                let text = String(decoding: try await manager.sealed(bundle.order(2)), as: UTF8.self)
+                try await manager.publishOrder(Data(text.replacing(#"{"v":2"#, with: #"{"v":3"#).utf8))
+            case .otherAction:
                 let text = String(decoding: try await manager.sealed(bundle.order(2)), as: UTF8.self)
                 try await manager.publishOrder(
                     Data(text.replacing("\"action\":\"run\"", with: "\"action\":\"dance\"").utf8))

@@ -27,7 +27,7 @@ struct CodingTests {
     @Test("A boot ticket")
     func bootTicket() throws {
         let text =
-            #"{"broker":"mqtt://127.0.0.1:1883","expires":"1970-01-01T00:00:00.000Z","group":"edge","group_key":"a2V5","machine":"edge-1","root":"trunkline","secret":"c2VjcmV0","ticket":"t-1","v":1}"#
+            #"{"broker":"mqtt://127.0.0.1:1883","expires":"1970-01-01T00:00:00.000Z","group":"edge","group_key":"a2V5","machine":"edge-1","root":"trunkline","secret":"c2VjcmV0","ticket":"t-1","v":1,"wire":[2]}"#
         #expect(try json(ticket) == text)
         #expect(try read(BootTicket.self, text) == ticket)
         var invitation = ticket

@@ -43,6 +43,8 @@ struct StatusMessageTests {
         if Bool.random(using: &random) { status.reason = random.text() }
         if Bool.random(using: &random) { status.holder = String(random.digest().prefix(8)) }
         status.issue = Issue(epoch: .random(in: 0...9, using: &random), number: .random(in: 0...999, using: &random))
+        if Bool.random(using: &random) { status.agent = "0.\(Int.random(in: 0...9, using: &random)).0-rc1" }
+        if Bool.random(using: &random) { status.wires = [2, 3] }
         if Bool.random(using: &random) {
             status.heartbeat = .milliseconds(.random(in: 1...86_400_000, using: &random))
         }
@@ -92,8 +94,12 @@ struct StatusMessageTests {
         status.holder = "00c0ffee"
         status.heartbeat = .seconds(10)
         status.issue = Issue(epoch: 2, number: 7)
+        (status.agent, status.wires) = ("0.4.0", [2, 3])
         let text = String(decoding: StatusMessage.encode(status) { _ in Data(repeating: 0, count: 32) }, as: UTF8.self)
-        #expect(text.contains(#","session":3,"seq":0,"holder":"00c0ffee","at":""#))
+        #expect(
+            text.contains(
+                #","session":3,"seq":0,"holder":"00c0ffee","at":"2026-11-23T05:41:00.123Z","agent":"0.4.0","wire":[2,3],"state":"#
+            ))
         #expect(text.contains(#","order":[2,0,7],"heartbeat":"10s","software":{"#))
         #expect(text.contains(#""software":{"name":"kamailio","version":"5.6.3","digest":"aaaa"#))
         #expect(text.contains(#","metrics":{"a":1e+20,"b":0.5,"calls":3},"reason":"a \"quote\"\\n","mac":""#))
@@ -148,7 +154,7 @@ struct StatusMessageTests {
     @Test("a member that is not known is passed over")
     func unknownMembers() throws {
         let known = try StatusMessage.decode(Data((Self.good + Self.zeroMAC).utf8))
-        for member in [#","wire":[2]"#, #","agent":"9.0","x":{"mac":null}"#] {
+        for member in [#","wires":[2]"#, #","agents":"9.0","x":{"mac":null}"#] {
             let read = try StatusMessage.decode(Data((Self.good + member + Self.zeroMAC).utf8))
             #expect(read.status == known.status)
             #expect(read.signed == Data((Self.good + member).utf8), "it is under the MAC all the same")

@@ -179,9 +179,15 @@ extension Identity {
         func refused(_ why: String) -> Refusal {
             Refusal("order \(message.generation) cannot be followed: \(why)", of: message.generation)
         }
+        guard let action = Order.Action(rawValue: message.action) else {
+            throw refused("this agent, \(Version.text), does not know the action \(message.action)")
+        }
         let content: OrderContent
-        do { content = try OrderContent.decode(plaintext) } catch { throw refused("\(error)") }
-        guard content.generation == message.generation, content.action == message.action,
+        do { content = try OrderContent.decode(plaintext) } catch {
+            guard error.code == .malformed else { throw refused("\(error)") }
+            throw refused("this agent, \(Version.text), does not understand it: \(error)")
+        }
+        guard content.generation == message.generation, content.action == action,
             content.issue == message.issue || content.action == .leave, content.digest == message.digest,
             content.manifest.reference == message.software
         else { throw refused("its header says other than its sealed content") }

@@ -33,6 +33,12 @@ package struct Ticket: Sendable {
             throw refused("is not the JSON of a boot ticket")
         }
         guard ticket.v == 1 else { throw refused("has version \(ticket.v), and this agent knows 1") }
+        guard WireVersion.common(with: ticket.wire) != nil else {
+            func list(_ wires: [Int]) -> String { wires.map { "\($0)" }.joined(separator: ", ") }
+            throw refused(
+                "the manager speaks version \(list(ticket.wire ?? [])) of the wire, and this agent, \(Version.text), speaks \(list(WireVersion.spoken)): take an agent of the manager's release"
+            )
+        }
         guard Name.isValid(ticket.group) else { throw refused("\"group\" is not a name") }
         if let machine = ticket.machine, !Name.isValid(machine) { throw refused("\"machine\" is not a name") }
         guard let broker = BrokerAddress(ticket.broker) else {

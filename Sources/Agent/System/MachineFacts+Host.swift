@@ -9,7 +9,8 @@ extension MachineFacts {
         return MachineFacts(
             host: text(&name.nodename), os: osName() ?? text(&name.sysname), arch: text(&name.machine),
             cores: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))),
-            memory: max(0, sysconf(Int32(_SC_PHYS_PAGES))) * max(0, sysconf(Int32(_SC_PAGESIZE))))
+            memory: max(0, sysconf(Int32(_SC_PHYS_PAGES))) * max(0, sysconf(Int32(_SC_PAGESIZE))),
+            agent: Version.text, wires: WireVersion.spoken)
     }
 
     private static func text<Tuple>(_ tuple: inout Tuple) -> String {

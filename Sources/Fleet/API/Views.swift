@@ -117,6 +117,8 @@ package struct MachineView: Codable, Hashable, Sendable {
     package var key: String?
     package var session: Int
     package var facts: MachineFacts?
+    /// The agent's version.
+    package var agent: String?
     package var metrics: [String: Double]
     package var reason: String?
     /// Of the bundle that it is receiving: parts that it has.
@@ -131,7 +133,7 @@ package struct MachineView: Codable, Hashable, Sendable {
     package enum CodingKeys: String, CodingKey {
         case id, group, index, platform, state, software, generation, verified
         case awaySince = "away_since"
-        case key, session, facts, metrics, reason, receiving
+        case key, session, facts, agent, metrics, reason, receiving
         case heardAt = "heard_at"
         case platformState = "platform_state"
         case stoppedBy = "stopped_by"
@@ -152,6 +154,7 @@ package struct MachineView: Codable, Hashable, Sendable {
         key = machine.fingerprint
         session = machine.session
         facts = machine.facts
+        agent = machine.agent
         metrics = machine.status?.metrics ?? [:]
         reason = machine.status?.reason
         receiving = machine.status?.receiving

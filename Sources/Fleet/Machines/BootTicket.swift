@@ -18,16 +18,18 @@ package struct BootTicket: Codable, Hashable, Sendable {
     /// 32 bytes, base64.
     package var secret: String
     package var expires: Timestamp
+    /// The versions of the wire that the manager speaks. Nil from the first managers, which speak 2.
+    package var wire: [Int]?
 
     package enum CodingKeys: String, CodingKey {
         case v, group, machine, broker, boot, trust, root
         case groupKey = "group_key"
-        case ticket, secret, expires
+        case ticket, secret, expires, wire
     }
 
     package init(
         group: String, machine: String?, broker: String, boot: String? = nil, trust: String? = nil, root: String,
-        groupKey: String, ticket: String, secret: String, expires: Timestamp
+        groupKey: String, ticket: String, secret: String, expires: Timestamp, wire: [Int]? = WireVersion.spoken
     ) {
         v = 1
         self.group = group
@@ -40,5 +42,6 @@ package struct BootTicket: Codable, Hashable, Sendable {
         self.ticket = ticket
         self.secret = secret
         self.expires = expires
+        self.wire = wire
     }
 }

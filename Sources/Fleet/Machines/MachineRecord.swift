@@ -80,6 +80,12 @@ package struct MachineRecord: Hashable, Sendable {
         self.sessionFloor = sessionFloor
     }
 
+    /// The version of its agent, as far as it has said it.
+    package var agent: String? { status?.agent ?? facts?.agent }
+
+    /// The versions of the wire that it speaks.
+    package var wires: [Int]? { status?.wires ?? facts?.wires }
+
     /// What to show and what rules see: `away` wins over what it last said; `idle` before it said anything.
     package var state: MachineState { awaySince != nil ? .away : status?.state ?? .idle }
 }

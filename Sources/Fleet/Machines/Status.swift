@@ -73,12 +73,17 @@ package struct Status: Hashable, Sendable {
     package var holder: String?
     /// At most so long after this status the machine says something again, if it can. Nil from agents before 0.2.
     package var heartbeat: TimeSpan?
+    /// The agent's version. Nil from the first agents.
+    package var agent: String?
+    /// The versions of the wire that it speaks. Nil from the first agents, which speak 2.
+    package var wires: [Int]?
 
     package init(
         group: String, machine: String, session: Int, sequence: Int, at: Timestamp, state: MachineState, order: Int = 0,
         issue: Issue = .none, software: RunningSoftware? = nil, receiving: Receiving? = nil,
         metrics: [String: Double] = [:],
-        reason: String? = nil, holder: String? = nil, heartbeat: TimeSpan? = nil
+        reason: String? = nil, holder: String? = nil, heartbeat: TimeSpan? = nil, agent: String? = nil,
+        wires: [Int]? = nil
     ) {
         self.group = group
         self.machine = machine
@@ -94,6 +99,8 @@ package struct Status: Hashable, Sendable {
         self.reason = reason
         self.holder = holder
         self.heartbeat = heartbeat
+        self.agent = agent
+        self.wires = wires
     }
 }
 
@@ -105,12 +112,20 @@ package struct MachineFacts: Hashable, Sendable, Codable {
     package var cores: Int
     /// Bytes.
     package var memory: Int
+    /// The agent's version. Nil from the first agents.
+    package var agent: String?
+    /// The versions of the wire that it speaks. Nil from the first agents, which speak 2.
+    package var wires: [Int]?
 
-    package init(host: String, os: String, arch: String, cores: Int, memory: Int) {
+    package init(
+        host: String, os: String, arch: String, cores: Int, memory: Int, agent: String? = nil, wires: [Int]? = nil
+    ) {
         self.host = host
         self.os = os
         self.arch = arch
         self.cores = cores
         self.memory = memory
+        self.agent = agent
+        self.wires = wires
     }
 }

@@ -46,6 +46,8 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case machineBehind = "machine.behind"
         /// It has accepted more than is recorded: the records are older ones, restored.
         case machineAhead = "machine.ahead"
+        /// It answers, and does not take its order: it cannot read it, or speaks no version of the wire that the manager knows.
+        case machineNotFollowing = "machine.not-following"
         /// Two agents speak for it and take the connection from each other.
         case machineShared = "machine.shared"
         /// A user asked for its restart or replacement.

@@ -121,7 +121,8 @@ final class Dismisser: Sendable {
         let content = OrderContent.leave(generation: generation, reason: reason)
         let plaintext = try content.encoded()
         let payload = try OrderMessage.encode(
-            group: group, machine: machine, generation: generation, issue: content.issue, action: .leave,
+            group: group, machine: machine, generation: generation, issue: content.issue,
+            action: Order.Action.leave.rawValue,
             software: content.manifest.reference, digest: content.digest
         ) { header in
             let sealed = try AuthenticSeal.order.seal(plaintext, to: key, from: groupKey, authenticating: header)

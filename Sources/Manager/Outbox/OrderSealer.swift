@@ -75,7 +75,7 @@ struct OrderSealer: Sendable {
         let plaintext = try content.encoded()
         return try OrderMessage.encode(
             group: draft.group, machine: draft.machine, generation: order.generation, issue: draft.issue,
-            action: order.action, software: order.software, digest: order.digest
+            action: order.action.rawValue, software: order.software, digest: order.digest
         ) { header in
             let sealed = try AuthenticSeal.order.seal(plaintext, to: machine, from: group, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)

@@ -106,7 +106,7 @@ enum Schemas {
                 optional: [
                     "software": OpenAPI.reference("RunningSoftware"), "away_since": time,
                     "key": text("Fingerprint of its security key."),
-                    "facts": OpenAPI.reference("MachineFacts"), "reason": text(),
+                    "facts": OpenAPI.reference("MachineFacts"), "reason": text(), "agent": text("Its agent's version."),
                     "receiving": OpenAPI.reference("Receiving"),
                     "heard_at": time, "stopped_by": text("The rule that stopped it."),
                 ]),
@@ -114,9 +114,12 @@ enum Schemas {
                 "name": text(), "version": text(), "digest": text(), "generation": number(),
                 "health": text(one: Health.allCases.map(\.rawValue)), "since": time, "restarts": number(),
             ]),
-            "MachineFacts": object([
-                "host": text(), "os": text(), "arch": text(), "cores": number(), "memory": number("Bytes."),
-            ]),
+            "MachineFacts": object(
+                ["host": text(), "os": text(), "arch": text(), "cores": number(), "memory": number("Bytes.")],
+                optional: [
+                    "agent": text("The agent's version when it registered."),
+                    "wires": ["type": "array", "items": number("A version of the wire that it speaks.", from: 1)],
+                ]),
             "Receiving": object(["digest": text(), "have": text("Parts that it has, such as 0-57,60.")]),
             "Plan": object(
                 ["group": text(), "steps": list("PlanStep")],

@@ -1,3 +1,4 @@
+import Fleet
 package import FoundationEssentials
 
 /// The manager's answer to a registration, sealed to the machine's key: a certificate, with which the machine connects as itself and
@@ -17,7 +18,7 @@ package struct CertificateMessage: Hashable, Sendable {
         group: String, machine: String, seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
     ) throws(Failure) -> Data {
         var json = JSONWriter()
-        json.write("v", WireChecks.version)
+        json.write("v", WireVersion.newest)
         json.write("group", group)
         json.write("machine", machine)
         let header = json.open

@@ -45,7 +45,7 @@ package struct LogLines: Hashable, Sendable {
 
     package func encoded() -> Data {
         var json = JSONWriter()
-        json.write("v", WireChecks.version)
+        json.write("v", WireVersion.newest)
         json.write("machine", machine)
         json.write("at", at.description)
         json.write("stream", stream.rawValue)

@@ -22,7 +22,7 @@ package struct ManagerStatus: Hashable, Sendable {
 
     package func encoded() -> Data {
         var json = JSONWriter()
-        json.write("v", WireChecks.version)
+        json.write("v", WireVersion.newest)
         json.write("state", state.rawValue)
         json.write("at", at.description)
         json.write("version", version.cut(to: 64))

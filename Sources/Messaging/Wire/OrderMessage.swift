@@ -7,7 +7,8 @@ package struct OrderMessage: Hashable, Sendable {
     package let machine: String
     package let generation: Int
     package let issue: Issue
-    package let action: Order.Action
+    /// An `Order.Action`, or a word that is not known here: whoever opens the order says so.
+    package let action: String
     package let software: SoftwareReference
     /// SHA-256 of the bundle.
     package let digest: String
@@ -22,18 +23,18 @@ package struct OrderMessage: Hashable, Sendable {
 
     /// `seal` is given the header's bytes to authenticate.
     package static func encode<Failure: Error>(
-        group: String, machine: String, generation: Int, issue: Issue, action: Order.Action,
+        group: String, machine: String, generation: Int, issue: Issue, action: String,
         software: SoftwareReference, digest: String,
         seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
     ) throws(Failure) -> Data {
         var json = JSONWriter()
-        json.write("v", WireChecks.version)
+        json.write("v", WireVersion.newest)
         json.write("group", group)
         json.write("machine", machine)
         json.write("epoch", issue.epoch)
         json.write("generation", generation)
         json.write("issue", issue.number)
-        json.write("action", action.rawValue)
+        json.write("action", action)
         json.write("software") { json in
             json.write("name", software.name)
             json.write("version", software.version)
@@ -51,9 +52,8 @@ package struct OrderMessage: Hashable, Sendable {
         try WireChecks.version(json.v)
         try WireChecks.name(json.group, "group")
         try WireChecks.name(json.machine, "machine")
-        guard let action = Order.Action(rawValue: json.action) else {
-            throw WireError(.outOfRange, "the action \(json.action.cut(to: 32)) is not known here")
-        }
+        try WireChecks.require(
+            (1...32).contains(json.action.utf8.count) && json.action.isPlain, "the action is not a word")
         try WireChecks.count(json.generation, "generation")
         try WireChecks.count(json.epoch, "epoch")
         try WireChecks.count(json.issue, "issue")
@@ -61,7 +61,7 @@ package struct OrderMessage: Hashable, Sendable {
         try WireChecks.digest(json.software.digest)
         return OrderMessage(
             group: json.group, machine: json.machine, generation: json.generation,
-            issue: Issue(epoch: json.epoch, number: json.issue), action: action,
+            issue: Issue(epoch: json.epoch, number: json.issue), action: json.action,
             software: SoftwareReference(name: json.software.name, version: json.software.version),
             digest: json.software.digest, header: tail.header, encapsulated: tail.values[0], ciphertext: tail.values[1])
     }
@@ -80,7 +80,6 @@ private struct OrderJSON: Decodable {
     var epoch: Int
     var generation: Int
     var issue: Int
-    /// Read later, so that one that is not known can be named.
     var action: String
     var software: Software
 

@@ -33,7 +33,7 @@ package struct RegistrationMessage: Hashable, Sendable {
         seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data), code: (Data) -> Data
     ) throws(Failure) -> Data {
         var json = JSONWriter()
-        json.write("v", WireChecks.version)
+        json.write("v", WireVersion.newest)
         json.write("group", group)
         json.write("machine", machine)
         switch credential {
@@ -140,6 +140,8 @@ package struct RegistrationContent: Codable, Hashable, Sendable {
             try WireChecks.require(content.facts[keyPath: fact].utf8.count <= 255, "a fact is out of range")
             content.facts[keyPath: fact] = content.facts[keyPath: fact].forPeople(atMost: 255)
         }
+        content.facts.agent = content.facts.agent?.forPeople(atMost: StatusMessage.longestVersion)
+        content.facts.wires = content.facts.wires.map(WireVersion.plausible)
         if let certificate = content.certificate {
             try WireChecks.name(certificate.reply, "the client id for the answer")
             try WireChecks.require(certificate.request.count <= 2048, "the certificate request is too large")

@@ -13,6 +13,7 @@ package struct StatusMessage: Hashable, Sendable {
     package static let mostMetrics = 64
     package static let longestReason = 1024
     static let longestMetricName = 128
+    static let longestVersion = 64
     /// In bytes, so that the status stays below `largest` whatever a machine has.
     static let longestHave = 24 << 10
 
@@ -20,13 +21,15 @@ package struct StatusMessage: Hashable, Sendable {
     /// is a list of parts: the parts that it then leaves out are sent once more.
     package static func encode(_ status: Status, code: (Data) -> Data) -> Data {
         var json = JSONWriter()
-        json.write("v", WireChecks.version)
+        json.write("v", WireVersion.newest)
         json.write("group", status.group)
         json.write("machine", status.machine)
         json.write("session", status.session)
         json.write("seq", status.sequence)
         if let holder = status.holder { json.write("holder", holder) }
         json.write("at", status.at.description)
+        if let agent = status.agent { json.write("agent", agent.forPeople(atMost: longestVersion)) }
+        if let wires = status.wires { json.write("wire", wires) }
         json.write("state", status.state.rawValue)
         json.write("order", [status.issue.epoch, status.order, status.issue.number])
         if let heartbeat = status.heartbeat { json.write("heartbeat", heartbeat.description) }
@@ -97,13 +100,16 @@ private struct StatusJSON: Decodable {
     var state: MachineState
     var order: [Int]
     var heartbeat: TimeSpan?
+    var agent: String?
+    var wire: [Int]?
     var software: RunningSoftware?
     var receiving: Receiving?
     var metrics: [String: Double]?
     var reason: String?
 
     enum CodingKeys: CodingKey {
-        case v, group, machine, session, seq, holder, at, state, order, heartbeat, software, receiving, metrics, reason
+        case v, group, machine, session, seq, holder, at, agent, wire, state, order, heartbeat, software, receiving
+        case metrics, reason
     }
 
     init(from decoder: any Decoder) throws {
@@ -116,6 +122,8 @@ private struct StatusJSON: Decodable {
         seq = try container.decode(Int.self, forKey: .seq)
         holder = try container.decodeIfPresent(String.self, forKey: .holder)
         at = try container.decode(Timestamp.self, forKey: .at)
+        agent = try container.decodeIfPresent(String.self, forKey: .agent)
+        wire = try container.decodeIfPresent([Int].self, forKey: .wire)
         state = try container.decode(MachineState.self, forKey: .state)
         order = try container.decode([Int].self, forKey: .order)
         heartbeat = try container.decodeIfPresent(TimeSpan.self, forKey: .heartbeat)
@@ -162,6 +170,7 @@ private struct StatusJSON: Decodable {
             issue: Issue(epoch: order[0], number: order[2]),
             software: software, receiving: receiving, metrics: metrics,
             reason: reason?.forPeople(atMost: StatusMessage.longestReason),
-            holder: holder, heartbeat: heartbeat)
+            holder: holder, heartbeat: heartbeat, agent: agent?.forPeople(atMost: StatusMessage.longestVersion),
+            wires: wire.map(WireVersion.plausible))
     }
 }

@@ -8,8 +8,24 @@ enum WireChecks {
         do {
             return try JSONDecoder().decode(type, from: json)
         } catch {
-            throw WireError(.malformed, "not the JSON that is expected: \(String(describing: error).cut(to: 200))")
+            throw WireError(.malformed, "not the JSON that is expected: \(words(error))")
         }
+    }
+
+    /// Where it is, and what was not understood there.
+    private static func words(_ error: any Error) -> String {
+        func place(_ path: [any CodingKey]) -> String {
+            path.isEmpty ? "the whole" : path.map(\.stringValue).joined(separator: ".")
+        }
+        let text =
+            switch error {
+            case DecodingError.keyNotFound(let key, let context): "there is no \(place(context.codingPath + [key]))"
+            case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+                "\(place(context.codingPath)) is of another type"
+            case DecodingError.dataCorrupted(let context): "\(place(context.codingPath)): \(context.debugDescription)"
+            default: String(describing: error)
+            }
+        return text.cut(to: 200)
     }
 
     static func size(_ payload: Data, atMost limit: Int) throws(WireError) {
@@ -18,12 +34,10 @@ enum WireChecks {
         }
     }
 
-    /// The wire's version (DESIGN.md §3); 1 was never released.
-    static let version = 2
-
     static func version(_ version: Int) throws(WireError) {
-        guard version == Self.version else {
-            throw WireError(.unknownVersion, "version \(version) is not \(Self.version)")
+        guard WireVersion.spoken.contains(version) else {
+            let spoken = WireVersion.spoken.map { "\($0)" }.joined(separator: ", ")
+            throw WireError(.unknownVersion, "it speaks version \(version) of the wire, and here \(spoken) is spoken")
         }
     }
 

@@ -9,7 +9,7 @@ package struct WireError: Error, Hashable, Sendable, CustomStringConvertible {
         package static let malformed = Code("malformed")
         /// A member's value is outside of what it may be.
         package static let outOfRange = Code("out-of-range")
-        /// `v` is not 1.
+        /// `v` is none that is spoken here.
         package static let unknownVersion = Code("unknown-version")
     }
 

@@ -141,7 +141,7 @@ extension OutputOptions {
                 ("platform", machine.platform), ("state", machine.state.rawValue), ("software", software ?? "none"),
                 ("order", "generation \(machine.generation)"), ("verified", machine.verified ? "yes" : "no"),
                 ("away since", machine.awaySince?.description ?? ""), ("key", machine.key ?? "not registered"),
-                ("heard at", machine.heardAt?.description ?? "never"),
+                ("heard at", machine.heardAt?.description ?? "never"), ("agent", machine.agent?.forPeople() ?? ""),
                 (
                     "facts",
                     machine.facts.map {
