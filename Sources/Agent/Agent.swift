@@ -30,7 +30,7 @@ package enum Agent {
                 return 0
             } catch {
                 StandardError.print("trunkline-agent: \(error)")
-                guard error.code == .usage else { return 1 }
+                guard error.code == .usage else { return error.code == .identity ? 78 : 1 }
                 StandardError.print(AgentArguments.usage)
                 return 2
             }
@@ -46,10 +46,16 @@ package enum Agent {
             )
         }
         let identity = try Identity(
-            ticketFile: arguments.ticket, state: state, now: SystemClock.now, allowsPlain: arguments.insecure)
+            ticketFile: arguments.ticket, state: state, now: SystemClock.now, allowsPlain: arguments.insecure,
+            rejoins: arguments.rejoins)
         let sessions = SessionCounter(in: state, isExpected: DirectoryTree.exists(state.file(.order)))
         var logger = logger
         logger[metadataKey: "machine"] = "\(identity.machine)"
+        if identity.ignoresTicket, let ticket = arguments.ticket {
+            logger.warning(
+                "the ticket \(ticket) is another than the one by which this machine is registered, and is not used: with --rejoin it is"
+            )
+        }
         if identity.boot == nil {
             logger.warning("INSECURE: \(identity.broker) is plain MQTT, where anybody can read and say everything")
         }

@@ -9,6 +9,8 @@ struct AgentArguments: Equatable {
     var logLevel: Logger.Level = .info
     /// Whether a ticket may lead to a broker without TLS.
     var insecure = false
+    /// Whether a registered machine takes another ticket.
+    var rejoins = false
     /// Whether the software ends with the agent.
     var stopsSoftware = false
 
@@ -20,7 +22,7 @@ struct AgentArguments: Equatable {
     }
 
     static let usage =
-        "usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL] [--stop-software] [--insecure]"
+        "usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL] [--stop-software] [--insecure] [--rejoin]"
     static let help = """
         \(usage)
 
@@ -31,6 +33,7 @@ struct AgentArguments: Equatable {
           --log-level LEVEL  trace, debug, info, notice, warning, error or critical; info without it
           --stop-software    stop the software when the agent is asked to end
           --insecure         take a ticket that leads to a broker without TLS
+          --rejoin           take another ticket than the one by which this machine is registered, from the same group
           --version          print the version
           --help             print this
 
@@ -38,12 +41,13 @@ struct AgentArguments: Equatable {
         the agent is killed, and the next agent with the same state directory takes it over. With --stop-software it is
         stopped gracefully first; a second signal kills it at once. The agent starts the last good software without waiting
         for the network.
-        Exit status: 0 ended as asked, 1 failed, 2 wrong usage.
+        Exit status: 0 ended as asked, 1 failed, 2 wrong usage, 78 the state directory does not say any more who this machine is
+        (starting it again does not help; what runs is left running).
         """
 
     static func parse(_ arguments: [String]) -> Parsed {
         var values: [String: String] = [:]
-        var (insecure, stopsSoftware) = (false, false)
+        var (insecure, stopsSoftware, rejoins) = (false, false, false)
         var index = 0
         while index < arguments.count {
             var argument = arguments[index]
@@ -56,6 +60,9 @@ struct AgentArguments: Equatable {
                 continue
             case "--stop-software":
                 stopsSoftware = true
+                continue
+            case "--rejoin":
+                rejoins = true
                 continue
             default: break
             }
@@ -78,7 +85,8 @@ struct AgentArguments: Equatable {
         }
         guard let state = values["--state"] else { return .wrong("--state is missing") }
         var parsed = AgentArguments(
-            ticket: values["--ticket"], state: state, insecure: insecure, stopsSoftware: stopsSoftware)
+            ticket: values["--ticket"], state: state, insecure: insecure, rejoins: rejoins,
+            stopsSoftware: stopsSoftware)
         if let text = values["--log-level"] {
             guard let level = Logger.Level(rawValue: text) else {
                 return .wrong("--log-level \(text) is none of trace, debug, info, notice, warning, error, critical")

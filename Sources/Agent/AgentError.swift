@@ -10,6 +10,8 @@ package struct AgentError: Error, Hashable, Sendable, CustomStringConvertible {
         package static let ticket = Code("ticket")
         /// What stands in the state directory cannot be used.
         package static let state = Code("state")
+        /// Who this machine is cannot be told any more: starting again does not help.
+        package static let identity = Code("identity")
         /// Another agent owns the state directory.
         package static let owned = Code("owned")
         /// A system call failed.

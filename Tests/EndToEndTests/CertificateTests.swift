@@ -78,6 +78,31 @@ struct CertificateTests {
         }
     }
 
+    @Test(
+        "What is damaged of a machine's transport is had again by its key, and its software is not restarted",
+        arguments: ["transport.key", "certificate.pem", "trust.pem", "group.key"])
+    func damagedTransport(file: String) async throws {
+        try await running { _, client, machines in
+            let id = try #require(try await client.allMachines(group: "test").first?.id)
+            let since = try #require(try await client.machine(id).software?.since)
+            for content in [Data(), Data([0x7b, 0x00, 0xff])] {
+                machines[0].end(with: SIGKILL)
+                let session = try await client.machine(id).session
+                try content.write(to: URL(filePath: "\(machines[0].state)/\(file)"))
+                try machines[0].start()
+                let isBack = try await eventually {
+                    let machine = try await client.machine(id)
+                    return machine.session > session && machine.state == .running
+                }
+                #expect(isBack, "\(machines[0].output.suffix(2000))")
+                let machine = try await client.machine(id)
+                #expect(machine.software?.since == since && machine.software?.restarts == 0)
+                // A certificate is no news: machines get others all the time.
+                #expect(machine.reason?.contains(file) == (file == "certificate.pem" ? nil : true))
+            }
+        }
+    }
+
     @Test("A machine that lost its certificate gets another; one that lost its key as well gets none")
     func lostCertificate() async throws {
         try await running { _, client, machines in

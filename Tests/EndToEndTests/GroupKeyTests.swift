@@ -148,7 +148,7 @@ struct GroupKeyTests {
             machine.end(with: SIGTERM)
             let ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
             try machine.give(ticket)
-            try machine.start()
+            try machine.start("--rejoin")
             try await client.converged("test")
             let keys = try installation.keys
             #expect(keys.known[id] == keys.current)

@@ -31,10 +31,10 @@ final class InvitedMachine: Sendable {
         try JSONEncoder().encode(ticket).write(to: URL(fileURLWithPath: self.ticket))
     }
 
-    func start() throws {
+    func start(_ more: String...) throws {
         let agent = Process()
         agent.executableURL = Installation.programs.appending(path: "trunkline-agent")
-        agent.arguments = ["--ticket", ticket, "--state", state, "--stop-software"]
+        agent.arguments = ["--ticket", ticket, "--state", state, "--stop-software"] + more
         let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         try output.seekToEnd()
         agent.standardInput = FileHandle.nullDevice

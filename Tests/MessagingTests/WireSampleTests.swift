@@ -74,7 +74,9 @@ struct WireSampleTests {
         let order = try OrderMessage.decode(added(Self.order))
         #expect(order.software.description == "janus@1.1.2")
         #expect(try OrderContent.decode(added(Self.orderContent)).generation == 4)
-        #expect(try RegistrationMessage.decode(added(Self.first)).credential == .ticket("t-1", key: Data(repeating: 7, count: 32)))
+        #expect(
+            try RegistrationMessage.decode(added(Self.first)).credential
+                == .ticket("t-1", key: Data(repeating: 7, count: 32)))
         #expect(try RegistrationContent.decode(added(Self.registration)).machine == "edge-1")
         #expect(try CertificateMessage.decode(added(Self.answer)).group == "edge")
         #expect(try CertificateContent.decode(added(Self.answerContent)).trust == "PEM")

@@ -24,6 +24,14 @@ struct KeptPlan: Codable, Hashable, Sendable {
     var plan = Plan()
     /// The order that the plan has taken in.
     var generation = 0
+    /// The newest word of the manager that was heard; nil in files of the first agents.
+    var heard: Issue?
     /// What ran before: its bundle is kept for the way back.
     var previousDigest: String?
+
+    /// In place of one that got lost: what runs is what is to run, until an order says otherwise.
+    static func rebuilt(from running: Job?) -> KeptPlan {
+        guard let running else { return KeptPlan() }
+        return KeptPlan(plan: Plan(job: running), generation: running.generation)
+    }
 }

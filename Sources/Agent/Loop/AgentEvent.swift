@@ -14,6 +14,8 @@ enum AgentEvent: Sendable {
     case prepared(generation: Int, AgentError?)
     case partsSubscribed(generation: Int, session: Int, well: Bool)
     case glanced(run: Int, ReleaseStamp, ReleaseDifference)
+    /// What ran and was not known has ended.
+    case unknownEnded
     case alarm
     case terminate
 }

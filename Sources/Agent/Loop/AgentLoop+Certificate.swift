@@ -26,13 +26,12 @@ extension AgentLoop {
         do {
             // Who registered and never heard the answer is known by his key when the ticket is long gone.
             attempts += 1
-            let first = passport.way == .boot && !passport.isRegistered && order == nil && attempts % 4 != 0
-            let nonce = first ? identity.registrationNonce : RandomBytes.data(count: 16)
+            let isFirst = passport.way == .boot && !passport.isRegistered && order == nil && attempts % 4 != 0
+            let first = isFirst ? identity.registration : nil
+            let nonce = first != nil ? identity.registrationNonce : RandomBytes.data(count: 16)
             // The answer to the one before may be on its way.
             questions = questions.suffix(7) + [nonce]
-            publish(
-                registration: first
-                    ? identity.registration : try identity.registrationByKey(answering: replyTo, nonce: nonce))
+            publish(registration: try first ?? identity.registrationByKey(answering: replyTo, nonce: nonce))
         } catch {
             logger.error("cannot ask for a certificate: \(error)")
         }

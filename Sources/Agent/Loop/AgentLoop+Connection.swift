@@ -101,7 +101,9 @@ extension AgentLoop {
         subscribeToParts()
     }
 
-    func publishRegistration() { publish(registration: identity.registration) }
+    func publishRegistration() {
+        if let registration = identity.registration { publish(registration: registration) }
+    }
 
     func publish(registration payload: Data) {
         let message = Message(

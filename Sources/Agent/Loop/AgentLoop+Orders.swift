@@ -14,7 +14,10 @@ extension AgentLoop {
             return refuse(error, now: now)
         }
         guard content.action != .leave else { return dismiss(content.reason, now: now) }
-        let (accepted, heard) = (order?.generation ?? 0, order?.content.issue ?? .none)
+        // Where the order got lost, the plan still says how far this machine has come: the same one is taken again, none before it.
+        let (accepted, heard) = (
+            order?.generation ?? max(0, kept.generation - 1), order?.content.issue ?? kept.heard ?? .none
+        )
         switch OrderGate.verdict(
             generation: content.generation, issue: content.issue, accepted: accepted, heard: heard)
         {
@@ -29,6 +32,7 @@ extension AgentLoop {
             renew(content)
         case .repeated:
             renew(content)
+            if unknown != nil, let order { act(on: order, now: now) }
             // One that cannot be followed still cannot when it is said again.
             if refusal?.generation != content.generation { forgetRefusal() }
             reporter.owe()
@@ -86,11 +90,13 @@ extension AgentLoop {
         guard var renewed = order else { return }
         renewed.content.heartbeat = content.heartbeat
         renewed.content.issue = content.issue
+        renewed.content.trust = content.trust
         guard renewed.content != order?.content else { return }
         do { try state.saveSecret(renewed, to: .order, under: identity.key) } catch {
             return logger.error("cannot keep the order: \(error)")
         }
         order = renewed
+        saveKept()
         reporter.heartbeat = max(content.heartbeat, .milliseconds(100))
     }
 
@@ -118,9 +124,14 @@ extension AgentLoop {
         abandonInstallation()
         guard accepted.content.action == .run else {
             kept.generation = accepted.generation
+            endUnknown()
             supervise(.stop, now: now)
             saveKept()
             return
+        }
+        if adoptUnknown(as: accepted.job, now: now) || supervisor.plan.runs(accepted.job) {
+            kept.generation = accepted.generation
+            return saveKept()
         }
         func refused(_ why: String) {
             refuse(
@@ -150,6 +161,7 @@ extension AgentLoop {
         }
         isTerminating = true
         abandonInstallation()
+        endUnknown()
         supervise(.stop, now: now)
     }
 }

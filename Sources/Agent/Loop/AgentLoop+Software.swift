@@ -9,7 +9,9 @@ extension AgentLoop {
     /// Takes over what an earlier agent left running, or starts what is to run, without waiting for any network.
     func begin() {
         let now = SystemClock.uptime
-        do { process = try state.secretValue(from: .process, under: identity.key) } catch { logger.error("\(error)") }
+        let found = process?.process.isAlive == true ? nil : findRunning()
+        if let found { process = found }
+        if isMended || found != nil { saveMended() }
         if let record = process, record.process.isAlive {
             logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
             watchOutput()
@@ -19,7 +21,7 @@ extension AgentLoop {
             ExitWatch.wait(for: record.process) { [post, run] in
                 post(.supervision(.exited(run: run, SoftwareProcess.Ending.unknown.description)))
             }
-        } else {
+        } else if unknown == nil {
             supervise(.boot, now: now)
         }
         if let order, order.generation > kept.generation { act(on: order, now: now) }
@@ -137,9 +139,12 @@ extension AgentLoop {
         _ event: @escaping @Sendable (Check.Result) -> Supervisor.Event
     ) {
         guard let job = supervisor.active else { return }
-        let (environment, directory) = (environment(of: job), releases.path(job.digest))
+        var environment = environment(of: job)
+        // So that one that outlives its agent is never taken for the software.
+        environment[ProcessSession.checkVariable] = name
+        let directory = releases.path(job.digest)
         let output = state.log + "/" + name
-        work.append { [post] in
+        work.append { [post, environment] in
             let result = await Check.run(
                 command, timeout: timeout, in: directory, environment: environment, output: output)
             post(.supervision(event(result)))

@@ -51,6 +51,10 @@ final class AgentLoop {
     /// What runs, or ran last.
     var process: ProcessRecord?
     var run = 0
+    /// Whether something of the state directory was damaged: then it is written anew.
+    let isMended: Bool
+    /// What runs of this machine though its state says nothing of it: the state is an older copy.
+    var unknown: ProcessIdentity?
     /// When the last start was tried.
     var startedAt = SystemClock.now
     var subscribeAgainAt: TimeSpan?
@@ -93,19 +97,33 @@ final class AgentLoop {
         self.post = post
         bundles = BundleCache(directory: state.bundles)
         releases = ReleaseStore(directory: state.releases, bundles: bundles)
-        order = try state.secretValue(from: .order, under: identity.key)
-        kept = try state.secretValue(from: .plan, under: identity.key) ?? KeptPlan()
+        var mended = identity.mended + [passport.mended].compactMap { $0 }
+        func kept<Value: Decodable>(_ file: StateDirectory.File, _ otherwise: String) -> Value? {
+            do throws(AgentError) { return try state.secretValue(from: file, under: identity.key) } catch {
+                mended.append("\(file.rawValue) was damaged: \(otherwise)")
+                return nil
+            }
+        }
+        order = kept(.order, "it comes again from the broker")
+        process = kept(.process, "what runs is looked for")
+        self.kept = kept(.plan, "what runs stays as it is") ?? KeptPlan.rebuilt(from: process?.job)
+        isMended = !mended.isEmpty
+        if isMended {
+            let text = mended.joined(separator: "; ")
+            logger.error("\(text)")
+            notices.say(.state, text, until: SystemClock.uptime + Self.sessionNotice)
+        }
         if let lost = sessions.lost {
             logger.error("\(lost)")
             notices.say(.session, lost, until: SystemClock.uptime + Self.sessionNotice)
         }
         registration = Registration(done: order != nil)
-        supervisor = Supervisor(plan: kept.plan)
+        supervisor = Supervisor(plan: self.kept.plan)
         if let heartbeat = order?.content.heartbeat { reporter.heartbeat = max(heartbeat, .milliseconds(100)) }
     }
 
     /// Whether the agent has nothing left to do.
-    var isFinished: Bool { isTerminating && (leavesSoftware || supervisor.isDown) }
+    var isFinished: Bool { isTerminating && (leavesSoftware || (supervisor.isDown && unknown == nil)) }
 
     func handle(_ event: AgentEvent) {
         let now = SystemClock.uptime
@@ -124,6 +142,7 @@ final class AgentLoop {
         case .partsSubscribed(let generation, let session, let well):
             partsSubscribed(generation: generation, session: session, well: well, now: now)
         case .glanced(let run, let stamp, let found): glanced(run: run, stamp, found, now: now)
+        case .unknownEnded: unknownEnded(now: now)
         case .alarm: break
         case .terminate: terminate(now: now)
         }
@@ -168,7 +187,10 @@ final class AgentLoop {
         guard !isTerminating else { return }
         isTerminating = true
         abandonInstallation()
-        guard !stopsSoftware else { return supervise(.shutdown, now: now) }
+        guard !stopsSoftware else {
+            endUnknown()
+            return supervise(.shutdown, now: now)
+        }
         if supervisor.active != nil { logger.notice("the software runs on; the next agent takes it over") }
         leavesSoftware = true
     }
@@ -185,6 +207,7 @@ final class AgentLoop {
 
     func saveKept() {
         saveAgainAt = nil
+        if let order { kept.heard = order.content.issue }
         do {
             try state.saveSecret(kept, to: .plan, under: identity.key)
             notices.withdraw(.plan)

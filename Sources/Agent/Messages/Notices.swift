@@ -8,6 +8,8 @@ struct Notices: Sendable {
         case order
         /// Two machines with one identity.
         case identity
+        /// Something of the state directory was damaged or is an older one.
+        case state
         /// The session counter was lost or cannot be kept.
         case session
         /// The plan cannot be kept.

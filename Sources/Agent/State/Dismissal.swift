@@ -45,7 +45,8 @@ extension StateDirectory {
     /// All that says who this machine was. The session goes on: a number that grows harms nobody.
     fileprivate func forgetIdentity() {
         for file in [
-            File.machine, .key, .statusKey, .transportKey, .certificate, .trust, .groupKeys, .registration, .order,
+            File.identityCopy, .machine, .key, .statusKey, .transportKey, .certificate, .trust, .groupKeys,
+            .registration, .order,
             .plan,
             .process, .ticket,
         ] {

@@ -12,13 +12,18 @@ struct Identity: Sendable {
     let groupKeys: GroupKeys
     let statusKey: StatusKey
     /// The sealed registration, the very bytes that are repeated until the manager answers.
-    let registration: Data
+    /// Nil where it got lost: who has registered does without.
+    let registration: Data?
     /// What an answer to it bears.
     let registrationNonce: Data
     let broker: BrokerAddress
     /// Nil with a plain broker.
     let boot: Boot?
     let topics: Topics
+    /// What was damaged in the state directory and is whole again, for people.
+    let mended: [String]
+    /// Whether the ticket that the command line names is another than the one by which this machine is registered.
+    let ignoresTicket: Bool
     /// Of this process of the agent: who reads the statuses of two machines with one identity sees two of them taking turns.
     let holder = String(BundleDigest.hex(of: RandomBytes.data(count: 16)).prefix(8))
 
@@ -32,20 +37,28 @@ struct Identity: Sendable {
         var key: TransportKey
     }
 
-    private struct Names: Codable {
-        var group: String
-        var machine: String
-    }
-
-    /// - Parameter ticketFile: a machine that has registered does not need it any more.
-    /// - Parameter allowsPlain: whether a broker without TLS will do.
+    /// - Parameters:
+    ///   - ticketFile: a machine that has registered does not need it any more.
+    ///   - allowsPlain: whether a broker without TLS will do.
+    ///   - rejoins: whether a registered machine takes another ticket. Else whoever can write the file could take the machine over.
     init(
-        ticketFile: String?, state: StateDirectory, now: Timestamp, allowsPlain: Bool = false
+        ticketFile: String?, state: StateDirectory, now: Timestamp, allowsPlain: Bool = false, rejoins: Bool = false
     ) throws(AgentError) {
-        let names: Names? = try state.value(from: .machine)
-        let registered = DirectoryTree.exists(state.file(.order))
-        let kept = try state.read(.ticket)
-        let (ticket, content) = try Self.ticket(ticketFile, kept: kept, registered: registered)
+        let keptIdentity = KeptIdentity(in: state)
+        var mended = keptIdentity.mended
+        let names = keptIdentity.names
+        let registered = DirectoryTree.exists(state.file(.order)) || DirectoryTree.exists(state.file(.certificate))
+        if registered, !keptIdentity.damaged.isEmpty || keptIdentity.key == nil || keptIdentity.names == nil {
+            let files = keptIdentity.damaged.joined(separator: ", ")
+            let isVital = keptIdentity.key == nil || names == nil || keptIdentity.statusKey == nil
+            if isVital {
+                throw keptIdentity.lost(files.isEmpty ? "a key or its name is gone" : "\(files) is damaged", in: state)
+            }
+        }
+        let kept = keptIdentity.ticket
+        let (ticket, content, ignoresTicket) = try Self.ticket(
+            ticketFile, kept: kept, registered: registered, rejoins: rejoins)
+        self.ignoresTicket = ignoresTicket
         let ticketFile = ticketFile ?? state.file(.ticket)
         if let names, names.group != ticket.group || ticket.machine.map({ $0 != names.machine }) ?? false {
             throw AgentError(
@@ -68,29 +81,33 @@ struct Identity: Sendable {
         machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(53))-x\(Self.randomName())"
         broker = ticket.broker
         topics = Topics(root: ticket.root)
-        if names == nil { try state.save(Names(group: group, machine: machine), to: .machine) }
-        key = try Self.securityKey(in: state)
+        if names == nil { try state.save(KeptIdentity.Names(group: group, machine: machine), to: .machine) }
+        if let key = keptIdentity.key {
+            self.key = key
+        } else {
+            key = SecurityKey()
+            try state.write(key.rawRepresentation, to: .key)
+        }
         let isNewTicket = kept != nil && kept != content
         if let boot = ticket.boot {
             let client = BundleDigest.hex(of: Data("boot".utf8) + key.rawRepresentation).prefix(16)
+            let transportKey = try Self.transportKey(in: state, mended: &mended)
             self.boot = Boot(
-                broker: boot.broker, trust: boot.trust, client: "boot-\(client)", key: try Self.transportKey(in: state))
+                broker: boot.broker, trust: boot.trust, client: "boot-\(client)", key: transportKey)
             // A newer ticket is newer word on whom to trust.
             if isNewTicket { state.remove(.trust) }
         } else {
             boot = nil
         }
         if isNewTicket { state.remove(.groupKeys) }
-        groupKeys = try GroupKeys(ticket: ticket.groupKey, state: state)
+        groupKeys = try Self.groupKeys(ticket.groupKey, key: key, in: state, mended: &mended)
 
         registrationNonce = Self.nonce(of: ticket, key)
-        if let registration = try state.read(.registration), let raw = try state.read(.statusKey),
-            registered || kept == content
+        if let statusKey = keptIdentity.statusKey,
+            registered || (kept == content && keptIdentity.registration != nil)
         {
-            self.registration = registration
-            do { statusKey = try StatusKey(rawRepresentation: raw) } catch {
-                throw AgentError(.state, "\(state.file(.statusKey)) is damaged")
-            }
+            registration = keptIdentity.registration
+            self.statusKey = statusKey
         } else {
             let (message, statusKey) = try Self.register(machine, key, ticket, boot)
             // The key first: a registration on disk without its status key would be of no use.
@@ -100,42 +117,59 @@ struct Identity: Sendable {
             self.statusKey = statusKey
         }
         if kept != content { try state.write(content, to: .ticket) }
+        // A disk that takes nothing keeps nobody from serving: the files are there.
+        do { try KeptIdentity.keepCopy(in: state) } catch {
+            mended.append("there is no copy of who this machine is: \(error.message)")
+        }
+        self.mended = mended
     }
 
     private static func ticket(
-        _ file: String?, kept: Data?, registered: Bool
-    ) throws(AgentError) -> (Ticket, Data) {
-        if let file, let content = try AtomicFile.read(file, limit: Ticket.largestFile) {
-            do {
-                return (try Ticket(content, file: file), content)
-            } catch {
-                guard registered else { throw error }
-            }
+        _ file: String?, kept: Data?, registered: Bool, rejoins: Bool
+    ) throws(AgentError) -> (Ticket, Data, isIgnored: Bool) {
+        let given: Data?
+        do throws(AgentError) {
+            given =
+                try file.map { file throws(AgentError) in try AtomicFile.read(file, limit: Ticket.largestFile) } ?? nil
+        } catch {
+            guard registered, !rejoins else { throw error }
+            given = nil
         }
-        if let kept { return (try Ticket(kept, file: "that is kept"), kept) }
+        let takesGiven = !registered || rejoins || kept == nil
+        if let file, let given, takesGiven { return (try Ticket(given, file: file), given, false) }
+        if let kept { return (try Ticket(kept, file: "that is kept"), kept, given != nil && given != kept) }
         if let file { throw AgentError(.ticket, "there is no ticket \(file)") }
         throw AgentError(.usage, "--ticket is missing, and the state directory has none of an earlier agent")
     }
 
-    private static func securityKey(in state: StateDirectory) throws(AgentError) -> SecurityKey {
-        guard let raw = try state.read(.key) else {
-            let key = SecurityKey()
-            try state.write(key.rawRepresentation, to: .key)
-            return key
+    /// One that is damaged is made anew: its certificate goes with it, and the security key is proof enough for the next.
+    private static func transportKey(
+        in state: StateDirectory, mended: inout [String]
+    ) throws(AgentError) -> TransportKey {
+        let kept = try state.read(.transportKey)
+        if let kept, let key = try? TransportKey(pem: String(decoding: kept, as: UTF8.self)) { return key }
+        let key = TransportKey()
+        let isRegistered = DirectoryTree.exists(state.file(.certificate))
+        try state.write(Data(key.pem.utf8), to: .transportKey)
+        state.remove(.certificate)
+        if kept != nil || isRegistered {
+            mended.append("transport.key was \(kept == nil ? "lost" : "damaged") and was made anew")
         }
-        do { return try SecurityKey(rawRepresentation: raw) } catch {
-            throw AgentError(.state, "\(state.file(.key)) is damaged")
-        }
+        return key
     }
 
-    private static func transportKey(in state: StateDirectory) throws(AgentError) -> TransportKey {
-        guard let kept = try state.read(.transportKey) else {
-            let key = TransportKey()
-            try state.write(Data(key.pem.utf8), to: .transportKey)
-            return key
-        }
-        do { return try TransportKey(pem: String(decoding: kept, as: UTF8.self)) } catch {
-            throw AgentError(.state, "\(state.file(.transportKey)) is damaged")
+    /// Where what is kept is damaged, the last order's word counts, and before any the ticket's.
+    private static func groupKeys(
+        _ ticket: SecurityKey.PublicKey, key: SecurityKey, in state: StateDirectory, mended: inout [String]
+    ) throws(AgentError) -> GroupKeys {
+        do throws(AgentError) { return try GroupKeys(ticket: ticket, state: state) } catch {
+            guard error.code == .state else { throw error }
+            state.remove(.groupKeys)
+            mended.append("group.key was damaged, and the last order's counts")
+            let heard = state.lastTrust(under: key).flatMap {
+                try? SecurityKey.PublicKey(rawRepresentation: $0.groupKey)
+            }
+            return try GroupKeys(ticket: heard ?? ticket, state: state)
         }
     }
 

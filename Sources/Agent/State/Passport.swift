@@ -29,6 +29,9 @@ final class Passport: Sendable {
     private let will: @Sendable () -> Message?
     private let state: Mutex<State>
 
+    /// What was damaged, for people.
+    let mended: String?
+
     /// - Parameter will: for connections as itself.
     init(
         _ identity: Identity, state directory: StateDirectory, will: @escaping @Sendable () -> Message?
@@ -41,7 +44,15 @@ final class Passport: Sendable {
         }
         // A damaged certificate is as good as none: there is a way to a new one.
         let certificate = try text(.certificate).flatMap { try? TransportCertificate(pem: $0) }
-        let trust = try text(.trust) ?? identity.boot?.trust ?? ""
+        let kept = try text(.trust)
+        let isKept = kept?.contains("-----BEGIN CERTIFICATE-----") == true
+        if kept != nil, !isKept {
+            mended = "trust.pem was damaged, and the last order's word counts"
+        } else {
+            mended = nil
+        }
+        let trust =
+            isKept ? kept ?? "" : directory.lastTrust(under: identity.key)?.authorities ?? identity.boot?.trust ?? ""
         state = Mutex(State(way: identity.boot == nil ? .plain : .boot, certificate: certificate, trust: trust))
     }
 

@@ -12,6 +12,7 @@ struct StateDirectory: Sendable {
         case ticket = "ticket.json"
         case machine = "machine.json"
         case key = "security.key"
+        case identityCopy = "identity.copy"
         case statusKey = "status.key"
         case transportKey = "transport.key"
         case certificate = "certificate.pem"

@@ -30,6 +30,9 @@ struct Plan: Hashable, Sendable, Codable {
     /// Why it is not what the last order asked for.
     var reason: String?
 
+    /// Whether it is just this that runs, and was found good: nothing is to be done for it.
+    func runs(_ job: Job) -> Bool { wanted == job && !onTrial }
+
     /// Nil where nothing is to run.
     var wanted: Job? { stopped ? nil : job }
 }

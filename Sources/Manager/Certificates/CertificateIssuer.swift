@@ -266,7 +266,7 @@ final class CertificateIssuer: Sendable {
             throw Refusal(
                 code: .conflict,
                 message:
-                    "\(left.count == 1 ? "1 machine has" : "\(left.count) machines have") no certificate of the new authority (\(left.prefix(5).joined(separator: ", "))); each renews by itself when it is there. With force those that never did need a new ticket."
+                    "\(left.count == 1 ? "1 machine has" : "\(left.count) machines have") no certificate of the new authority (\(left.prefix(5).joined(separator: ", "))); each renews by itself when it is there. With force those that never did need a new ticket and --rejoin."
             )
         }
         return AuthorityRow(current: current.identifier)

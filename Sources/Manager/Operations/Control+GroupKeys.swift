@@ -61,7 +61,7 @@ extension Control {
             throw Refusal(
                 code: .conflict,
                 message:
-                    "\(count == 1 ? "1 machine does" : "\(count) machines do") not know the key of the last rotation yet (\(first)); each hears of it when it is there. With force they are given up, and need a new ticket."
+                    "\(count == 1 ? "1 machine does" : "\(count) machines do") not know the key of the last rotation yet (\(first)); each hears of it when it is there. With force they are given up, and need a new ticket and --rejoin."
             )
         }
         if let expires = try records.lastTicket(of: row.name, naming: previous, after: now) {

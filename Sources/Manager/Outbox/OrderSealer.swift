@@ -52,7 +52,7 @@ struct OrderSealer: Sendable {
         else { return nil }
         guard let groupKey = try vault.key(of: row, withPublicHalf: key.groupKey) else {
             logger.warning(
-                "no order can be sealed for a machine whose group key was given up by force; it needs a new boot ticket",
+                "no order can be sealed for a machine whose group key was given up by force; it needs a new boot ticket, and its agent --rejoin",
                 metadata: ["machine": "\(draft.machine)"])
             return nil
         }

@@ -161,7 +161,7 @@ struct KeyCommand: AsyncParsableCommand {
         @Flag(help: "For ca: trust only the new authority from now on.") var finish = false
         @Flag(
             help:
-                "With --finish, or for group: even if machines are away that do not know the new one; they need a new ticket."
+                "With --finish, or for group: even if machines are away that do not know the new one; they need a new ticket, and their agents --rejoin."
         )
         var force = false
         @OptionGroup var location: ManagerLocation
