@@ -47,14 +47,17 @@ struct DamagedStateTests {
                 #expect(mended.software?.restarts == 0)
                 // What is merely absent may never have been there, where it can be had again from elsewhere.
                 let isSaid = mended.reason?.contains(file) == true
-                let isSilent = file == "identity.copy" || (damage == .removed && file.hasSuffix("s.json"))
+                let isSilent =
+                    file == "identity.copy" || (damage == .removed && file.hasSuffix("s.json"))
                     || (damage == .removed && ["order.json", "plan.json"].contains(file))
                 #expect(isSaid != isSilent, "\(file) \(damage): \(mended.reason ?? "nothing")")
                 // Whole again: another start finds nothing.
                 try await agent.end(SIGKILL)
                 let then = manager.statuses.count
                 try agent.start()
-                let whole = try await manager.status("runs on") { manager.statuses.count > then && $0.state == .running }
+                let whole = try await manager.status("runs on") {
+                    manager.statuses.count > then && $0.state == .running
+                }
                 #expect(whole.reason == nil, "\(file) \(damage)")
                 #expect(try await agent.softwarePID() == pid)
             }
@@ -177,7 +180,8 @@ struct DamagedStateTests {
             try agent.write(ticket)
             try agent.start()
             #expect(try await agent.ended() == 1)
-            #expect(agent.output.contains("the manager speaks version 3, 4 of the wire, and this agent, 0.1.0, speaks 2"))
+            #expect(
+                agent.output.contains("the manager speaks version 3, 4 of the wire, and this agent, 0.1.0, speaks 2"))
         }
     }
 }

@@ -15,7 +15,8 @@ extension AgentLoop {
             return ProcessRecord(process: found.process, job: job, since: SystemClock.now, restarts: 0)
         }
         unknown = found.process
-        logger.error("process \(found.process.pid) is this machine's software, and the state directory does not know it")
+        logger.error(
+            "process \(found.process.pid) is this machine's software, and the state directory does not know it")
         notices.say(
             .state,
             "software runs that the state directory does not know: it is an older copy; it is left alone until an order comes"
