@@ -117,6 +117,31 @@ struct CommandLineTests {
             #expect(missing.status == 1)
             #expect(missing.error.contains("not-there.trunk"))
 
+            // What a machine would stumble over.
+            let bundle = installation.directory.appending(path: "soft")
+            try FileManager.default.createDirectory(at: bundle, withIntermediateDirectories: true)
+            for (name, content) in Installation.script("soft") {
+                try content.write(to: bundle.appending(path: name), atomically: true, encoding: .utf8)
+            }
+            let unmarked = try installation.trunkline("software", "push", "soft")
+            #expect(unmarked.status == 1)
+            #expect(unmarked.error.contains("soft/start.sh (run) is not executable (chmod +x)"), "\(unmarked.error)")
+            for name in ["start.sh", "healthy.sh"] {
+                try FileManager.default.setAttributes(
+                    [.posixPermissions: 0o755], ofItemAtPath: bundle.appending(path: name).path)
+            }
+            #expect(try installation.trunkline("software", "push", "soft").status == 0)
+            let script = bundle.appending(path: "healthy.sh")
+            try Data("#!/bin/sh\r\nexit 0\r\n".utf8).write(to: script)
+            let windows = try installation.trunkline("software", "push", "soft")
+            #expect(windows.status == 1)
+            #expect(
+                windows.error.contains("soft/healthy.sh (health) has lines that end with CR LF"), "\(windows.error)")
+            try FileManager.default.removeItem(at: script)
+            #expect(
+                try installation.trunkline("software", "push", "soft").error.contains(
+                    "soft/healthy.sh (health) is not there"))
+
             let bad = installation.directory.appending(path: "bad.trunk")
             try "group \"x\" {\n  servce = voice\n}\n".write(to: bad, atomically: true, encoding: .utf8)
             for verb in [["check", "bad.trunk"], ["group", "apply", "bad.trunk"]] {

@@ -135,11 +135,12 @@ extension AgentLoop {
                 report.state = .failed
             }
         }
+        if patience.isOver { report.state = .failed }
         guard let installation else { return report }
         report.receiving = installation.receiving
         // Also while the old software runs on: who gave the order must see that it is being followed.
         switch installation.stage {
-        case .looking, .preparing: report.state = .starting
+        case .looking, .preparing: if !patience.isOver { report.state = .starting }
         case .receiving, .completing: report.state = .receiving
         case .waiting: if supervisor.isDown { report.state = .failed }
         }

@@ -80,6 +80,7 @@ extension AgentLoop {
                         do throws(AgentError) {
                             // Every start, so that exchanged files never run again.
                             try releases.prepare(job.digest)
+                            try DirectoryTree.make(state.log)
                             try DirectoryTree.make(state.data(ofSoftware: job.manifest.name))
                             DirectoryTree.remove(state.run)
                             try DirectoryTree.make(state.run)

@@ -37,6 +37,7 @@ final class AgentLoop {
     static let refusalInterval = TimeSpan.seconds(1)
     static let strangersNotice = TimeSpan.minutes(10)
     var notices = Notices()
+    var patience = Patience()
     var takeOvers = 0
     /// Whether a status of this process was ever acknowledged.
     var hasReported = false
@@ -157,7 +158,7 @@ final class AgentLoop {
             registration.deadline, certification.deadline, renewalDeadline,
             mayReport ? reporter.deadline : nil, supervisor.deadline,
             installation?.deadline, glanceAt, outputAt, subscribeAgainAt, tidyAt, unkept?.again, saveAgainAt,
-            notices.deadline,
+            notices.deadline, patience.deadline,
         ].compactMap { $0 }.min()
     }
 
@@ -170,6 +171,8 @@ final class AgentLoop {
         if let unkept, unkept.again <= now { accept(unkept.order, now: now) }
         if let at = saveAgainAt, at <= now { saveKept() }
         notices.due(now: now)
+        patience.look(
+            isHindered: refusal?.isOurs == true || unkept != nil || installation?.trouble != nil, now: now)
         noticeSession(now: now)
         if let at = tidyAt, at <= now {
             tidyAt = nil

@@ -27,6 +27,7 @@ final class PartStore {
         self.partSize = partSize
         self.count = count
         header = "\(size) \(partSize) \(count)\n"
+        try DirectoryTree.make(directory)
         let path = Self.parts(digest, in: directory)
         data = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard data >= 0 else { throw .system("create", path) }

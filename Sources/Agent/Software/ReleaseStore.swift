@@ -16,6 +16,7 @@ struct ReleaseStore: Sendable {
         guard bundles.isPresent(digest) else {
             throw AgentError(.bundle, "the bundle \(digest.prefix(12)) is not on this machine as it was ordered")
         }
+        try DirectoryTree.make(directory)
         let fresh = directory + "/new-" + digest
         DirectoryTree.remove(fresh)
         do {

@@ -1,3 +1,4 @@
+import Bundles
 import Fleet
 import FoundationEssentials
 import Glibc
@@ -116,8 +117,14 @@ enum SoftwareProcess {
             found = (environment["PATH"] ?? path).split(separator: ":").map { "\($0)/\(program)" }
                 .first { access($0, X_OK) == 0 }
         }
-        guard let found, access(found, X_OK) == 0 else {
-            throw AgentError(.system, "cannot start \(program): there is no such program")
+        guard let found else { throw AgentError(.system, "cannot start \(program): there is no such program") }
+        if let fault = ProgramFile.fault(ofFile: found) {
+            throw AgentError(.system, "cannot start \(program): it \(fault)")
+        }
+        if let interpreter = ProgramFile.missingInterpreter(ofFile: found, in: directory) {
+            throw AgentError(
+                .system,
+                "cannot start \(program): it needs the interpreter \(interpreter), and it is not on this machine")
         }
         return .path(FilePath(found))
     }

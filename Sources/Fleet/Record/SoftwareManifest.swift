@@ -78,6 +78,15 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
         self.drain = drain
     }
 
+    /// Every program that a machine runs for it, by what it is for.
+    package var programs: [(use: String, command: [String])] {
+        [("run", run)]
+            + [("health", health?.exec), ("metrics", metrics?.exec), ("drain", drain?.exec)].compactMap {
+                use, command in
+                command.map { (use, $0) }
+            }
+    }
+
     package var reference: SoftwareReference { SoftwareReference(name: name, version: version) }
 
     /// Where it stands in a bundle.

@@ -23,6 +23,7 @@ struct SoftwareCommand: AsyncParsableCommand {
 
         func run() async throws {
             let manifest = try manifest()
+            try check(manifest)
             let packed = FileManager.default.temporaryDirectory
                 .appendingPathComponent("trunkline-\(UUID().uuidString).tar.gz").path
             defer { try? FileManager.default.removeItem(atPath: packed) }
@@ -52,6 +53,20 @@ struct SoftwareCommand: AsyncParsableCommand {
             let text = String(decoding: bytes, as: UTF8.self)
             do { return try GroupLanguage.software(from: text) } catch {
                 throw Failure(error.rendered(file: path, source: text))
+            }
+        }
+
+        /// What a machine would stumble over, as far as it can be seen here.
+        private func check(_ manifest: SoftwareManifest) throws {
+            for (use, command) in manifest.programs {
+                // A plain name or an absolute path is the machine's own program.
+                guard let program = command.first, program.contains("/"), !program.hasPrefix("/") else { continue }
+                let path = "\(directory)/\(program.hasPrefix("./") ? String(program.dropFirst(2)) : program)"
+                if let fault = ProgramFile.fault(ofFile: path) { throw Failure("\(path) (\(use)) \(fault)") }
+                guard let interpreter = ProgramFile.missingInterpreter(ofFile: path, in: directory) else { continue }
+                Note.line(
+                    "\(program) (\(use)) needs the interpreter \(interpreter), which is not on this machine: those that run it need it"
+                )
             }
         }
 
