@@ -1,12 +1,15 @@
-#!/bin/sh
-# A private broker on 127.0.0.1 that keeps its data in DIR; runs in the foreground.
+#!/bin/bash
+# Private brokers on 127.0.0.1 that keep their data in DIR; runs in the foreground until SIGTERM, SIGINT or the end of its terminal.
 #
 #   start.sh DIR PORT BOOT-PORT CERTIFICATES [--no-persistence]
-#       TLS 1.3: machines and the manager on PORT with certificates, booting machines on BOOT-PORT. CERTIFICATES is the
-#       directory `broker` that the manager makes in its data directory; this waits until it is there.
+#       TLS 1.3, two processes: the known broker for machines and the manager with certificates on PORT (DIR/known), the boot broker
+#       for booting machines on BOOT-PORT (DIR/boot). CERTIFICATES is the directory `broker` that the manager makes in its data
+#       directory; this waits until it is there, and takes what is new in it at SIGHUP.
 #   start.sh DIR PORT --insecure [--no-persistence]
 #       plain MQTT for everybody who reaches PORT: for trying things out only.
-set -eu
+#
+# What cannot start ends this. Later a broker that ends is started again, since the other one must not suffer.
+set -euo pipefail
 
 usage() {
     echo "usage: start.sh DIR PORT BOOT-PORT CERTIFICATES [--no-persistence]" >&2
@@ -19,11 +22,11 @@ number() { case $1 in '' | *[!0-9]*) usage ;; esac }
 dir=$1 port=$2
 number "$port"
 if [ "$3" = --insecure ]; then
-    certificates=
+    certificates='' names=(known)
     shift 3
 else
     [ $# -ge 4 ] || usage
-    boot=$3 certificates=$4
+    boot=$3 certificates=$4 names=(known boot)
     number "$boot"
     shift 4
 fi
@@ -33,50 +36,161 @@ if [ $# -gt 0 ]; then
     persistence=false
 fi
 
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-mkdir -p -- "$dir"
-data=$(CDPATH='' cd -- "$dir" && pwd)
-
 # Debian puts the broker where an ordinary user's PATH does not look.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
-if ! command -v mosquitto >/dev/null; then
-    echo "start.sh: mosquitto is not installed (apt-get install mosquitto)" >&2
+for needed in mosquitto setpriv; do
+    command -v "$needed" >/dev/null && continue
+    echo "start.sh: $needed is not installed (apt-get install mosquitto util-linux)" >&2
     exit 1
+done
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+umask 077
+# Brokers go with this script, however it ends, and are never root. What they read stays root's.
+run=(setpriv --no-new-privs --pdeathsig TERM)
+owner='' group=''
+if [ "$(id -u)" -eq 0 ]; then
+    owner=nobody
+    if id mosquitto >/dev/null 2>&1; then owner=mosquitto; fi
+    group=$(id -g "$owner")
+    run+=(--reuid "$(id -u "$owner")" --regid "$group" --clear-groups)
 fi
+
+# What comes on standard input becomes a file that the broker may read.
+put() {
+    cat >"$data/$1.new"
+    if [ -n "$group" ]; then chgrp -- "$group" "$data/$1.new" && chmod 0640 -- "$data/$1.new"; fi
+    mv -f -- "$data/$1.new" "$data/$1"
+}
+
+copy_certificates() {
+    local file
+    for file in trust.pem broker.pem crl.pem; do put "known/$file" <"$certificates/$file"; done
+    put boot/broker.pem <"$certificates/broker.pem"
+    put boot/passwords <"$certificates/boot.passwords"
+}
+
+mkdir -p -- "$dir"
+data=$(CDPATH='' cd -- "$dir" && pwd)
+for name in "${names[@]}"; do
+    mkdir -p -- "$data/$name"
+    if [ -n "$group" ]; then chgrp -- "$group" "$data/$name" && chmod 0750 -- "$data/$name"; fi
+done
+mkdir -p -- "$data/known/data"
+if [ -n "$owner" ]; then chown -R -- "$owner:$group" "$data/known/data"; fi
 
 if [ -n "$certificates" ]; then
     # The manager writes the list of revoked certificates last.
-    if ! [ -f "$certificates/crl.pem" ]; then
+    if ! [ -f "$certificates/crl.pem" ] || ! [ -f "$certificates/boot.passwords" ]; then
         echo "start.sh: waiting for the manager to make the certificates in $certificates" >&2
-        until [ -f "$certificates/crl.pem" ]; do sleep 0.05; done
+        until [ -f "$certificates/crl.pem" ] && [ -f "$certificates/boot.passwords" ]; do sleep 0.05; done
     fi
     certificates=$(CDPATH='' cd -- "$certificates" && pwd)
-    # Where the manager finds whom to tell of new certificates and revocations (SIGHUP).
-    echo $$ >"$certificates/mosquitto.pid"
-    # Nobody has a password; with an empty file whoever names himself a user is refused, which without one he is not.
-    : >"$data/passwords"
+    copy_certificates
     # Rights for parties of your own, by common name: write them into DIR/acl.local.
-    cat -- "$here/acl" >"$data/acl"
-    if [ -f "$data/acl.local" ]; then cat -- "$data/acl.local" >>"$data/acl"; fi
+    {
+        cat -- "$here/acl"
+        if [ -f "$data/acl.local" ]; then cat -- "$data/acl.local"; fi
+    } | put known/acl
+    put boot/acl <"$here/boot.acl"
+    sed -e "s|@PORT@|$boot|" -- "$here/boot.conf" | put boot/mosquitto.conf
 fi
-
-# A root broker would change to the user `mosquitto`, who may not write in DIR.
 {
     echo "# Written by start.sh; edit trunkline.conf and tls.conf beside it instead."
-    if [ "$(id -u)" -eq 0 ]; then echo "user root"; fi
     cat -- "$here/trunkline.conf"
     echo "persistence $persistence"
-    if [ "$persistence" = true ]; then echo "persistence_location $data/"; fi
+    if [ "$persistence" = true ]; then echo "persistence_location data/"; fi
     if [ -n "$certificates" ]; then
-        sed -e "s|@PORT@|$port|; s|@BOOT_PORT@|$boot|; s|@CERTIFICATES@|$certificates|; s|@DATA@|$data|" \
-            -- "$here/tls.conf"
+        sed -e "s|@PORT@|$port|" -- "$here/tls.conf"
     else
         echo "start.sh: --insecure: whoever reaches port $port may read and say everything" >&2
         echo "allow_anonymous true"
         echo "listener $port 127.0.0.1"
     fi
-} >"$data/mosquitto.conf"
+} | put known/mosquitto.conf
 
 # Every connection takes a descriptor, and a crowd that says nothing is not to keep machines out: the usual 1,024 are too few.
 ulimit -S -n "$(ulimit -H -n)" 2>/dev/null || echo "start.sh: the limit of open files stays $(ulimit -S -n)" >&2
-exec mosquitto -c "$data/mosquitto.conf"
+# Strangers get no more than these, each with up to 25 KB for TLS that memory_limit does not count.
+most_strangers=10000
+
+declare -A pids
+launch() {
+    (
+        # Only from within: what is above DIR may be closed to others.
+        cd -- "$data/$1"
+        if [ "$1" = boot ]; then
+            if [ "$(ulimit -S -n)" = unlimited ] || [ "$(ulimit -S -n)" -gt $most_strangers ]; then
+                ulimit -n $most_strangers
+            fi
+            # A crowd at the door takes no time from who is inside.
+            exec nice -n 5 "${run[@]}" mosquitto -c mosquitto.conf
+        fi
+        exec "${run[@]}" mosquitto -c mosquitto.conf
+    ) &
+    pids[$1]=$!
+    echo "$!" >"$data/$1/mosquitto.pid"
+}
+
+end() {
+    trap '' TERM INT HUP
+    # Again and again: Mosquitto forgets a SIGTERM that comes just before its loop begins.
+    for name in "${names[@]}"; do kill -TERM "${pids[$name]}" 2>/dev/null || true; done
+    for name in "${names[@]}"; do
+        while kill -0 "${pids[$name]}" 2>/dev/null; do
+            sleep 0.05
+            kill -TERM "${pids[$name]}" 2>/dev/null || true
+        done
+    done
+    wait
+    for name in "${names[@]}"; do rm -f -- "$data/$name/mosquitto.pid"; done
+    if [ -n "$certificates" ]; then rm -f -- "$certificates/mosquitto.pid"; fi
+    exit "$1"
+}
+
+# A broker that is just starting would die of SIGHUP: it has no handler yet (proc(5), SigCgt).
+catches_hangup() {
+    local key value
+    while read -r key value; do
+        if [ "$key" = SigCgt: ]; then return $((!(16#${value: -1} & 1))); fi
+    done 2>/dev/null <"/proc/$1/status"
+    return 1
+}
+
+reload() {
+    local name tries
+    if [ -n "$certificates" ]; then copy_certificates; fi
+    for name in "${names[@]}"; do
+        for ((tries = 0; tries < 200; tries++)); do
+            if catches_hangup "${pids[$name]}"; then
+                kill -HUP "${pids[$name]}" || true
+                break
+            fi
+            sleep 0.01
+        done
+    done
+}
+
+for name in "${names[@]}"; do launch "$name"; done
+began=$SECONDS
+trap 'end 0' TERM INT
+trap reload HUP
+# Where the manager finds whom to tell of new certificates and revocations (SIGHUP).
+if [ -n "$certificates" ]; then echo $$ >"$certificates/mosquitto.pid"; fi
+
+while :; do
+    # Also ends at a signal.
+    wait -n || true
+    for name in "${names[@]}"; do
+        if kill -0 "${pids[$name]}" 2>/dev/null; then continue; fi
+        status=0
+        wait "${pids[$name]}" || status=$?
+        if [ $((SECONDS - began)) -lt 3 ]; then
+            echo "start.sh: the $name broker does not start (status $status)" >&2
+            end 1
+        fi
+        echo "start.sh: the $name broker ended (status $status) and is started again" >&2
+        sleep 1
+        launch "$name"
+    done
+done

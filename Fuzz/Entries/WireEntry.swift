@@ -16,16 +16,13 @@ enum WireEntry {
             let written =
                 switch topic {
                 case .registration(let group, let machine): topics.register(group: group, machine: machine)
-                case .bootRegistration(let group, let machine):
-                    Topics.boot + topics.register(group: group, machine: machine)
                 case .order(let group, let machine): topics.order(group: group, machine: machine)
                 case .status(let group, let machine): topics.status(group: group, machine: machine)
                 case .log(let group, let machine): topics.log(group: group, machine: machine)
                 case .part(let group, let digest, let index): topics.part(group: group, digest: digest, index: index)
                 case .machinePart(let group, let machine, let digest, let index):
                     topics.machinePart(group: group, machine: machine, digest: digest, index: index)
-                case .answer(let client):
-                    (text.hasPrefix(Topics.boot) ? Topics.boot : "") + topics.answer(to: client)
+                case .answer(let client): topics.answer(to: client)
                 case .manager: topics.manager
                 }
             try Finding.require(written.utf8.elementsEqual(text.utf8), "\(topic) is written \(written)")

@@ -47,9 +47,10 @@ package struct ManagerService: Sendable {
             ? nil : try CertificateIssuer.open(configuration, records: records, logger: logger)
         let revocations = try issuer.map { try RevocationPublisher(issuer: $0, broker: broker, logger: logger) }
         let connection = try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger)
+        let boot = BootLink.connection(configuration, issuer: issuer, logger: logger)
         let control = try Control(
             configuration: configuration, records: records, vault: vault, issuer: issuer, connection: connection,
-            logger: logger)
+            boot: boot, logger: logger)
         let local = try LocalPlatform(
             agent: configuration.agent, arguments: configuration.isInsecure ? ["--insecure"] : [],
             directory: configuration.path("machines"), logger: logger)
@@ -61,7 +62,7 @@ package struct ManagerService: Sendable {
         let delivery = PartServer(
             configuration: configuration, connection: connection, counters: control.counters, logger: logger)
         let outbox = Outbox(
-            control: control, connection: connection, delivery: delivery, platforms: platforms,
+            control: control, connection: connection, boot: boot, delivery: delivery, platforms: platforms,
             revocations: revocations, logger: logger)
         let tls = try issuer.map { try RESTSecurity.configuration(configuration, issuer: $0) }
         let serverFile = ServerFile(
@@ -88,8 +89,9 @@ package struct ManagerService: Sendable {
         }
         let housekeeping = Housekeeping(
             records: records, retention: configuration.retention, control: control, clock: .process, logger: logger)
-        let link = BrokerLink(
-            connection: connection, control: control, intake: Intake(control: control), logger: logger)
+        let intake = Intake(control: control)
+        let link = BrokerLink(connection: connection, control: control, intake: intake, logger: logger)
+        let bootLink = boot.map { BootLink(connection: $0, control: control, intake: intake, logger: logger) }
         let named = try records.allGroups().map { try GroupRecord(row: $0).definition.machines.platform }
         let platformEvents = PlatformWatch(platforms: platforms, mailbox: control.mailbox)
         // Stopped in the reverse order: first no more requests, then what they set off, last the connection.
@@ -120,7 +122,8 @@ package struct ManagerService: Sendable {
                     },
                     Part("broker link") { await link.run() },
                     Part("housekeeping") { await housekeeping.run() },
-                ] + (revocations.map { revocations in [Part("certificates") { await revocations.keepFresh() }] } ?? []))
+                ] + (bootLink.map { Self.parts(of: $0) } ?? [])
+                    + (revocations.map { revocations in [Part("certificates") { await revocations.keepFresh() }] } ?? []))
                     .map {
                         .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
                     } + [
@@ -133,6 +136,16 @@ package struct ManagerService: Sendable {
                 "\(configuration.host):\(configuration.port) is taken by another program; choose another port with --listen, or 0 for any free one"
             )
         }
+    }
+
+    private static func parts(of link: BootLink) -> [Part] {
+        [
+            Part("boot broker connection") {
+                await link.connection.run()
+            } stop: {
+                await link.connection.close()
+            }, Part("boot broker link") { await link.run() },
+        ]
     }
 
     private func closeRecords(_ records: Records) {

@@ -11,9 +11,9 @@ package struct ManagerConfiguration: Sendable {
     package var port: Int
     /// `mqtts://HOST:PORT`, for the manager itself; `mqtt://` only where `isInsecure`.
     package var broker: String
-    /// The same broker as machines reach it; the manager's own unless given.
+    /// The same (known) broker as machines reach it; the manager's own unless given.
     package var brokerForMachines: String?
-    /// Where machines without a certificate get one: on the same host, the next port, unless given.
+    /// The boot broker, where machines without a certificate get one: on the same host, the next port, unless given.
     package var boot: String?
     /// Plain MQTT and plain HTTP: whoever reaches them reads and says what he likes.
     package var isInsecure = false
@@ -57,9 +57,12 @@ package struct ManagerConfiguration: Sendable {
         self.driverDirectory = driverDirectory
     }
 
-    var bootForMachines: String? {
-        if let boot { return boot }
-        guard !isInsecure, var address = BrokerAddress(brokerForMachines ?? broker) else { return nil }
+    var bootForMachines: String? { boot ?? (isInsecure ? nil : Self.next(to: brokerForMachines ?? broker)) }
+    /// The boot broker as the manager itself reaches it; nil: the plain one is both.
+    var bootForManager: String? { isInsecure ? nil : boot ?? Self.next(to: broker) }
+
+    private static func next(to broker: String) -> String? {
+        guard var address = BrokerAddress(broker) else { return nil }
         address.port += 1
         return address.description
     }

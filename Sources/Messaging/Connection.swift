@@ -8,6 +8,17 @@ import Synchronization
 /// over a reconnect: whoever uses it subscribes and says its state again on every `.connected`. While there is no
 /// connection, publishing throws at once.
 package final class Connection: Sendable {
+    /// What may wait for the consumer.
+    package struct Room: Sendable {
+        package var messages: Int
+        package var bytes: Int
+
+        package init(messages: Int = 100_000, bytes: Int = 256 << 20) {
+            self.messages = messages
+            self.bytes = bytes
+        }
+    }
+
     package struct Configuration: Sendable {
         /// Whole seconds, at least 5; a dead connection is noticed after about twice as long.
         package var keepAlive: TimeSpan
@@ -16,16 +27,18 @@ package final class Connection: Sendable {
         /// The limit of the first pause before a connection that was lost is tried again; it doubles up to 10 s. What many have at once
         /// is to be spread more widely than what one has.
         package var firstPause: TimeSpan
+        package var room: Room
         /// Asked before every round of attempts, on the connection's thread; told how the round before ended.
         package var route: @Sendable (BrokerRoute.Outcome) -> BrokerRoute
 
         package init(
             keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true, firstPause: TimeSpan = .milliseconds(200),
-            route: @escaping @Sendable (BrokerRoute.Outcome) -> BrokerRoute
+            room: Room = Room(), route: @escaping @Sendable (BrokerRoute.Outcome) -> BrokerRoute
         ) {
             self.keepAlive = keepAlive
             self.cleanStart = cleanStart
             self.firstPause = firstPause
+            self.room = room
             self.route = route
         }
 
@@ -46,7 +59,7 @@ package final class Connection: Sendable {
         case ended
     }
 
-    /// For one consumer, in order; ends when the connection is closed. Holds 100,000 messages and 256 MiB, then drops.
+    /// For one consumer, in order; ends when the connection is closed. What there is no `room` for is dropped.
     package let events: AsyncStream<ConnectionEvent>
 
     private let configuration: Configuration
@@ -59,7 +72,7 @@ package final class Connection: Sendable {
     package init(_ configuration: Configuration, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
-        let queue = EventQueue(logger: logger)
+        let queue = EventQueue(room: configuration.room, logger: logger)
         self.queue = queue
         events = AsyncStream { await queue.next() }
     }

@@ -28,13 +28,18 @@ package struct Topics: Hashable, Sendable {
     /// What answers the registration of whoever has this client id.
     package func answer(to client: String) -> String { "\(root)/answers/\(client)" }
 
-    /// The broker puts this before all that booting machines say, and what is for them is said below it.
-    package static let boot = "boot/"
+    /// How whoever has no certificate begins the client id to which his answer goes; no machine's id begins like this.
+    package static let bootClient = "boot-"
+
+    /// Whether it is the answer to a machine without a certificate, which only the boot broker reaches.
+    package func isForBooting(_ topic: String) -> Bool {
+        guard case .answer(let client) = parse(topic) else { return false }
+        return client.hasPrefix(Self.bootClient)
+    }
 
     // MARK: Filters
 
     package var allRegistrations: String { "\(root)/+/register/+" }
-    package var allBootRegistrations: String { Self.boot + allRegistrations }
     package var allStatuses: String { "\(root)/+/machines/+/status" }
     package func parts(group: String, digest: String) -> String { "\(root)/\(group)/software/\(digest)/+" }
     package func machineParts(group: String, machine: String, digest: String) -> String {
@@ -43,18 +48,6 @@ package struct Topics: Hashable, Sendable {
 
     /// Reads a topic; nil for everything that the functions above do not make of valid names.
     package func parse(_ topic: String) -> Topic? {
-        if topic.hasPrefix(Self.boot) {
-            // Once: below it nothing is for booting machines again.
-            switch parseBelowRoot(String(topic.dropFirst(Self.boot.count))) {
-            case .registration(let group, let machine): return .bootRegistration(group: group, machine: machine)
-            case .answer(let client): return .answer(client: client)
-            default: return nil
-            }
-        }
-        return parseBelowRoot(topic)
-    }
-
-    private func parseBelowRoot(_ topic: String) -> Topic? {
         guard topic.utf8.count <= Message.longestTopic, topic.hasPrefix(root + "/") else { return nil }
         let levels = topic.dropFirst(root.count + 1)
             .split(separator: "/", maxSplits: 6, omittingEmptySubsequences: false).map(String.init)
@@ -93,8 +86,6 @@ package struct Topics: Hashable, Sendable {
 /// What a topic says about its message.
 package enum Topic: Hashable, Sendable {
     case registration(group: String, machine: String)
-    /// Of a machine without a certificate.
-    case bootRegistration(group: String, machine: String)
     case answer(client: String)
     case order(group: String, machine: String)
     case status(group: String, machine: String)

@@ -15,8 +15,22 @@ package struct TransportSecurity: Hashable, Sendable {
         }
     }
 
-    package init(trust: String, identity: Identity? = nil) {
+    /// A name and a password, where the broker asks for no certificates.
+    package var login: Login?
+
+    package struct Login: Hashable, Sendable {
+        package var name: String
+        package var password: String
+
+        package init(name: String, password: String) {
+            self.name = name
+            self.password = password
+        }
+    }
+
+    package init(trust: String, identity: Identity? = nil, login: Login? = nil) {
         self.trust = trust
         self.identity = identity
+        self.login = login
     }
 }

@@ -3,49 +3,131 @@ import Fleet
 import Foundation
 import Logging
 import Messaging
+import PaperFleet
+import Sealing
 import Testing
 import TestSupport
 
-@Suite("What strangers can do on the boot listener", .serialized)
+@Suite("What strangers can do at the boot broker", .serialized)
 struct BootListenerTests {
-    @Test("Over the boot listener nobody gets more than 8 KiB looked into")
-    func bootListener() async throws {
+    @Test("A flood of garbage and of well-formed registrations at the door loses nothing inside, and new machines join after it")
+    func flood() async throws {
         try await Installation.with { installation, client in
-            _ = try await installation.push(files: Installation.script("soft"), client)
-            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 2, platform: "none"))
-            _ = try await client.instruct(group: "test", .start)
-            let trust = try String(contentsOfFile: installation.trustFile, encoding: .utf8)
-            guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
-                throw Unexpected("no boot listener")
-            }
-            let connection = Connection(
-                Connection.Configuration(broker: boot, clientID: "boot-x", security: TransportSecurity(trust: trust)),
-                logger: Logger(label: "x"))
-            async let running: Void = connection.run()
-            #expect(try await eventually { connection.isConnected })
+            let machines = try await installation.verifiedMachines(2, client)
+            defer { for machine in machines { machine.end(with: SIGTERM) } }
+            let ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
+            let garbage = Data(repeating: 0x7b, count: 8192)
+            // Each is decoded and refused: nobody knows its key.
             let topic = "trunkline/test/register/test-xaaaabbbb"
-            for size in [8193, 100_000, 1_900_000] {
-                try await connection.publish(Message(topic: topic, payload: Data(repeating: 0x7b, count: size)))
+            var unknown = PaperMachine("test-xaaaabbbb", ticket: ticket)
+            let formed = try unknown.registration(secret: RandomBytes.data(count: 32))
+            let strangers = try (0..<4).map { try Self.stranger(at: installation, "boot-flood\($0)") }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for stranger in strangers {
+                    group.addTask { await stranger.run() }
+                    group.addTask {
+                        for index in 0..<5000 {
+                            // The broker may cut him off; the next one goes on.
+                            try? await stranger.publish(
+                                Message(
+                                    topic: topic, payload: index.isMultiple(of: 2) ? garbage : formed,
+                                    qos: .atLeastOnce))
+                            if !stranger.isConnected { try await Task.sleep(for: .milliseconds(2)) }
+                        }
+                        await stranger.close()
+                    }
+                }
+                try await installation.push(files: Installation.script("soft", version: "2"), client)
+                _ = try await client.changeGroup(
+                    "test", to: Installation.record(software: "soft@2", count: 2, platform: "none", heartbeat: "2s"))
+                try await client.converged("test")
+                try await group.waitForAll()
             }
-            let refused = try await eventually {
-                try await client.allEvents().filter {
-                    $0.kind == .registrationRefused && $0.message.contains("are more than the 8192 allowed")
-                }.count == 3
-            }
-            #expect(refused)
-            await connection.close()
-            await running
-            #expect(try await client.allMachines(group: "test").isEmpty)
+            #expect(try await client.allMachines(group: "test").allSatisfy { $0.software?.version == "2" })
+            let events = try await client.allEvents()
+            #expect(!events.contains { $0.kind == .machineAway || $0.kind == .managerDeaf })
+            let metrics = try await client.metrics()
+            #expect(metrics.contains("trunkline_statuses_dropped_total 0\n"))
+            #expect(metrics.contains("trunkline_registrations_received_total "))
+            #expect(events.count { $0.kind == .registrationRefused } <= 200, "the history stays small")
+            _ = try await client.changeGroup(
+                "test", to: Installation.record(software: "soft@2", count: 3, platform: "none", heartbeat: "2s"))
+            let fresh = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
+            let late = try InvitedMachine("late", ticket: fresh, in: installation)
+            defer { late.end(with: SIGTERM) }
+            try late.start()
+            #expect(try await client.converged("test").status.verified == 3)
         }
     }
 
-    @Test("A crowd on the boot listener that says nothing keeps neither known parties out nor new machines")
+    private static func stranger(at installation: Installation, _ id: String) throws -> Connection {
+        guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
+            throw Unexpected("no boot broker")
+        }
+        let trust = try String(contentsOfFile: installation.trustFile, encoding: .utf8)
+        var logger = Logger(label: id)
+        logger.logLevel = .critical
+        return Connection(
+            Connection.Configuration(broker: boot, clientID: id, security: TransportSecurity(trust: trust)),
+            logger: logger)
+    }
+
+    @Test("Without the boot broker running machines go on and nobody is away; who joins waits until it is back")
+    func bootBrokerGone() async throws {
+        try await Installation.with { installation, client in
+            let machines = try await installation.verifiedMachines(1, client)
+            defer { for machine in machines { machine.end(with: SIGTERM) } }
+            let known = try #require(installation.broker.pid(of: .known))
+            try installation.broker.kill(.boot)
+            let isSaid = try await eventually { try await !client.isReady() }
+            #expect(isSaid)
+            #expect(try await client.metrics().contains("trunkline_boot_broker_connected 0\n"))
+            #expect(try await client.metrics().contains("trunkline_broker_connected 1\n"))
+            try await installation.push(files: Installation.script("soft", version: "2"), client)
+            _ = try await client.changeGroup(
+                "test", to: Installation.record(software: "soft@2", count: 1, platform: "none", heartbeat: "2s"))
+            try await client.converged("test")
+            _ = try await client.changeGroup(
+                "test", to: Installation.record(software: "soft@2", count: 2, platform: "none", heartbeat: "2s"))
+            let ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
+            let late = try InvitedMachine("late", ticket: ticket, in: installation)
+            defer { late.end(with: SIGTERM) }
+            try late.start()
+            #expect(try await eventually { late.output.contains("Connection refused") }, "\(late.output)")
+            try installation.broker.reviveParts()
+            #expect(try await client.converged("test").status.verified == 2)
+            #expect(try await eventually { try await client.isReady() })
+            #expect(installation.broker.pid(of: .known) == known)
+            let events = try await client.allEvents()
+            #expect(!events.contains { $0.kind == .machineAway || $0.kind == .managerDeaf })
+            #expect(try await client.allMachines(group: "test").contains { $0.session == 1 })
+        }
+    }
+
+    @Test("Without the known broker the boot broker stays; the known one comes back, and machines with it")
+    func knownBrokerGone() async throws {
+        try await Installation.with { installation, client in
+            let machines = try await installation.verifiedMachines(1, client)
+            defer { for machine in machines { machine.end(with: SIGTERM) } }
+            let boot = try #require(installation.broker.pid(of: .boot))
+            try installation.broker.kill(.known)
+            let isDeaf = try await eventually { try await client.metrics().contains("trunkline_broker_connected 0\n") }
+            #expect(isDeaf)
+            #expect(try await client.metrics().contains("trunkline_boot_broker_connected 1\n"))
+            try installation.broker.reviveParts()
+            #expect(try await eventually { try await client.isReady() })
+            try await client.converged("test")
+            #expect(installation.broker.pid(of: .boot) == boot)
+        }
+    }
+
+    @Test("A crowd at the boot broker that says nothing keeps neither known parties out nor new machines")
     func crowd() async throws {
         try await Installation.with { installation, client in
             let machines = try await installation.verifiedMachines(1, client)
             defer { for machine in machines { machine.end(with: SIGTERM) } }
             guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
-                throw Unexpected("no boot listener")
+                throw Unexpected("no boot broker")
             }
             try await withOpenFiles(4096) {
                 // More than a process may have open on most systems.

@@ -311,7 +311,7 @@ struct CertificateTests {
             let machine = try #require(try await client.allMachines(group: "test").first)
             let common = [
                 "-h", "127.0.0.1", "-p", "\(installation.broker.port)", "--cafile", installation.trustFile, "--cert",
-                file.path, "--key", file.path, "-i", "boot-me", "-V", "mqttv5",
+                file.path, "--key", file.path, "-V", "mqttv5",
             ]
             let heard = try Ended.run(
                 URL(filePath: "/usr/bin/mosquitto_sub"),

@@ -57,7 +57,7 @@ final class Wiretap: Sendable {
         for await event in connection.events {
             switch event {
             case .connected:
-                try? await connection.subscribe(["trunkline/#", "boot/#"], qos: .atLeastOnce)
+                try? await connection.subscribe(["trunkline/#"], qos: .atLeastOnce)
                 isUp.withLock { $0 = true }
             case .disconnected: continue
             case .message(let message): heard.withLock { $0.append(message) }

@@ -87,9 +87,8 @@ struct BurstTests {
                 var after = PaperMachine("test-xccccccc", ticket: ticket)
                 site.intake.receive(Message(topic: before.registerTopic, payload: try before.registration()))
                 let bad = RegistrationContent.Request(request: Data("no request".utf8), reply: "boot-1")
-                site.intake.receive(
-                    Message(
-                        topic: Topics.boot + wrong.registerTopic, payload: try wrong.registration(asking: bad)))
+                site.intake.receiveAtBoot(
+                    Message(topic: wrong.registerTopic, payload: try wrong.registration(asking: bad)))
                 site.intake.receive(Message(topic: after.registerTopic, payload: try after.registration()))
                 await site.intake.settle()
                 await site.control.drain()

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("The queue of incoming events", .timeLimit(.minutes(1)))
 struct EventQueueTests {
-    private func queue() -> EventQueue { EventQueue(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) }
+    private func queue() -> EventQueue { EventQueue(room: Connection.Room(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) }
 
     private func drain(_ queue: EventQueue) async -> (messages: [Message], others: Int) {
         var messages: [Message] = []
@@ -20,7 +20,7 @@ struct EventQueueTests {
     @Test("when it is full, messages are dropped and counted, and nothing else is")
     func full() async {
         let queue = queue()
-        for number in 0..<EventQueue.mostMessages + 5 { queue.yield(.message(text("a", "\(number)"))) }
+        for number in 0..<Connection.Room().messages + 5 { queue.yield(.message(text("a", "\(number)"))) }
         queue.yield(.disconnected(reason: ""))
         queue.yield(.connected)
         queue.finish()
@@ -29,7 +29,7 @@ struct EventQueueTests {
         queue.drop()
         #expect(queue.dropped == 6 && queue.overflows == 5)
         let (messages, others) = await drain(queue)
-        #expect(messages.map(\.payload) == (0..<EventQueue.mostMessages).map { Data("\($0)".utf8) })
+        #expect(messages.map(\.payload) == (0..<Connection.Room().messages).map { Data("\($0)".utf8) })
         #expect(others == 2)
     }
 

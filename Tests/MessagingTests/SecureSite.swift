@@ -36,6 +36,16 @@ struct SecureSite: Sendable {
         try await party.run { try await body(party) }
     }
 
+    /// Runs `body` with the manager's connection with the boot broker.
+    func managerAtBoot(_ body: (Party) async throws -> Void) async throws {
+        let security = TransportSecurity(
+            trust: authority.pem, login: .init(name: "manager", password: Self.password))
+        let party = Party(Connection.Configuration(broker: boot, clientID: "boot-secret", security: security))
+        try await party.run { try await body(party) }
+    }
+
+    static let password = "0123456789abcdef"
+
     /// Why a connection by this route is not made; nil: it is.
     func refusal(of route: BrokerRoute) async throws -> String? {
         let party = Party(Connection.Configuration { _ in route }, waits: false)
@@ -99,6 +109,13 @@ func withSecureBroker(_ body: (SecureSite) async throws -> Void) async throws {
         ("trust.pem", authority.pem), ("broker.pem", certificate.pem + key.pem),
         ("crl.pem", try authority.revocationList([], number: 1, at: .test - .seconds(60))),
     ] { try text.write(to: directory.appending(path: name), atomically: true, encoding: .utf8) }
+    let passwords = Process()
+    passwords.executableURL = URL(filePath: "/usr/bin/mosquitto_passwd")
+    passwords.arguments = [
+        "-b", "-c", directory.appending(path: "boot.passwords").path, "manager", SecureSite.password,
+    ]
+    try passwords.run()
+    passwords.waitUntilExit()
     let process = try await Broker.start(certificates: directory.path)
     do {
         guard let bootURL = process.bootURL, let broker = BrokerAddress(process.url), let boot = BrokerAddress(bootURL)

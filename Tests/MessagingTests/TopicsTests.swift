@@ -27,6 +27,16 @@ struct TopicsTests {
         }
     }
 
+    @Test("the answer to who has no certificate goes to the boot broker, and nothing else does")
+    func booting() {
+        let topics = Topics()
+        #expect(topics.isForBooting(topics.answer(to: "boot-1a2b")))
+        for topic in [
+            topics.answer(to: "edge-1"), topics.order(group: "edge", machine: "boot-1"), topics.manager,
+            topics.register(group: "boot-x", machine: "boot-1"),
+        ] { #expect(!topics.isForBooting(topic)) }
+    }
+
     @Test("the names are those of the design")
     func names() {
         let topics = Topics()
@@ -52,7 +62,7 @@ struct TopicsTests {
             "trunkline/edge/register/m\u{0}", "trunkline/edge/machines/é/status", "trunklineX/manager",
             "/trunkline/manager",
             "trunkline/edge/software/abc/1", "trunkline/manager/", "$SYS/broker/uptime",
-            "boot/boot/trunkline/answers/boot-1a2b", "boot/boot/trunkline/edge/register/m", "boot/trunkline/manager",
+            "boot/trunkline/answers/boot-1a2b", "boot/trunkline/edge/register/m",
         ])
     func refused(topic: String) { #expect(Topics().parse(topic) == nil) }
 

@@ -2,8 +2,11 @@ package import Foundation
 import Glibc
 import Synchronization
 
-/// A real Mosquitto, with the repository's own configuration, for one test: on a free port, in a directory of its own.
+/// Real Mosquittos, with the repository's own script and configuration, for one test: on free ports, in a directory of their own.
 package final class Broker: Sendable {
+    /// The processes that the script starts; a plain one is `known` only.
+    package enum Part: String, CaseIterable, Sendable { case known, boot }
+
     package struct StartError: Error, CustomStringConvertible {
         package var description: String
     }
@@ -65,37 +68,73 @@ package final class Broker: Sendable {
     }
 
     /// SIGHUP: certificates and revocations are read again.
-    package func reload() throws { try signal(SIGHUP) }
+    package func reload() throws { try signal(SIGHUP, to: script) }
 
     /// SIGKILL: what was not saved is lost, and no client is told.
-    package func kill() async { await end(with: SIGKILL) }
+    package func kill() async {
+        // Else brokers would be told to end by the end of the script, or be started again by it.
+        if let script { Glibc.kill(script, SIGSTOP) }
+        for part in Part.allCases { if let pid = pid(of: part) { Glibc.kill(pid, SIGKILL) } }
+        await end(with: SIGKILL)
+        // Their ports are free again only then.
+        _ = try? await eventually { Part.allCases.allSatisfy { self.pid(of: $0) == nil } }
+    }
 
     /// SIGTERM: the persistence is saved.
     package func stop() async { await end(with: SIGTERM) }
 
+    /// SIGKILL to one of the two, which then stays away until `reviveParts`.
+    package func kill(_ part: Part) throws {
+        try signal(SIGSTOP, to: script)
+        try signal(SIGKILL, to: pid(of: part))
+    }
+
+    /// The script finds which of the brokers is gone, and starts it again.
+    package func reviveParts() throws { try signal(SIGCONT, to: script) }
+
     /// SIGUSR1: returns when the persistence is saved and has this text in it, such as a retained message's topic.
     package func save(containing text: String) async throws {
-        try signal(SIGUSR1)
-        let file = directory.appending(path: "mosquitto.db")
+        try signal(SIGUSR1, to: pid(of: .known))
+        let file = directory.appending(path: Self.persistence)
         let isSaved = try await eventually { (try? Data(contentsOf: file))?.range(of: Data(text.utf8)) != nil }
         guard isSaved else { throw StartError(description: "the broker does not save: \(log)") }
     }
 
     /// SIGSTOP: its connections stay, and nobody answers.
-    package func freeze() throws { try signal(SIGSTOP) }
-    package func thaw() throws { try signal(SIGCONT) }
+    package func freeze() throws { for part in parts { try signal(SIGSTOP, to: pid(of: part)) } }
+    package func thaw() throws { for part in parts { try signal(SIGCONT, to: pid(of: part)) } }
 
-    private func signal(_ number: Int32) throws {
-        guard let process = process.withLock({ $0 }), process.isRunning,
-            Glibc.kill(process.processIdentifier, number) == 0
-        else { throw StartError(description: "the broker does not run") }
+    private func signal(_ number: Int32, to pid: Int32?) throws {
+        guard let pid, Glibc.kill(pid, number) == 0 else {
+            throw StartError(description: "the broker does not run: \(log)")
+        }
+    }
+
+    private static let persistence = "known/data/mosquitto.db"
+
+    private var parts: [Part] { bootPort == nil ? [.known] : Part.allCases }
+
+    private var script: Int32? { process.withLock { $0.flatMap { $0.isRunning ? $0.processIdentifier : nil } } }
+
+    /// Nil: it does not run.
+    package func pid(of part: Part) -> Int32? {
+        let file = directory.appending(path: "\(part.rawValue)/mosquitto.pid")
+        guard let text = try? String(contentsOf: file, encoding: .utf8),
+            let pid = Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)),
+            let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
+            status.hasPrefix("Name:\tmosquitto\n"), !status.contains("\nState:\tZ"),
+            // The number may have become that of another test's broker.
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd"))
+                == directory.appending(path: part.rawValue).resolvingSymlinksInPath().path
+        else { return nil }
+        return pid
     }
 
     /// On the same port, stopped first if it still runs; without persistence it has forgotten every retained message.
     package func restart(keepingPersistence: Bool) async throws {
         await stop()
         if !keepingPersistence {
-            try? FileManager.default.removeItem(at: directory.appending(path: "mosquitto.db"))
+            try? FileManager.default.removeItem(at: directory.appending(path: Self.persistence))
         }
         try await launch()
     }
@@ -110,7 +149,7 @@ package final class Broker: Sendable {
 
     private func launch() async throws {
         if bootPort != nil {
-            let rights = Self.operators.map { "user \($0)\ntopic readwrite trunkline/#\ntopic readwrite boot/#\n" }
+            let rights = Self.operators.map { "user \($0)\ntopic readwrite trunkline/#\n" }
             try rights.joined().write(to: directory.appending(path: "acl.local"), atomically: true, encoding: .utf8)
         }
         let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -135,7 +174,8 @@ package final class Broker: Sendable {
         process.standardError = output
         try process.run()
         self.process.withLock { $0 = process }
-        if bootPort != nil, !FileManager.default.fileExists(atPath: certificates + "/crl.pem") { return }
+        let needed = ["crl.pem", "boot.passwords"].map { "\(certificates)/\($0)" }
+        guard bootPort == nil || needed.allSatisfy(FileManager.default.fileExists) else { return }
         let answers = try await eventually { [self] in !process.isRunning || isUp }
         guard answers, process.isRunning else {
             throw StartError(description: "mosquitto on port \(port) does not answer: \(log)")
@@ -157,13 +197,13 @@ package final class Broker: Sendable {
 
     /// Whether it takes connections.
     package var isUp: Bool {
-        guard bootPort == nil else {
-            // Without a handshake there is no CONNACK; listening is what can be seen from outside.
+        guard let bootPort else { return Self.answers(on: port) }
+        // Without a handshake there is no CONNACK; listening is what can be seen from outside.
+        return [port, bootPort].allSatisfy { port in
             guard let connection = try? TCP.connect(to: port) else { return false }
             close(connection)
             return true
         }
-        return Self.answers(on: port)
     }
 
     /// Whether an MQTT broker accepts a client there: CONNECT is answered by CONNACK.

@@ -4,7 +4,8 @@ import Glibc
 package enum FreePort {
     /// A TCP port on 127.0.0.1 that nothing listened on a moment ago, by asking the kernel for any.
     package static func next() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        // Else a program that another test starts at this moment would hold the port.
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw PortError() }
         defer { close(descriptor) }
         var address = sockaddr_in()
@@ -27,7 +28,7 @@ extension FreePort {
     /// Whether nothing listens on it, neither TCP nor UDP.
     package static func isFree(_ port: Int) -> Bool {
         [Int32(SOCK_STREAM.rawValue), Int32(SOCK_DGRAM.rawValue)].allSatisfy { kind in
-            let descriptor = socket(AF_INET, kind, 0)
+            let descriptor = socket(AF_INET, kind | Int32(SOCK_CLOEXEC.rawValue), 0)
             guard descriptor >= 0 else { return false }
             defer { close(descriptor) }
             var address = sockaddr_in()

@@ -130,7 +130,8 @@ struct CertificateFiles: Sendable {
 
     func writeTrust(_ text: String) throws { try PrivateFile.write(Data(text.utf8), to: trustFile) }
 
-    /// Mosquitto reads certificates and revocations again when it gets SIGHUP; connections that are up stay up.
+    /// Mosquitto reads certificates and revocations again when it gets SIGHUP, which start.sh hands on to both brokers; connections that are
+    /// up stay up.
     ///
     /// A broker that does not run is as good as told: it reads them when it starts.
     func reloadBroker() throws {
@@ -145,12 +146,18 @@ struct CertificateFiles: Sendable {
         // A broker that is just starting would die of it.
         for _ in 0..<200 where !catchesHangup(pid) { usleep(10_000) }
         if catchesHangup(pid), kill(pid, SIGHUP) == 0 { return }
-        if isBroker(pid) { throw ReloadError("mosquitto, process \(pid), can't be told to reload") }
+        if isBroker(pid) { throw ReloadError("the broker, process \(pid), can't be told to reload") }
     }
 
     /// The number may have become another process's.
     private func isBroker(_ pid: Int32) -> Bool {
-        (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "mosquitto\n"
+        if (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "mosquitto\n" { return true }
+        // Software has a start.sh, too; ours has two ports.
+        let arguments = (FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()).split(separator: 0)
+            .map { String(decoding: $0, as: UTF8.self) }
+        guard let script = arguments.firstIndex(where: { $0.hasSuffix("start.sh") }), arguments.count > script + 4
+        else { return false }
+        return arguments[(script + 2)...(script + 3)].allSatisfy { UInt16($0) != nil }
     }
 
     struct ReloadError: Error, CustomStringConvertible {

@@ -29,14 +29,16 @@ final class CertificateIssuer: Sendable {
     private let files: CertificateFiles
     private let records: Records
     private let machineLife: TimeSpan
+    private let boot: BootLogin
 
     private init(
-        state: State, files: CertificateFiles, records: Records, machineLife: TimeSpan
+        state: State, files: CertificateFiles, records: Records, machineLife: TimeSpan, boot: BootLogin
     ) {
         self.state = Mutex(state)
         self.files = files
         self.records = records
         self.machineLife = machineLife
+        self.boot = boot
     }
 
     /// Makes what is missing, and writes what the broker needs; a broker that runs already is told.
@@ -60,7 +62,8 @@ final class CertificateIssuer: Sendable {
         }
         let issuer = CertificateIssuer(
             state: State(current: current, previous: try files.authority("previous")), files: files,
-            records: records, machineLife: configuration.certificateLife)
+            records: records, machineLife: configuration.certificateLife,
+            boot: try BootLogin.open(configuration.path("boot.password")))
         // Also where a person has put in another one by hand.
         let row = issuer.row
         if kept != row { _ = try records.commit([.authority(row)]) }
@@ -159,7 +162,10 @@ final class CertificateIssuer: Sendable {
             notAfter: certificate.notAfter)
     }
 
-    // MARK: What the broker reads
+    /// What proves the manager to the boot broker.
+    var bootLogin: TransportSecurity.Login { boot.login }
+
+    // MARK: What the brokers read
 
     /// When the list was written last.
     var revocationsWritten: Timestamp? { files.written("crl.pem") }
@@ -199,6 +205,7 @@ final class CertificateIssuer: Sendable {
         try files.writeForBroker(trust, as: "trust.pem")
         // One file, so that no broker reads the one's new and the other's old.
         try files.writeForBroker(certificate.pem + key.pem, as: "broker.pem")
+        try files.writeForBroker(boot.line, as: "boot.passwords")
         // Clients of the REST API must be able to believe it until its certificate is a new one, too.
         let ofServer = state.withLock { $0.ofServer?.pem } ?? ""
         try files.writeTrust(trust.contains(ofServer) ? trust : trust + ofServer)

@@ -66,7 +66,7 @@ actor Control {
 
     init(
         configuration: ManagerConfiguration, records: Records, vault: Vault, issuer: CertificateIssuer? = nil,
-        connection: Connection, logger: Logger, clock: ManagerClock = .process,
+        connection: Connection, boot: Connection? = nil, logger: Logger, clock: ManagerClock = .process,
         write: (@Sendable ([Records.Change]) throws -> [EventEntry])? = nil
     ) throws {
         self.configuration = configuration
@@ -78,7 +78,7 @@ actor Control {
         self.write = write ?? { try records.commit($0) }
         topics = Topics(root: configuration.root)
         logRelay = LogRelay(topics: topics, connection: connection)
-        counters = Counters { connection.droppedMessages }
+        counters = Counters { connection.droppedMessages + (boot?.droppedMessages ?? 0) }
         queries = try Queries(records: records, vault: vault, counters: counters, clock: clock)
         let mailbox = Mailbox<Input>()
         self.mailbox = mailbox

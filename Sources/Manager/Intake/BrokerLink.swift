@@ -101,9 +101,7 @@ struct BrokerLink: Sendable {
         var pause = Self.firstPause
         while !Task.isCancelled {
             do {
-                try await connection.subscribe(
-                    [topics.allRegistrations] + (control.configuration.isInsecure ? [] : [topics.allBootRegistrations]),
-                    qos: .atLeastOnce)
+                try await connection.subscribe([topics.allRegistrations], qos: .atLeastOnce)
                 // QoS 0: a broker under default limits hands over 1,020 retained statuses of 10,000 at QoS 1, all of them at QoS 0;
                 // each status is retained and repeated, so none is needed twice.
                 try await connection.subscribe([topics.allStatuses], qos: .atMostOnce)

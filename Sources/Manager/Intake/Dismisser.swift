@@ -69,7 +69,7 @@ final class Dismisser: Sendable {
                 Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext), with: groupKey, from: key,
                 authenticating: message.header),
             let content = try? RegistrationContent.decode(plaintext), content.machine == machine,
-            let asked = content.certificate, boots ? asked.reply.hasPrefix("boot-") : asked.reply == machine
+            let asked = content.certificate, boots ? asked.reply.hasPrefix(Topics.bootClient) : asked.reply == machine
         else { return false }
         tell(departed, at: now) { reason in
             let answer = try CertificateContent(answering: content.nonce, dismissed: reason).encoded()
@@ -77,8 +77,7 @@ final class Dismisser: Sendable {
                 let sealed = try AuthenticSeal.certificate.seal(answer, to: key, from: groupKey, authenticating: header)
                 return (sealed.encapsulated, sealed.ciphertext)
             }
-            let topic = topics.answer(to: asked.reply)
-            return Message(topic: boots ? Topics.boot + topic : topic, payload: payload, qos: .atLeastOnce)
+            return Message(topic: topics.answer(to: asked.reply), payload: payload, qos: .atLeastOnce)
         }
         return true
     }

@@ -11,13 +11,17 @@ final class Intake: Sendable {
     let hearing: Hearing
     private let statuses: [(lane: Lane, reader: StatusReader)]
     private let registrations: [Lane]
-    var lanes: [Lane] { statuses.map(\.lane) + registrations }
+    /// Of who has no certificate.
+    private let strangers: [Lane]
+    var lanes: [Lane] { statuses.map(\.lane) + registrations + strangers }
     private let opener: RegistrationOpener
 
     /// Messages that wait in one lane; more are dropped, which is deafness where they are statuses.
     static let mostWaiting = 20_000
     /// Opened ones that wait for their decision.
     static let mostUndecided = 20_000
+    /// Of who has no certificate: what waits in a lane, and what is opened and undecided by all when no more of theirs is taken.
+    static let mostStrangers = 5_000
 
     init(control: Control, mostWaiting: Int = Intake.mostWaiting) {
         topics = control.topics
@@ -27,7 +31,8 @@ final class Intake: Sendable {
         let dismisser = Dismisser(control: control)
         opener = RegistrationOpener(
             records: control.records, vault: control.vault, issuer: control.issuer, topics: control.topics,
-            clock: control.clock, mailbox: control.mailbox, keys: control.statusKeys, budgets: budgets,
+            clock: control.clock, mailbox: control.mailbox, keys: control.statusKeys,
+            budgets: (known: budgets, boot: Budgets()),
             counters: control.counters, logger: control.logger, dismisser: dismisser)
         let width = max(2, min(8, ProcessInfo.processInfo.activeProcessorCount))
         statuses = (0..<width).map { index in
@@ -40,6 +45,9 @@ final class Intake: Sendable {
         // Opening is costly: as many at a time as leave room for everything else.
         registrations = (0..<max(1, width / 2)).map {
             Lane(label: "trunkline.registration.\($0)", qos: .utility, most: mostWaiting)
+        }
+        strangers = (0..<max(1, width / 2)).map {
+            Lane(label: "trunkline.stranger.\($0)", qos: .utility, most: min(mostWaiting, Self.mostStrangers))
         }
     }
 
@@ -59,19 +67,23 @@ final class Intake: Sendable {
             return taken
         case .registration(let group, let machine):
             open(message.payload, group: group, machine: machine, boots: false)
-        case .bootRegistration(let group, let machine):
-            open(message.payload, group: group, machine: machine, boots: true)
         default: break
         }
         return true
+    }
+
+    /// What the boot broker has: registrations, and nothing else is taken from there. Returns at once.
+    func receiveAtBoot(_ message: Message) {
+        guard case .registration(let group, let machine) = topics.parse(message.topic) else { return }
+        open(message.payload, group: group, machine: machine, boots: true)
     }
 
     private func open(_ payload: Data, group: String, machine: String, boots: Bool) {
         counters.registrationReceived()
         // Who gets no answer says it again, later and later.
         let taken =
-            opener.mailbox.count < Self.mostUndecided
-            && Self.one(of: registrations, for: machine).add { [opener] in
+            opener.mailbox.count < (boots ? Self.mostStrangers : Self.mostUndecided)
+            && Self.one(of: boots ? strangers : registrations, for: machine).add { [opener] in
                 opener.open(payload, group: group, machine: machine, boots: boots)
             }
         if !taken { counters.registrationDropped() }

@@ -18,7 +18,8 @@ struct RegistrationOpener: Sendable {
     let clock: ManagerClock
     let mailbox: Mailbox<Control.Input>
     let keys: StatusKeys
-    let budgets: Budgets
+    /// Of what comes from the known broker, and of what comes from the boot broker: strangers use up nothing of the others'.
+    let budgets: (known: Budgets, boot: Budgets)
     let counters: Counters
     let logger: Logger
     let dismisser: Dismisser
@@ -47,11 +48,13 @@ struct RegistrationOpener: Sendable {
         }
     }
 
+    private func budgets(_ boots: Bool) -> Budgets { boots ? budgets.boot : budgets.known }
+
     private func refuse(_ reason: String, group: String, machine: String, boots: Bool, at now: Timestamp) {
         counters.refused()
         // At the door everybody may use every name.
         let isStranger = boots || keys[machine] == nil
-        let (may, more) = budgets.mayRecord(refusalOf: isStranger ? nil : machine, at: now)
+        let (may, more) = budgets(boots).mayRecord(refusalOf: isStranger ? nil : machine, at: now)
         guard may else { return counters.refusalUnlisted() }
         mailbox.put(
             .refused(
@@ -61,7 +64,7 @@ struct RegistrationOpener: Sendable {
     private func opened(_ payload: Data, group: String, machine: String, boots: Bool, at now: Timestamp) throws -> (
         registration: OpenedRegistration, groupKey: SecurityKey
     ) {
-        if boots || keys[machine] == nil, !budgets.mayRead(at: now) { throw Budgets.Exceeded() }
+        if boots || keys[machine] == nil, !budgets(boots).mayRead(at: now) { throw Budgets.Exceeded() }
         let message: RegistrationMessage
         do { message = try RegistrationMessage.decode(payload) } catch {
             throw RegistrationRefusal("it could not be read: \(error)")
@@ -90,7 +93,7 @@ struct RegistrationOpener: Sendable {
         guard keys[message.machine]?.isValid(message.mac, for: message.signed) == true else {
             throw RegistrationRefusal("its MAC is wrong: it is not from this machine, or was changed on its way")
         }
-        try budgets.open(machine: message.machine, at: now)
+        try budgets(boots).open(machine: message.machine, at: now)
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         let opened = try vault.keys(of: group).lazy.compactMap { groupKey in
             (try? AuthenticSeal.renewal.open(sealed, with: groupKey, from: key, authenticating: message.header)).map {
@@ -121,7 +124,7 @@ struct RegistrationOpener: Sendable {
             throw RegistrationRefusal(
                 "its MAC is wrong: another secret than the ticket's, or it was changed on its way")
         }
-        try budgets.openFirst(at: now)
+        try budgets(boots).openFirst(at: now)
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         // A ticket that was given out before a rotation names the key before.
         guard let groupKey = try vault.key(of: row, withPublicHalf: ticket.groupKey),
@@ -148,9 +151,9 @@ struct RegistrationOpener: Sendable {
     private func certify(_ registration: inout OpenedRegistration, from groupKey: SecurityKey) throws {
         guard let issuer, let asked = registration.content.certificate else { return }
         let (group, machine, boots) = (registration.group, registration.machine, registration.boots)
-        guard boots ? asked.reply.hasPrefix("boot-") : asked.reply == machine else {
+        guard boots ? asked.reply.hasPrefix(Topics.bootClient) : asked.reply == machine else {
             // A machine with a certificate that says its first registration again has its answer.
-            if !boots, asked.reply.hasPrefix("boot-") { return }
+            if !boots, asked.reply.hasPrefix(Topics.bootClient) { return }
             throw RegistrationRefusal("its answer would go to somebody else")
         }
         let issued: (pem: String, row: CertificateRow?)
@@ -167,9 +170,8 @@ struct RegistrationOpener: Sendable {
             let sealed = try AuthenticSeal.certificate.seal(content, to: key, from: groupKey, authenticating: header)
             return (sealed.encapsulated, sealed.ciphertext)
         }
-        let topic = topics.answer(to: asked.reply)
         registration.answer = Message(
-            topic: boots ? Topics.boot + topic : topic, payload: payload, qos: .atLeastOnce)
+            topic: topics.answer(to: asked.reply), payload: payload, qos: .atLeastOnce)
         registration.certificate = issued.row
     }
 }

@@ -125,7 +125,7 @@ struct Outbox: Sendable {
 extension Outbox {
     /// The real doors.
     init(
-        control: Control, connection: Connection, delivery: PartServer, platforms: Platforms,
+        control: Control, connection: Connection, boot: Connection?, delivery: PartServer, platforms: Platforms,
         revocations: RevocationPublisher?, logger: Logger
     ) {
         let workers = Workers(label: "trunkline.outbox")
@@ -141,7 +141,9 @@ extension Outbox {
                         return try await workers.run { try sealer.seal(draft) }
                     }
                 },
-                publish: { try await connection.publish($0) },
+                publish: { [topics = control.topics] message in
+                    try await (topics.isForBooting(message.topic) ? boot ?? connection : connection).publish(message)
+                },
                 platform: { name throws(PlatformError) in try platforms.platform(for: name) },
                 exclude: { await revocations?.exclude($0) },
                 publishRevocations: { await revocations?.publish() },

@@ -37,7 +37,7 @@ extension Control {
     }
     nonisolated func verifyAudit() async throws -> AuditVerdict { try await queries.verifyAudit() }
     nonisolated func notReady() async -> String? {
-        queries.notReady(broker: configuration.broker)
+        queries.notReady(broker: configuration.broker, boot: configuration.bootForManager)
     }
     nonisolated func metricsText(within pattern: GroupPattern?) async -> String {
         await queries.metricsText(within: pattern, waiting: mailbox.count, lanes: lanes.waiting)

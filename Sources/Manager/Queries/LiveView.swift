@@ -13,6 +13,8 @@ final class LiveView: Sendable {
 
     struct Hearing: Sendable {
         var isConnected = false
+        /// Without the boot broker no new machine joins; nothing is concluded from that. A plain broker is both.
+        var isBootConnected = true
         /// Why nothing can be concluded from silence.
         var deafness: (since: Timestamp, reason: String)?
         /// Since when commits fail: what is shown is from before.
@@ -105,6 +107,8 @@ final class LiveView: Sendable {
     }
 
     func set(connected: Bool) { state.withLock { $0.hearing.isConnected = connected } }
+
+    func set(bootConnected: Bool) { state.withLock { $0.hearing.isBootConnected = bootConnected } }
 
     /// What is shown is what is committed.
     func setFresh() { state.withLock { $0.hearing.stale = nil } }

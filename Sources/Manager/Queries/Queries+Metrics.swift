@@ -4,7 +4,7 @@ import Records
 /// What people and their monitoring watch the manager itself by.
 extension Queries {
     /// Nil: ready. Else what is missing, for people.
-    func notReady(broker: String) -> String? {
+    func notReady(broker: String, boot: String?) -> String? {
         let hearing = view.hearing
         if let stale = hearing.stale {
             return
@@ -13,7 +13,11 @@ extension Queries {
         if let deafness = hearing.deafness {
             return "\(deafness.reason) since \((clock.now - deafness.since).inWords): rules about absence hold."
         }
-        return hearing.isConnected ? nil : "There is no connection with the broker \(broker)."
+        guard hearing.isConnected else { return "There is no connection with the broker \(broker)." }
+        guard hearing.isBootConnected else {
+            return "There is no connection with the boot broker \(boot ?? ""): no new machine joins; others are not concerned."
+        }
+        return nil
     }
 
     /// - Parameter waiting: what the control room has before it.
@@ -23,6 +27,9 @@ extension Queries {
         let hearing = view.hearing
         let now = clock.now
         text.gauge("broker_connected", "1 while the broker answers.", hearing.isConnected ? 1 : 0)
+        text.gauge(
+            "boot_broker_connected", "1 while the boot broker answers; without it no new machine joins.",
+            hearing.isBootConnected ? 1 : 0)
         text.gauge(
             "deaf_seconds", "Since when silence means nothing, because the manager can't hear; 0: it can.",
             seconds(from: hearing.deafness?.since, to: now))

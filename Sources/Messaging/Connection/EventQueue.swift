@@ -6,8 +6,6 @@ import Synchronization
 /// An `AsyncStream` with a bounded buffer would drop `.connected` as readily as a message; here only messages are
 /// dropped, and the payloads' bytes are bounded too.
 final class EventQueue: Sendable {
-    static let mostMessages = 100_000
-    static let mostBytes = 256 << 20
 
     private struct State {
         /// From `head` on; what is before it was taken.
@@ -41,9 +39,13 @@ final class EventQueue: Sendable {
     }
 
     private let state = Mutex(State())
+    private let room: Connection.Room
     private let logger: Logger
 
-    init(logger: Logger) { self.logger = logger }
+    init(room: Connection.Room, logger: Logger) {
+        self.room = room
+        self.logger = logger
+    }
 
     var dropped: Int { state.withLock { $0.dropped } }
     /// Those of `dropped` for which there was no room.
@@ -63,7 +65,7 @@ final class EventQueue: Sendable {
                 return .handed(waiter)
             }
             if case .message(let message) = event {
-                guard state.messages < Self.mostMessages, state.bytes + message.payload.count <= Self.mostBytes else {
+                guard state.messages < room.messages, state.bytes + message.payload.count <= room.bytes else {
                     state.dropped += 1
                     state.overflows += 1
                     return .dropped(state.dropped)

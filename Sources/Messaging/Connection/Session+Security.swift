@@ -20,6 +20,11 @@ extension Session {
                 throw MessagingError(.failed, "the own certificate and key do not fit together")
             }
         }
+        if let login = security.login {
+            guard mosquitto_username_pw_set(handle, login.name, login.password) == MOSQ_ERR_SUCCESS.code else {
+                throw MessagingError(.failed, "libmosquitto refuses the name and password")
+            }
+        }
         // Its defaults would replace what was just set.
         mosquitto_int_option(handle, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0)
         guard mosquitto_void_option(handle, MOSQ_OPT_SSL_CTX, UnsafeMutableRawPointer(context)) == MOSQ_ERR_SUCCESS.code

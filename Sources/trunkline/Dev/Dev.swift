@@ -9,7 +9,7 @@ struct Dev: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Broker, manager and a sample fleet on this machine, until Ctrl-C.",
         discussion: """
-            Starts a private Mosquitto and a manager on free loopback ports, pushes the sample software and starts the sample group of
+            Starts two private Mosquittos and a manager on free loopback ports, pushes the sample software and starts the sample group of
             three local machines. Other terminals reach it with the --data directory that is printed. With --demo it shows the main
             job: real calls through every machine, the switch to messaging, a real message through every machine, with times.
             Ctrl-C ends every process that it started.
@@ -68,7 +68,7 @@ struct Dev: AsyncParsableCommand {
         let certificate = try await client.debugCertificate(ttl: .hours(24))
         try Data(certificate.pem.utf8).write(to: URL(fileURLWithPath: directory.file("debug.pem")))
         Note.line(
-            "broker    mosquitto_sub -h 127.0.0.1 -p \(broker) --cafile \(directory.shown)/trust.pem --cert \(debug) --key \(debug) -i boot-me -v -t 'trunkline/#' -t 'boot/#'"
+            "broker    mosquitto_sub -h 127.0.0.1 -p \(broker) --cafile \(directory.shown)/trust.pem --cert \(debug) --key \(debug) -v -t 'trunkline/#'"
         )
         Note.line("manager   bin/trunkline --help; client verbs with --data \(directory.shown)")
         Note.line("")

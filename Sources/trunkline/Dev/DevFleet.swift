@@ -16,7 +16,7 @@ struct DevFleet {
         defer { Leftovers.end(below: directory.path) }
         let own = try Programs.absolute(FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
         let broker = ChildProcess(
-            name: "the broker", program: "\(home)/mosquitto/start.sh",
+            name: "the pair of brokers", program: "\(home)/mosquitto/start.sh",
             arguments: [
                 directory.file("mosquitto"), "\(brokerPort)", "\(bootPort)", directory.file("broker"),
             ], log: directory.file("broker.log"))
@@ -177,7 +177,8 @@ enum Leftovers {
         let marks: [(file: String, text: String)] = [
             ("environ", "TRUNKLINE_RELEASE=\(directory)/machines/"),
             ("cmdline", "\0--state\0\(directory)/machines/"),
-            ("cmdline", "mosquitto\0-c\0\(directory)/mosquitto/"),
+            // Its brokers go with it.
+            ("cmdline", "/mosquitto/start.sh\0\(directory)/mosquitto\0"),
             ("cmdline", "\0serve\0--data\0\(directory)\0"),
         ]
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {

@@ -20,7 +20,7 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Address of the REST API; port 0 takes a free one.", valueName: "host:port"))
     var listen = "127.0.0.1:7070"
 
-    @Option(help: ArgumentHelp("The MQTT broker.", valueName: "url"))
+    @Option(help: ArgumentHelp("The known broker: for machines with a certificate, and the manager.", valueName: "url"))
     var broker = "mqtts://127.0.0.1:8883"
 
     @Option(help: ArgumentHelp("The broker's address as machines see it, if it is another.", valueName: "url"))
@@ -28,13 +28,13 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Where machines without a certificate get one; the broker's host and next port unless given.",
+            "The boot broker, where machines without a certificate get one; the broker's host and next port unless given.",
             valueName: "url"))
     var boot: String?
 
     @Option(
         help: ArgumentHelp(
-            "Shell command that makes a broker elsewhere read its certificates again (the directory broker/ in the data directory).",
+            "Shell command that makes brokers elsewhere read their certificates again (the directory broker/ in the data directory).",
             valueName: "command"))
     var brokerReload: String?
 
