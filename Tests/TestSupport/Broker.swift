@@ -200,7 +200,8 @@ package final class Broker: Sendable {
         guard let bootPort else { return Self.answers(on: port) }
         // Without a handshake there is no CONNACK; listening is what can be seen from outside.
         return [port, bootPort].allSatisfy { port in
-            guard let connection = try? TCP.connect(to: port) else { return false }
+            // From another address: else it could find itself on the port that nobody listens on yet, and keep the broker from it.
+            guard let connection = try? TCP.connect(to: port, from: 2) else { return false }
             close(connection)
             return true
         }
