@@ -19,7 +19,16 @@ struct BootBrokerTests {
         }
     }
 
-    @Test("a stranger leaves nothing: 40 messages of 1.9 MB, more than 8 KiB, and retained ones are refused or forgotten")
+    @Test("each listens on its own port of loopback, and nowhere else")
+    func listeners() async throws {
+        try await withSecureBroker { site in
+            #expect(site.process.listeners(of: .known) == ["127.0.0.1:\(site.broker.port)"])
+            #expect(site.process.listeners(of: .boot) == ["127.0.0.1:\(site.boot.port)"])
+        }
+    }
+
+    @Test(
+        "a stranger leaves nothing: 40 messages of 1.9 MB, more than 8 KiB, and retained ones are refused or forgotten")
     func nothingStays() async throws {
         try await withSecureBroker { site in
             let before = try Self.files(of: site)
@@ -102,10 +111,12 @@ extension SecureSite {
         _ program: String, _ arguments: String..., killedAfterSubscribing: Bool = false
     ) throws -> Int32 {
         let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/\(program)")
+        // Else what it says stays in its buffer.
+        process.executableURL = URL(filePath: "/usr/bin/stdbuf")
         process.arguments =
-            ["-h", "127.0.0.1", "-p", "\(boot.port)", "--cafile", self.process.certificates + "/trust.pem"] + arguments
-            + (killedAfterSubscribing ? ["-d"] : [])
+            ["-oL", program, "-h", "127.0.0.1", "-p", "\(boot.port)"]
+            + ["--cafile", self.process.certificates + "/trust.pem"] + arguments
+            + (killedAfterSubscribing ? ["-d", "-W", "30"] : [])
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice

@@ -6,7 +6,9 @@ import Testing
 
 @Suite("The queue of incoming events", .timeLimit(.minutes(1)))
 struct EventQueueTests {
-    private func queue() -> EventQueue { EventQueue(room: Connection.Room(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) }
+    private func queue() -> EventQueue {
+        EventQueue(room: Connection.Room(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
 
     private func drain(_ queue: EventQueue) async -> (messages: [Message], others: Int) {
         var messages: [Message] = []

@@ -15,7 +15,8 @@ extension Queries {
         }
         guard hearing.isConnected else { return "There is no connection with the broker \(broker)." }
         guard hearing.isBootConnected else {
-            return "There is no connection with the boot broker \(boot ?? ""): no new machine joins; others are not concerned."
+            return
+                "There is no connection with the boot broker \(boot ?? ""): no new machine joins; others are not concerned."
         }
         return nil
     }
