@@ -13,7 +13,10 @@ package enum Agent {
 
     /// Runs until SIGTERM or SIGINT. - Returns: the exit status: 0 done, 1 failed, 2 wrong usage.
     package static func main(_ arguments: some Sequence<String>) async -> Int32 {
-        switch AgentArguments.parse(Array(arguments)) {
+        let arguments = Array(arguments)
+        // Before anything else of the agent begins, so that it stays small.
+        if arguments == [OutputWriter.mode] { return OutputWriter.main() }
+        switch AgentArguments.parse(arguments) {
         case .help:
             print(AgentArguments.help)
             return 0

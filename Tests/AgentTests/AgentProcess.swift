@@ -71,6 +71,20 @@ final class AgentProcess: Sendable {
     func lines(_ name: String) -> [String] { (text(name) ?? "").split(separator: "\n").map(String.init) }
     func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path(name)) }
 
+    /// What is kept of the software's output, oldest first, without the times.
+    var log: [String] { KeptLog.said(in: path("log")) }
+
+    /// The processes that keep it.
+    var writers: [Int32] {
+        Processes.all.filter { pid in
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/3")) == realState + "/log"
+                && FileManager.default.contents(atPath: "/proc/\(pid)/cmdline")
+                    == Data("trunkline-agent\0keep-output\0".utf8)
+        }
+    }
+
+    private var realState: String { URL(fileURLWithPath: state).resolvingSymlinksInPath().path }
+
     /// The main process of the software that runs now.
     func softwarePID() async throws -> Int32 {
         let isThere = try await eventually(within: .seconds(40)) { self.currentPID.map(Processes.isAlive) ?? false }
@@ -112,9 +126,13 @@ enum Processes {
         return bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
     }
 
-    static func all(withVariable variable: String) -> [Int32] {
+    static var all: [Int32] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return names.compactMap { Int32($0) }.filter { isAlive($0) && environment($0).contains(variable) }
+        return names.compactMap { Int32($0) }.filter(isAlive)
+    }
+
+    static func all(withVariable variable: String) -> [Int32] {
+        all.filter { environment($0).contains(variable) }
     }
 }
 

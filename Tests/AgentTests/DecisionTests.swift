@@ -101,18 +101,25 @@ struct DecisionTests {
     @Test("Metrics are `name number` lines, a bounded amount of them")
     func metrics() {
         let text = "calls 3\nload 0.5\n\nnan nan\nA 1\ncalls x\none two 3\ninfinite inf\nbytes_in 1e3\r\n"
-        #expect(Check.metrics(from: text) == ["calls": 3, "load": 0.5, "bytes_in": 1000])
+        #expect(Check.metrics(from: text).metrics == ["calls": 3, "load": 0.5, "bytes_in": 1000])
         let many = (0..<1000).map { "m\($0) 1" }.joined(separator: "\n")
-        #expect(Check.metrics(from: many).count == Check.mostMetrics)
+        let found = Check.metrics(from: many + "\nm0 2\nm999 2")
+        #expect(found.metrics.count == Check.mostMetrics && found.leftOut == 1000 - Check.mostMetrics)
+        #expect(found.metrics["m0"] == 2)
     }
 
     @Test("At most 50 lines a second pass, and what was left out is told")
     func lineLimit() {
         var limit = LineLimit()
-        let lines = (0..<80).map { "\($0)" }
+        func line(_ text: String, _ stream: LogStream = .stdout) -> LogLine {
+            LogLine(at: Timestamp(milliseconds: 5), stream: stream, text: text)
+        }
+        let lines = (0..<80).map { line("\($0)") }
         #expect(limit.pass(lines, uptimeMilliseconds: 1000) == Array(lines.prefix(50)))
-        #expect(limit.pass(["more"], uptimeMilliseconds: 1999) == [])
-        #expect(limit.pass(["again"], uptimeMilliseconds: 2000) == ["(31 lines were left out)", "again"])
+        #expect(limit.pass([line("more")], uptimeMilliseconds: 1999) == [])
+        #expect(
+            limit.pass([line("again")], uptimeMilliseconds: 2000)
+                == [line("(31 lines were not sent: see the machine's own file)", .agent), line("again")])
         #expect(limit.pass([], uptimeMilliseconds: 2100) == [])
     }
 

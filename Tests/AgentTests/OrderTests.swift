@@ -175,7 +175,7 @@ struct OrderTests {
             // Its output is on disk and on the log topic.
             #expect(
                 try await eventually(within: .seconds(40)) { manager.read { $0.lines.contains("started good day") } })
-            #expect(agent.lines("log/stdout") == ["started good day"])
+            #expect(agent.log == ["stdout F started good day"])
         }
     }
 

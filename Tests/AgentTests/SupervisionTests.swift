@@ -28,7 +28,7 @@ struct SupervisionTests {
         }
     }
 
-    @Test("A health check that fails is reported, with its words, and so is its recovery")
+    @Test("A health check that fails is reported, without its words, which the log has; and so is its recovery")
     func health() async throws {
         try await withMachine { manager, agent in
             try agent.start()
@@ -38,7 +38,15 @@ struct SupervisionTests {
             let pid = try await agent.softwarePID()
             try FileManager.default.removeItem(atPath: agent.path("run/well"))
             let failing = try await manager.status("failing") { $0.software?.health == .failing }
-            #expect(failing.state == .running && failing.reason?.contains("not well") == true)
+            #expect(
+                failing.state == .running
+                    && failing.reason == "health check ./healthy.sh exited with status 1")
+            #expect(
+                try await eventually(within: .seconds(40)) {
+                    agent.log.suffix(2) == [
+                        "check F health check ./healthy.sh exited with status 1", "check F not well",
+                    ]
+                })
             try Data().write(to: URL(fileURLWithPath: agent.path("run/well")))
             let passing = try await manager.status("passing again") { $0.software?.health == .passing }
             #expect(passing.reason == nil && passing.software?.restarts == 0)
@@ -265,7 +273,9 @@ struct SupervisionTests {
             #expect(away.session == status.session)
             #expect(Processes.isAlive(pid) && agent.lines("data/sample/ending").isEmpty)
             try agent.start(arguments)
-            let again = try await manager.status("taken over") { $0.session > status.session && $0.state == .running }
+            let again = try await manager.status("taken over") {
+                $0.session > status.session && $0.state == .running && $0.software?.health == .passing
+            }
             #expect(again.software == status.software)
             #expect(try await agent.softwarePID() == pid)
             try await manager.order(bundle, generation: 2, action: .stop)
@@ -284,16 +294,74 @@ struct SupervisionTests {
             let bundle = try SampleBundle(start: start)
             try await manager.order(bundle)
             try await manager.running(bundle, generation: 1)
-            #expect(try await eventually(within: .seconds(40)) { agent.exists("log/stdout.1") })
-            // The copy is there before the original is cut.
-            let isCut = try await eventually {
-                try #require(
-                    try FileManager.default.attributesOfItem(atPath: agent.path("log/stdout"))[.size] as? Int)
-                    < 9_000_000
-            }
-            #expect(isCut)
+            #expect(try await eventually(within: .seconds(40)) { agent.exists("log/output.log.1") })
             #expect(try await eventually(within: .seconds(40)) { manager.read { $0.lines.count } > 10 })
             #expect(manager.read { $0.wrong } == [])
+        }
+    }
+
+    @Test("Output is kept and rotated while no agent lives, and by another writer where one is killed")
+    func output() async throws {
+        try await withMachine { manager, agent in
+            let arguments = ["--ticket", agent.ticket, "--state", agent.state, "--insecure"]
+            try agent.start(arguments)
+            let start = SampleBundle.start.replacingOccurrences(
+                of: "while :;",
+                with: """
+                    until test -e "$TRUNKLINE_RUN/alone"; do sleep 0.05; done
+                    echo alone > /dev/stderr
+                    yes 'a line of some length that fills the file quickly' | head -c 50000000
+                    touch "$TRUNKLINE_RUN/flooded"
+                    until test -e "$TRUNKLINE_RUN/again"; do sleep 0.05; done
+                    echo again > /dev/stdout
+                    while :;
+                    """)
+            let bundle = try SampleBundle(start: start)
+            try await manager.order(bundle)
+            try await manager.running(bundle, generation: 1)
+            let pid = try await agent.softwarePID()
+            let first = try #require(agent.writers.first)
+            #expect(agent.writers == [first])
+            try await agent.end(SIGKILL)
+            _ = FileManager.default.createFile(atPath: agent.path("run/alone"), contents: nil)
+            #expect(try await eventually(within: .seconds(40)) { agent.exists("log/output.log.1") })
+            #expect(
+                try await eventually(within: .seconds(40)) {
+                    agent.exists("run/flooded") && KeptLog.contains("stderr F alone", in: agent.path("log"))
+                        && KeptLog.last(in: agent.path("log"))?.hasPrefix("agent F (") == true
+                })
+            // One that is killed is missed by whichever agent lives.
+            kill(first, SIGKILL)
+            #expect(try await eventually(within: .seconds(40)) { agent.writers.isEmpty })
+            _ = FileManager.default.createFile(atPath: agent.path("run/again"), contents: nil)
+            try agent.start(arguments)
+            #expect(
+                try await eventually(within: .seconds(40)) {
+                    KeptLog.last(in: agent.path("log")) == "stdout F again"
+                })
+            let second = try #require(agent.writers.first)
+            kill(second, SIGKILL)
+            #expect(
+                try await eventually(within: .seconds(40)) { agent.writers.count == 1 && agent.writers != [second] })
+            #expect(try await agent.softwarePID() == pid)
+            try await manager.order(bundle, generation: 2, action: .stop)
+            try await manager.status("stopped") { $0.state == .stopped }
+            #expect(try await eventually(within: .seconds(40)) { agent.writers.isEmpty })
+        }
+    }
+
+    @Test("A check and a probe that flood pass as they would have, and metrics that are too many are said")
+    func chattyChecks() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let flood = "yes 'nothing to say' | head -c 1000000"
+            let bundle = try SampleBundle(
+                healthy: "#!/bin/sh\n\(flood)\n\(flood) >&2\n" + SampleBundle.healthy,
+                metrics: "#!/bin/sh\nfor n in $(seq 1 70); do echo \"metric_$n $n\"; done\n\(flood) >&2")
+            try await manager.order(bundle)
+            let status = try await manager.status("all of it") { $0.metrics.count == 64 && $0.reason != nil }
+            #expect(status.state == .running && status.software?.health == .passing)
+            #expect(status.reason == "6 metrics were left out: at most 64 are reported")
         }
     }
 

@@ -9,6 +9,9 @@ enum AgentEvent: Sendable {
     /// A process was started; the record is nil where it has ended already.
     case spawned(run: Int, ProcessRecord?)
     case supervision(Supervisor.Event)
+    /// The process that keeps the software's output has ended; not well: something is still to be kept.
+    case writerEnded(ProcessIdentity, well: Bool)
+    case checkEnded(run: Int, Check.Kind, Check.Result)
     case bundleLookedFor(generation: Int, isPresent: Bool)
     case received(generation: Int, BundleCache.Completion)
     case prepared(generation: Int, AgentError?)

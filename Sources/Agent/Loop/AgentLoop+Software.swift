@@ -15,6 +15,7 @@ extension AgentLoop {
         if let record = process, record.process.isAlive {
             logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
             watchOutput()
+            if let writer = record.writer { watch(writer: writer) } else { writerAt = now }
             supervise(.adopt(record.job, restarts: record.restarts), now: now)
             run = max(run, 1)
             glanceAt = now
@@ -50,13 +51,9 @@ extension AgentLoop {
         case .start(let job, let run): start(job, run: run)
         case .stop(let stop, let run): self.stop(stop, run: run)
         case .check(let check, let run):
-            runCheck(check.exec, timeout: check.timeout, name: "health", run: run) { result in
-                .checked(run: run, failure: result.failure)
-            }
+            runCheck(.health, check.exec, timeout: check.timeout, run: run)
         case .probe(let probe, let run):
-            runCheck(probe.exec, timeout: min(probe.every, .seconds(10)), name: "metrics", run: run) { result in
-                .probed(run: run, result.failure == nil ? Check.metrics(from: result.output) : nil)
-            }
+            runCheck(.metrics, probe.exec, timeout: min(probe.every, .seconds(10)), run: run)
         }
     }
 
@@ -70,7 +67,7 @@ extension AgentLoop {
         startedAt = SystemClock.now
         let environment = environment(of: job)
         let (since, restarts, last) = (startedAt, supervisor.restarts, process)
-        work.append { [state, releases, post, key = identity.key] in
+        work.append { [state, releases, pipes, post, logger, key = identity.key] in
             // A task of its own: what ends with the agent is cancelled, and the software does not end with it.
             Task {
                 if let last, last.process.mayHaveLeftovers { await ProcessSession.sweep(last.process.pid) }
@@ -88,12 +85,17 @@ extension AgentLoop {
                         return nil
                     }
                     if let error { throw error }
+                    let (output, errors) = try pipes.make()
+                    var writer: ProcessIdentity?
+                    // Without one it runs all the same, and what it writes waits in the pipes.
+                    do throws(AgentError) { writer = try pipes.startWriter() } catch { logger.error("\(error)") }
                     let ending = try await SoftwareProcess.run(
                         job.manifest.run, in: releases.path(job.digest), environment: environment,
-                        standardOutput: state.log + "/stdout", standardError: state.log + "/stderr"
-                    ) { pid in
+                        standardOutput: output, standardError: errors
+                    ) { [writer] pid in
                         let record = ProcessIdentity(pid: pid).map { identity in
-                            ProcessRecord(process: identity, job: job, since: since, restarts: restarts)
+                            ProcessRecord(
+                                process: identity, job: job, since: since, restarts: restarts, writer: writer)
                         }
                         // Here, not in the loop: the sooner it is on disk, the sooner an agent that is killed can be followed by one that knows.
                         if let record { try? state.saveSecret(record, to: .process, under: key) }
@@ -111,6 +113,7 @@ extension AgentLoop {
         guard run == self.run else { return }
         if let record {
             process = record
+            if let writer = record.writer { watch(writer: writer) } else { writerAt = now + Self.writerPause }
             logger.notice("started \(record.job.manifest.reference), process \(record.process.pid)")
         }
         outputAt = now + Self.outputEvery
@@ -135,20 +138,29 @@ extension AgentLoop {
         }
     }
 
-    private func runCheck(
-        _ command: [String], timeout: TimeSpan, name: String, run: Int,
-        _ event: @escaping @Sendable (Check.Result) -> Supervisor.Event
-    ) {
+    private func runCheck(_ kind: Check.Kind, _ command: [String], timeout: TimeSpan, run: Int) {
         guard let job = supervisor.active else { return }
         var environment = environment(of: job)
         // So that one that outlives its agent is never taken for the software.
-        environment[ProcessSession.checkVariable] = name
+        environment[ProcessSession.checkVariable] = kind == .health ? "health" : "metrics"
         let directory = releases.path(job.digest)
-        let output = state.log + "/" + name
         work.append { [post, environment] in
-            let result = await Check.run(
-                command, timeout: timeout, in: directory, environment: environment, output: output)
-            post(.supervision(event(result)))
+            let result = await Check.run(kind, command, timeout: timeout, in: directory, environment: environment)
+            post(.checkEnded(run: run, kind, result))
+        }
+    }
+
+    func checkEnded(run: Int, _ kind: Check.Kind, _ result: Check.Result, now: TimeSpan) {
+        // Of a run that is over it says nothing any more, and is often what its end looks like.
+        if run == self.run, case .up = supervisor.phase { keep(checkLog.lines(kind, result)) }
+        switch kind {
+        case .health: supervise(.checked(run: run, failure: result.failure), now: now)
+        case .metrics:
+            let found = Check.metrics(from: result.output)
+            supervise(.probed(run: run, result.failure == nil ? found.metrics : nil), now: now)
+            guard found.leftOut > 0 else { return notices.withdraw(.metrics) }
+            notices.say(
+                .metrics, "\(found.leftOut) metrics were left out: at most \(Check.mostMetrics) are reported")
         }
     }
 
@@ -187,33 +199,5 @@ extension AgentLoop {
         difference = found
         // A release of very many files is looked at less often, so that it never takes much of a core.
         glanceAt = now + max(Self.glanceEvery, (now - glanceBegan) * 50)
-    }
-
-    // MARK: Output
-
-    /// What is in the files now was sent by an earlier agent.
-    private func watchOutput() {
-        outputAt = SystemClock.uptime + Self.outputEvery
-        guard outputs.isEmpty else { return }
-        outputs = [
-            (.stdout, OutputFile(path: state.log + "/stdout", fromEnd: true)),
-            (.stderr, OutputFile(path: state.log + "/stderr", fromEnd: true)),
-        ]
-    }
-
-    func forwardOutput(now: TimeSpan) {
-        outputAt = now + Self.outputEvery
-        for index in outputs.indices {
-            let lines = outputs[index].file.newLines()
-            outputs[index].file.rotateIfLarge()
-            let passed = lineLimit.pass(lines, uptimeMilliseconds: now.milliseconds)
-            guard !passed.isEmpty, registration.isDone, connection.isConnected else { continue }
-            let log = LogLines(
-                machine: identity.machine, at: SystemClock.now, stream: outputs[index].stream, lines: passed)
-            let message = Message(
-                topic: identity.topics.log(group: identity.group, machine: identity.machine), payload: log.encoded(),
-                qos: .atMostOnce)
-            work.append { [connection] in try? await connection.publish(message) }
-        }
     }
 }

@@ -79,8 +79,12 @@ final class AgentLoop {
     static let glanceEvery = TimeSpan.seconds(2)
 
     // The software's output.
-    var outputs: [(stream: LogLines.Stream, file: OutputFile)] = []
+    var reader: OutputReader?
     var lineLimit = LineLimit()
+    var checkLog = CheckLog()
+    /// When to start another process that keeps it.
+    var writerAt: TimeSpan?
+    static let writerPause = TimeSpan.seconds(1)
     var outputAt: TimeSpan?
     static let outputEvery = TimeSpan.milliseconds(500)
 
@@ -136,6 +140,8 @@ final class AgentLoop {
             reporter.published(session: session, well: well, now: now)
         case .spawned(let run, let record): spawned(run: run, record, now: now)
         case .supervision(let event): supervise(event, now: now)
+        case .writerEnded(let writer, let well): writerEnded(writer, well: well, now: now)
+        case .checkEnded(let run, let kind, let result): checkEnded(run: run, kind, result, now: now)
         case .bundleLookedFor(let generation, let isPresent):
             bundleLookedFor(generation: generation, isPresent: isPresent, now: now)
         case .received(let generation, let completion): received(generation: generation, completion, now: now)
@@ -157,7 +163,7 @@ final class AgentLoop {
         [
             registration.deadline, certification.deadline, renewalDeadline,
             mayReport ? reporter.deadline : nil, supervisor.deadline,
-            installation?.deadline, glanceAt, outputAt, subscribeAgainAt, tidyAt, unkept?.again, saveAgainAt,
+            installation?.deadline, glanceAt, outputAt, writerAt, subscribeAgainAt, tidyAt, unkept?.again, saveAgainAt,
             notices.deadline, patience.deadline,
         ].compactMap { $0 }.min()
     }
@@ -179,6 +185,7 @@ final class AgentLoop {
             Memory.giveBack()
         }
         if let at = glanceAt, at <= now { glance(now: now) }
+        if let at = writerAt, at <= now { startWriter(now: now) }
         if let at = outputAt, at <= now { forwardOutput(now: now) }
     }
 

@@ -16,6 +16,8 @@ struct Notices: Sendable {
         case plan
         /// The release's files are not what was shipped.
         case release
+        /// The software reports more metrics than are taken.
+        case metrics
     }
 
     private struct Notice: Sendable {

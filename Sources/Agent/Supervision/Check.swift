@@ -3,35 +3,42 @@ import Fleet
 import FoundationEssentials
 import Glibc
 import Synchronization
+import SystemPackage
 
 /// Runs a health check or a metrics probe: a short program in a session of its own, which is killed whole when its time is up.
 enum Check {
-    struct Result: Hashable, Sendable {
-        /// Nil: exit status 0 in time.
-        var failure: String?
-        /// Standard output, at most `longestOutput` bytes.
-        var output: String
+    enum Kind: String, Hashable, Sendable {
+        case health = "health check"
+        case metrics = "metrics probe"
     }
 
-    static let longestOutput = 64 << 10
+    struct Result: Hashable, Sendable {
+        /// Which check failed and how it ended, never what it wrote; nil: exit status 0 in time.
+        var failure: String?
+        /// The beginning of what it wrote to its standard output and error.
+        var output = ""
+        var errors = ""
+        /// Bytes that were too many.
+        var passedOver = 0
+    }
 
     static func run(
-        _ command: [String], timeout: TimeSpan, in directory: String, environment: [String: String], output: String
+        _ kind: Kind, _ command: [String], timeout: TimeSpan, in directory: String, environment: [String: String]
     ) async -> Result {
-        let name = command.joined(separator: " ")
-        let errors = output + ".err"
-        unlink(output)
-        unlink(errors)
-        defer {
-            unlink(output)
-            unlink(errors)
-        }
+        let name = "\(kind.rawValue) \(command.joined(separator: " ").forPeople(atMost: 120))"
         let leader = Mutex<Int32?>(nil)
         let timedOut = Mutex(false)
         let ending: SoftwareProcess.Ending
+        let (output, errors): (CheckOutput, CheckOutput)
+        do throws(AgentError) {
+            (output, errors) = try outputs()
+        } catch {
+            return Result(failure: "\(name): \(error.message)")
+        }
         do throws(AgentError) {
             ending = try await SoftwareProcess.run(
-                command, in: directory, environment: environment, standardOutput: output, standardError: errors
+                command, in: directory, environment: environment, standardOutput: output.writing,
+                standardError: errors.writing
             ) { pid in
                 leader.withLock { $0 = pid }
                 let process = ProcessIdentity(pid: pid)
@@ -42,44 +49,72 @@ enum Check {
                 }
             }
         } catch {
-            return Result(failure: error.message, output: "")
+            _ = await (output.finish(), errors.finish())
+            return Result(failure: "\(name): \(error.message)")
         }
         if let pid = leader.withLock({ $0 }) { await ProcessSession.sweep(pid) }
-        let text = beginning(of: output)
-        guard !timedOut.withLock({ $0 }) else {
-            return Result(failure: "\(name) took longer than \(timeout)", output: text)
-        }
-        guard ending != .exited(0) else { return Result(failure: nil, output: text) }
-        let said = [beginning(of: errors), text].lazy.compactMap { $0.split(separator: "\n").last }.first
-        let words = said.map { ": " + $0.prefix(200) } ?? ""
-        return Result(failure: "\(name) \(ending)\(words)", output: text)
+        let (said, saidWrong) = (await output.finish(), await errors.finish())
+        return Result(
+            failure: timedOut.withLock { $0 }
+                ? "\(name) took longer than \(timeout)" : ending == .exited(0) ? nil : "\(name) \(ending)",
+            output: said.text, errors: saidWrong.text, passedOver: said.passedOver + saidWrong.passedOver)
     }
 
-    private static func beginning(of path: String) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return "" }
-        defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: longestOutput)
-        let count = read(descriptor, &bytes, bytes.count)
-        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    private static func outputs() throws(AgentError) -> (CheckOutput, CheckOutput) {
+        let output = try CheckOutput()
+        do throws(AgentError) { return (output, try CheckOutput()) } catch {
+            try? output.writing.close()
+            throw error
+        }
     }
 
     static let mostMetrics = 64
 
-    /// Reads `name number` lines; others are left out.
-    static func metrics(from text: String) -> [String: Double] {
+    /// Reads `name number` lines; others are passed over. What is beyond the most that are reported is counted.
+    static func metrics(from text: String) -> (metrics: [String: Double], leftOut: Int) {
         var metrics: [String: Double] = [:]
+        var leftOut: Set<Substring> = []
         for line in text.split(whereSeparator: \.isNewline) {
             let words = line.split(whereSeparator: \.isWhitespace)
             guard words.count == 2, words[0].utf8.count <= 64, words[0].utf8.allSatisfy(isNameByte),
-                let value = Double(words[1]), value.isFinite, metrics.count < mostMetrics
+                let value = Double(words[1]), value.isFinite
             else { continue }
+            guard metrics.count < mostMetrics || metrics[String(words[0])] != nil else {
+                leftOut.insert(words[0])
+                continue
+            }
             metrics[String(words[0])] = value
         }
-        return metrics
+        return (metrics, leftOut.count)
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {
         (byte >= 97 && byte <= 122) || (byte >= 48 && byte <= 57) || "_.-".utf8.contains(byte)
+    }
+}
+
+/// What of the checks' output stands in the machine's log: that of those that fail, once for as long as it stays the same. Pure.
+struct CheckLog: Sendable {
+    static let mostLines = 20
+    static let longestLine = 2048
+
+    private var last: [Check.Kind: [String]] = [:]
+
+    /// The lines to add, of which none is longer than `longestLine`.
+    mutating func lines(_ kind: Check.Kind, _ result: Check.Result) -> [String] {
+        guard let failure = result.failure else {
+            last[kind] = nil
+            return []
+        }
+        var said = [result.errors, result.output].flatMap { $0.split(whereSeparator: \.isNewline) }
+        let leftOut = said.count - Self.mostLines
+        if leftOut > 0 { said = said.suffix(Self.mostLines) }
+        var lines = [failure]
+        if result.passedOver > 0 { lines.append("(\(result.passedOver) bytes of its output were left out)") }
+        if leftOut > 0 { lines.append("(\(leftOut) lines before these were left out)") }
+        lines += said.map { String(decoding: $0.utf8.prefix(Self.longestLine), as: UTF8.self) }
+        guard lines != last[kind] else { return [] }
+        last[kind] = lines
+        return lines
     }
 }

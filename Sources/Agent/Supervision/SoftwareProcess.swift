@@ -11,9 +11,11 @@ struct ProcessRecord: Hashable, Sendable, Codable {
     var job: Job
     var since: Timestamp
     var restarts: Int
+    /// Keeps what it writes; nil where none could be started.
+    var writer: ProcessIdentity?
 }
 
-/// Starts the software so that it outlives the agent: a session of its own, and files, not pipes, for its output.
+/// Starts the software so that it outlives the agent: a session of its own, and for its output pipes that another process reads.
 enum SoftwareProcess {
     static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -42,22 +44,24 @@ enum SoftwareProcess {
 
     /// Runs it to its end. The task must not be cancelled while the software is to go on.
     ///
+    /// - Parameter standardOutput: closed here, as is `standardError`, when the program has them or cannot be started.
     /// - Parameter started: told the pid as soon as it is known.
     /// - Returns: how it ended, for people.
     static func run(
-        _ command: [String], in directory: String, environment: [String: String], standardOutput: String,
-        standardError: String, started: @Sendable (Int32) async -> Void
+        _ command: [String], in directory: String, environment: [String: String],
+        standardOutput: FileDescriptor, standardError: FileDescriptor, started: @Sendable (Int32) async -> Void
     ) async throws(AgentError) -> Ending {
-        guard let program = command.first else { throw AgentError(.bundle, "the manifest names no program to run") }
-        let executable = try executable(program, in: directory, environment: environment)
-        var options = PlatformOptions()
-        options.createSession = true
-        let output = try log(standardOutput)
-        let error: FileDescriptor
-        do { error = try log(standardError) } catch {
-            try? output.close()
+        let (program, executable): (String, Executable)
+        do throws(AgentError) {
+            guard let first = command.first else { throw AgentError(.bundle, "the manifest names no program to run") }
+            (program, executable) = (first, try Self.executable(first, in: directory, environment: environment))
+        } catch {
+            try? standardOutput.close()
+            try? standardError.close()
             throw error
         }
+        var options = PlatformOptions()
+        options.createSession = true
         do {
             let result = try await Subprocess.run(
                 executable,
@@ -66,8 +70,8 @@ enum SoftwareProcess {
                     Dictionary(
                         uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
                 workingDirectory: FilePath(directory), platformOptions: options, input: .none,
-                output: .fileDescriptor(output, closeAfterSpawningProcess: true),
-                error: .fileDescriptor(error, closeAfterSpawningProcess: true)
+                output: .fileDescriptor(standardOutput, closeAfterSpawningProcess: true),
+                error: .fileDescriptor(standardError, closeAfterSpawningProcess: true)
             ) { execution in
                 await started(Int32(execution.processIdentifier.value))
             }
@@ -95,13 +99,6 @@ enum SoftwareProcess {
             case .unknown: "ended"
             }
         }
-    }
-
-    /// Appending, so that the file can be cut while it is written to.
-    private static func log(_ path: String) throws(AgentError) -> FileDescriptor {
-        let descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw .system("open", path) }
-        return FileDescriptor(rawValue: descriptor)
     }
 
     /// `./program` is in the release; a plain name is looked for in the child's path, not in ours.

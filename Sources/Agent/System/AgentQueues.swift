@@ -4,6 +4,8 @@ import Dispatch
 enum AgentQueues {
     /// Short handlers of timers and descriptors.
     static let timers = DispatchQueue(label: "trunkline.timers")
+    /// Reading what checks write; it may pause.
+    static let checks = DispatchQueue(label: "trunkline.checks")
     /// Hashing, unpacking and writing of whole bundles, one after the other.
     private static let disk = DispatchQueue(label: "trunkline.disk")
 

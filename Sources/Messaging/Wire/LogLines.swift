@@ -3,13 +3,9 @@ package import FoundationEssentials
 
 /// Some lines of what a machine's software printed.
 package struct LogLines: Hashable, Sendable {
-    package enum Stream: String, Codable, Hashable, Sendable {
-        case stdout, stderr
-    }
-
     package var machine: String
     package var at: Timestamp
-    package var stream: Stream
+    package var stream: LogStream
     package private(set) var lines: [String]
 
     package static let largest = 64 << 10
@@ -19,7 +15,7 @@ package struct LogLines: Hashable, Sendable {
     private static let mostBytes = 10 << 10
 
     /// Each is text for people, cut where it is too long; lines past the bounds give way to one that says how many there were.
-    package init(machine: String, at: Timestamp, stream: Stream, lines: [String]) {
+    package init(machine: String, at: Timestamp, stream: LogStream, lines: [String]) {
         self.machine = machine
         self.at = at
         self.stream = stream
@@ -36,7 +32,7 @@ package struct LogLines: Hashable, Sendable {
         }
     }
 
-    private init(machine: String, at: Timestamp, stream: Stream, checked lines: [String]) {
+    private init(machine: String, at: Timestamp, stream: LogStream, checked lines: [String]) {
         self.machine = machine
         self.at = at
         self.stream = stream
@@ -59,7 +55,7 @@ package struct LogLines: Hashable, Sendable {
             var v: Int
             var machine: String
             var at: Timestamp
-            var stream: Stream
+            var stream: LogStream
             var lines: [String]
         }
         try WireChecks.size(payload, atMost: largest)
