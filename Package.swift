@@ -119,7 +119,9 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Agent", "trunkline-agent", "Messaging", "Sealing", "Bundles", "Fleet", "TestSupport", logging,
+                "Agent", "trunkline-agent", "Messaging", "Sealing", "Bundles", "OperatingSystem", "Fleet",
+                "TestSupport",
+                logging,
             ]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Fleet", "TestSupport"]),
         .testTarget(

@@ -2,6 +2,7 @@ import Fleet
 import FoundationEssentials
 import Logging
 import Messaging
+import OperatingSystem
 
 /// The machine's side: registers, receives software, runs it, reports.
 ///
@@ -16,6 +17,7 @@ package enum Agent {
         let arguments = Array(arguments)
         // Before anything else of the agent begins, so that it stays small.
         if arguments == [OutputWriter.mode] { return OutputWriter.main() }
+        if arguments == [Launcher.argument] { return Launcher.run() }
         switch AgentArguments.parse(arguments) {
         case .help:
             print(AgentArguments.help)
@@ -41,7 +43,8 @@ package enum Agent {
     }
 
     private static func run(_ arguments: AgentArguments, logger: Logger) async throws(AgentError) {
-        let state = try StateDirectory(at: arguments.state)
+        let state = try StateDirectory(
+            at: arguments.state, isolation: arguments.isolation, users: SoftwareUsers(range: arguments.users))
         if let dismissal = try Dismissal.standing(in: state, ticketFile: arguments.ticket, now: SystemClock.now) {
             try await Dismissal.endSoftware(in: state)
             return StandardError.print(
@@ -61,6 +64,12 @@ package enum Agent {
         }
         if identity.boot == nil {
             logger.warning("INSECURE: \(identity.broker) is plain MQTT, where anybody can read and say everything")
+        }
+        if let user = state.software.user {
+            logger.info("the software runs as user \(user), in \(state.software.root)")
+        } else {
+            logger.warning(
+                "isolation none: the software can do all that this agent can (\(state.software.why ?? "?"))")
         }
         let passport = try Passport(identity, state: state) { identity.farewell(session: sessions.next()) }
         let connection = Connection(

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import OperatingSystem
 
 /// The command line of `trunkline-agent`.
 struct AgentArguments: Equatable {
@@ -13,6 +14,9 @@ struct AgentArguments: Equatable {
     var rejoins = false
     /// Whether the software ends with the agent.
     var stopsSoftware = false
+    var isolation = IsolationWish.auto
+    /// Of them each machine gets one for its software.
+    var users = SoftwareUsers.standardRange
 
     enum Parsed: Equatable {
         case run(AgentArguments)
@@ -22,7 +26,10 @@ struct AgentArguments: Equatable {
     }
 
     static let usage =
-        "usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL] [--stop-software] [--insecure] [--rejoin]"
+        """
+        usage: trunkline-agent [--ticket FILE] --state DIR [--log-level LEVEL] [--stop-software] [--insecure] [--rejoin]
+               [--isolation auto|user|none] [--software-users FIRST-LAST]
+        """
     static let help = """
         \(usage)
 
@@ -34,6 +41,10 @@ struct AgentArguments: Equatable {
           --stop-software    stop the software when the agent is asked to end
           --insecure         take a ticket that leads to a broker without TLS
           --rejoin           take another ticket than the one by which this machine is registered, from the same group
+          --isolation HOW    user: the software runs as a user of its own, which only root can do; none: it runs as the agent does
+                             and can do all that the agent can; auto, which is the default: user where that can be
+          --software-users FIRST-LAST
+                             the users for software, one for each machine on this host; 61184-65519 without it
           --version          print the version
           --help             print this
 
@@ -71,7 +82,7 @@ struct AgentArguments: Equatable {
                 value = String(argument[argument.index(after: equals)...])
                 argument = String(argument[..<equals])
             }
-            guard ["--ticket", "--state", "--log-level"].contains(argument) else {
+            guard ["--ticket", "--state", "--log-level", "--isolation", "--software-users"].contains(argument) else {
                 return .wrong("unknown argument \(argument)")
             }
             if value == nil, index < arguments.count {
@@ -93,7 +104,29 @@ struct AgentArguments: Equatable {
             }
             parsed.logLevel = level
         }
+        if let text = values["--isolation"] {
+            guard let wish = IsolationWish(rawValue: text) else {
+                return .wrong("--isolation \(text) is none of auto, user, none")
+            }
+            parsed.isolation = wish
+        }
+        if let text = values["--software-users"] {
+            guard let users = users(text) else {
+                return .wrong(
+                    "--software-users takes FIRST-LAST, such as 61184-65519, from 1 to 4294967294; got \(text)")
+            }
+            parsed.users = users
+        }
         return .run(parsed)
+    }
+
+    private static func users(_ text: String) -> ClosedRange<uid_t>? {
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { uid_t($0) }
+        // 0 is root, and the last number means nobody at all to the kernel.
+        guard ends.count == 2, let first = ends[0], let last = ends[1], first > 0, first <= last, last < .max else {
+            return nil
+        }
+        return first...last
     }
 }
 

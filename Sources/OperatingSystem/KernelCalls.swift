@@ -26,6 +26,31 @@ package enum KernelCalls {
         return call(pidfd, signal, nil, 0) == 0
     }
 
+    private typealias ProcessControl =
+        @convention(c) (CInt, CUnsignedLong, CUnsignedLong, CUnsignedLong, CUnsignedLong) -> CInt
+    private typealias SetCapabilities = @convention(c) (UnsafeMutableRawPointer, UnsafeRawPointer) -> CInt
+
+    /// prctl(2), which takes a variable number of arguments and is therefore not in Swift's module.
+    package static func control(_ option: CInt, _ first: UInt = 0, _ second: UInt = 0) -> Bool {
+        guard let call = dlsym(nil, "prctl").map({ unsafeBitCast($0, to: ProcessControl.self) }) else { return false }
+        return call(option, first, second, 0, 0) >= 0
+    }
+
+    /// capset(2) of this process: effective, permitted and inheritable alike.
+    package static func setCapabilities(_ mask: UInt64) -> Bool {
+        guard let call = dlsym(nil, "capset").map({ unsafeBitCast($0, to: SetCapabilities.self) }) else { return false }
+        // _LINUX_CAPABILITY_VERSION_3 and process 0, which is the caller; then the three sets, low halves first.
+        var header: (UInt32, Int32) = (0x2008_0522, 0)
+        let (low, high) = (UInt32(truncatingIfNeeded: mask), UInt32(truncatingIfNeeded: mask >> 32))
+        var sets = (low, low, low, high, high, high)
+        return withUnsafeMutableBytes(of: &header) { header in
+            withUnsafeBytes(of: &sets) { sets in
+                guard let header = header.baseAddress, let sets = sets.baseAddress else { return false }
+                return call(header, sets) == 0
+            }
+        }
+    }
+
     /// Has the child close every descriptor from `first` on.
     package static func closeDescriptors(from first: CInt, in actions: inout posix_spawn_file_actions_t) -> Bool {
         guard

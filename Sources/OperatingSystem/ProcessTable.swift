@@ -51,6 +51,21 @@ package enum ProcessTable {
         return pids
     }
 
+    /// Those that run as the user, zombies left out. Not by who owns their files in `/proc`: a process can hide that.
+    package static func processes(of user: uid_t) -> [pid_t] {
+        pids.filter { pid in
+            guard let content = WholeFile.read("/proc/\(pid)/status", limit: 4096) else { return false }
+            let status = String(decoding: content, as: UTF8.self)
+            return self.user(inStatus: status) == user && !status.contains("\nState:\tZ")
+        }
+    }
+
+    /// The real user in the line `Uid:\t1000\t1000\t1000\t1000` of `/proc/PID/status`.
+    package static func user(inStatus status: String) -> uid_t? {
+        status.split(separator: "\n").first { $0.hasPrefix("Uid:") }
+            .flatMap { $0.split(whereSeparator: \.isWhitespace).dropFirst().first }.flatMap { uid_t($0) }
+    }
+
     package static func all() -> [ProcessEntry] { pids.compactMap(entry) }
 
     /// What the process began with, without what it changed since; nil where it may not be read.

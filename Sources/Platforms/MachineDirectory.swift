@@ -28,6 +28,9 @@ struct MachineDirectory: Sendable {
     func log(_ machine: String) -> String { "\(root)/\(machine)/agent.log" }
     private func process(_ machine: String) -> String { "\(root)/\(machine)/agent.json" }
 
+    /// As whom its software runs, if that is not the agent.
+    func softwareUser(_ machine: String) -> uid_t? { SoftwareUsers().user(of: state(machine)) }
+
     /// Every machine that has a directory; an error where that can't be told, which is not the same as none.
     func listed() throws(PlatformError) -> Set<String> {
         do {
@@ -41,7 +44,8 @@ struct MachineDirectory: Sendable {
     func prepare(_ request: LaunchRequest) throws(PlatformError) {
         let files = FileManager.default
         do {
-            try? files.removeItem(atPath: state(request.machine))
+            SoftwareUsers().giveUp(of: state(request.machine))
+            ForeignTree.remove(state(request.machine))
             try? files.removeItem(atPath: process(request.machine))
             try files.createDirectory(
                 atPath: path(request.machine), withIntermediateDirectories: true,
@@ -62,8 +66,11 @@ struct MachineDirectory: Sendable {
 
     func remove(_ machine: String) throws(PlatformError) {
         guard FileManager.default.fileExists(atPath: path(machine)) else { return }
-        do { try FileManager.default.removeItem(atPath: path(machine)) } catch {
-            throw PlatformError(.failed, "The directory of \(machine) can't be removed: \(error)")
+        SoftwareUsers().giveUp(of: state(machine))
+        // Software may have written into it.
+        ForeignTree.remove(path(machine))
+        guard !FileManager.default.fileExists(atPath: path(machine)) else {
+            throw PlatformError(.failed, "The directory of \(machine) can't be removed: something in it can't")
         }
     }
 

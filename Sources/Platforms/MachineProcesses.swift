@@ -3,11 +3,13 @@ import OperatingSystem
 
 /// Which processes a local machine consists of.
 enum MachineProcesses {
-    /// Every process of this user that was started for the machine and still runs, wherever its parents went.
+    /// Every process that was started for the machine and still runs, wherever its parents went.
     ///
     /// The environment that a process began with says whose it is; what shares a session with such a leader belongs to it too.
     static func processes(of machine: String, in directory: MachineDirectory) -> [ProcessEntry] {
-        var own: [ProcessEntry] = []
+        // All that runs as the user of its software: nothing else does.
+        var own =
+            directory.softwareUser(machine).map { ProcessTable.processes(of: $0).compactMap(ProcessTable.entry) } ?? []
         for process in ProcessTable.pids {
             guard process != getpid(), isOurs(process),
                 let bytes = ProcessTable.environment(process),

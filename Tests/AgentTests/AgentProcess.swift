@@ -2,6 +2,7 @@ import Fleet
 import Foundation
 import Glibc
 import Messaging
+import OperatingSystem
 import Synchronization
 import TestSupport
 
@@ -10,15 +11,19 @@ final class AgentProcess: Sendable {
     let directory: String
     let state: String
     let ticket: String
+    private let program: URL
     private let process = Mutex<Process?>(nil)
 
     /// Where `swift build` put this test and the program.
     static let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         .appending(path: "trunkline-agent")
 
-    init() throws {
+    /// - Parameter closed: whether only its owner may pass through the directory in which it lives.
+    init(closed: Bool = false, program: URL = AgentProcess.program) throws {
+        self.program = program
         let path = FileManager.default.temporaryDirectory.appending(path: "agent-\(UUID().uuidString.prefix(8))").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: closed ? 0o700 : 0o755])
         directory = path
         state = path + "/state"
         ticket = path + "/ticket.json"
@@ -31,13 +36,14 @@ final class AgentProcess: Sendable {
     /// What it wrote to standard error, over all its runs.
     var output: String { (try? String(contentsOfFile: directory + "/agent.log", encoding: .utf8)) ?? "" }
 
+    var arguments: [String] {
+        ["--ticket", ticket, "--state", state, "--stop-software", "--insecure", "--log-level", "debug"]
+    }
+
     func start(_ arguments: [String]? = nil) throws {
         let process = Process()
-        process.executableURL = Self.program
-        process.arguments =
-            arguments ?? [
-                "--ticket", ticket, "--state", state, "--stop-software", "--insecure", "--log-level", "debug",
-            ]
+        process.executableURL = program
+        process.arguments = arguments ?? self.arguments
         let log = directory + "/agent.log"
         if !FileManager.default.fileExists(atPath: log) {
             _ = FileManager.default.createFile(atPath: log, contents: nil)
@@ -95,7 +101,10 @@ final class AgentProcess: Sendable {
     private var currentPID: Int32? { text("run/pid").flatMap { Int32($0.filter { $0 != "\n" }) } }
 
     /// Everything that was started for this state directory and lives.
-    var software: [Int32] { Processes.all(withVariable: "TRUNKLINE_RUN=\(state)/run") }
+    var software: [Int32] {
+        let run = URL(filePath: path("run")).resolvingSymlinksInPath().path
+        return Processes.all(withVariable: "TRUNKLINE_RUN=\(run)")
+    }
 
     func killSoftware() {
         for pid in software { kill(pid, SIGKILL) }
@@ -107,6 +116,7 @@ final class AgentProcess: Sendable {
             self.killSoftware()
             return self.software.isEmpty
         }
+        SoftwareUsers().giveUp(of: state)
         try? FileManager.default.removeItem(atPath: directory)
     }
 }
@@ -137,10 +147,13 @@ enum Processes {
 }
 
 /// A broker, a manager and an agent that has not been started; all are gone afterwards.
-func withMachine(_ body: (ManagerStandIn, AgentProcess) async throws -> Void) async throws {
+func withMachine(
+    closed: Bool = false, program: URL = AgentProcess.program,
+    _ body: (ManagerStandIn, AgentProcess) async throws -> Void
+) async throws {
     try await withBroker { broker in
         let manager = try ManagerStandIn(broker)
-        let agent = try AgentProcess()
+        let agent = try AgentProcess(closed: closed, program: program)
         try agent.write(manager.ticket())
         async let running: Void = manager.connection.run()
         async let consuming: Void = manager.consume()

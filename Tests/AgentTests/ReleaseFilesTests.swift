@@ -28,7 +28,7 @@ struct ReleaseFilesTests {
     @Test("Python's compiled files are named, and lead to no restart and no other digest, over new orders and agents")
     func compiled() async throws {
         try await withMachine { manager, agent in
-            try agent.start()
+            try agent.start(agent.arguments + ["--isolation", "none"])
             let bundle = try Self.python()
             try await manager.order(bundle)
             let named = try await manager.status("names them") {
@@ -44,7 +44,7 @@ struct ReleaseFilesTests {
             }
             try await agent.end(SIGKILL)
             agent.killSoftware()
-            try agent.start()
+            try agent.start(agent.arguments + ["--isolation", "none"])
             try await manager.status("after a boot") { $0.session > named.session && $0.state == .running }
             try await manager.status("with the same words") { $0.reason == named.reason && $0.order == 2 }
             #expect(manager.statuses.allSatisfy { $0.software.map { $0.digest == bundle.digest } ?? true })
@@ -56,7 +56,7 @@ struct ReleaseFilesTests {
     @Test("Files that software goes on adding are named once, and bounded")
     func many() async throws {
         try await withMachine { manager, agent in
-            try agent.start()
+            try agent.start(agent.arguments + ["--isolation", "none"])
             let start = SampleBundle.start.replacing(
                 "while :; do sleep 1000 & wait $!; done",
                 with:

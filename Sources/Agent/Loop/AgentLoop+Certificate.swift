@@ -89,7 +89,7 @@ extension Identity {
         guard let boot else { throw AgentError(.state, "there is no certificate to ask for") }
         let content = RegistrationContent(
             machine: machine, key: key.publicKey.rawRepresentation, nonce: nonce,
-            facts: .ofThisMachine(),
+            facts: .ofThisMachine(isolation),
             certificate: .init(request: try boot.key.request(named: machine), reply: client))
         let plaintext = try content.encoded()
         return try RegistrationMessage.encode(

@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import Logging
 import Messaging
+import OperatingSystem
 
 /// The software: what the supervisor decides is done here.
 extension AgentLoop {
@@ -71,17 +72,16 @@ extension AgentLoop {
             // A task of its own: what ends with the agent is cancelled, and the software does not end with it.
             Task {
                 if let last, last.process.mayHaveLeftovers { await ProcessSession.sweep(last.process.pid) }
-                await ProcessSession.sweepStrays(run: state.run)
+                await ProcessSession.sweepStrays(run: state.run, user: state.software.user)
                 do throws(AgentError) {
                     let error = await AgentQueues.onDisk { () -> AgentError? in
-                        do throws(AgentError) {
-                            // Every start, so that exchanged files never run again.
-                            try releases.prepare(job.digest)
-                            try DirectoryTree.make(state.log)
-                            try DirectoryTree.make(state.data(ofSoftware: job.manifest.name))
-                            DirectoryTree.remove(state.run)
-                            try DirectoryTree.make(state.run)
-                        } catch { return error }
+                        // Every start, so that exchanged files never run again.
+                        do throws(AgentError) { try releases.prepare(job.digest) } catch { return error }
+                        do throws(SystemError) {
+                            try ForeignTree.directory(state.log, mode: 0o700, owner: nil)
+                            try state.software.makeData(ofSoftware: job.manifest.name)
+                            try state.software.makeRun()
+                        } catch { return AgentError(.system, error.description) }
                         return nil
                     }
                     if let error { throw error }
@@ -91,7 +91,7 @@ extension AgentLoop {
                     do throws(AgentError) { writer = try pipes.startWriter() } catch { logger.error("\(error)") }
                     let ending = try await SoftwareProcess.run(
                         job.manifest.run, in: releases.path(job.digest), environment: environment,
-                        standardOutput: output, standardError: errors
+                        as: state.software.user, standardOutput: output, standardError: errors
                     ) { [writer] pid in
                         let record = ProcessIdentity(pid: pid).map { identity in
                             ProcessRecord(
@@ -132,7 +132,7 @@ extension AgentLoop {
                     logger.warning("\(last.job.manifest.reference) did not stop within \(stop.timeout): killed")
                 }
             }
-            await ProcessSession.sweepStrays(run: state.run)
+            await ProcessSession.sweepStrays(run: state.run, user: state.software.user)
             state.remove(.process)
             post(.supervision(.stopped(run: run)))
         }
@@ -144,8 +144,9 @@ extension AgentLoop {
         // So that one that outlives its agent is never taken for the software.
         environment[ProcessSession.checkVariable] = kind == .health ? "health" : "metrics"
         let directory = releases.path(job.digest)
-        work.append { [post, environment] in
-            let result = await Check.run(kind, command, timeout: timeout, in: directory, environment: environment)
+        work.append { [post, environment, user = state.software.user] in
+            let result = await Check.run(
+                kind, command, timeout: timeout, in: directory, environment: environment, as: user)
             post(.checkEnded(run: run, kind, result))
         }
     }

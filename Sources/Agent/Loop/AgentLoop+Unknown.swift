@@ -8,7 +8,7 @@ import OperatingSystem
 extension AgentLoop {
     /// What runs of this machine, if the state says what it is; else it is `unknown` from now on.
     func findRunning() -> ProcessRecord? {
-        guard let found = ProcessSession.leader(run: state.run) else { return nil }
+        guard let found = ProcessSession.leader(run: state.run, user: state.software.user) else { return nil }
         let plan = kept.plan
         let known = [plan.job, plan.fallback, order?.job].compactMap { $0 }
         if let job = known.first(where: { fits(found.environment, $0) }) {
@@ -64,7 +64,7 @@ extension AgentLoop {
         guard let unknown else { return }
         work.append { [state] in
             _ = await ProcessSession.stop(unknown.pid, signal: SIGTERM, timeout: .seconds(10))
-            await ProcessSession.sweepStrays(run: state.run)
+            await ProcessSession.sweepStrays(run: state.run, user: state.software.user)
         }
     }
 
@@ -82,8 +82,10 @@ extension ProcessSession {
     static let checkVariable = "TRUNKLINE_CHECK"
 
     /// The process that leads the session in which software with this `TRUNKLINE_RUN` runs; the oldest, where there are more.
-    static func leader(run: String) -> (process: ProcessIdentity, environment: [String: String])? {
-        ProcessTable.all().filter { $0.isAlive && $0.session == $0.pid }.sorted { $0.started < $1.started }
+    ///
+    /// - Parameter user: the machine's, if it has one: what others say in their environment counts for nothing then.
+    static func leader(run: String, user: uid_t?) -> (process: ProcessIdentity, environment: [String: String])? {
+        (user.map { ProcessTable.processes(of: $0).compactMap(ProcessTable.entry) } ?? ProcessTable.all()).filter { $0.isAlive && $0.session == $0.pid }.sorted { $0.started < $1.started }
             .lazy.compactMap { entry -> (process: ProcessIdentity, environment: [String: String])? in
                 guard let environment = environment(of: entry.pid), environment["TRUNKLINE_RUN"] == run,
                     environment[checkVariable] == nil,

@@ -1,6 +1,7 @@
 import Bundles
 import FoundationEssentials
 import Glibc
+import OperatingSystem
 
 /// The unpacked releases, by digest.
 struct ReleaseStore: Sendable {
@@ -18,24 +19,26 @@ struct ReleaseStore: Sendable {
         }
         try DirectoryTree.make(directory)
         let fresh = directory + "/new-" + digest
-        DirectoryTree.remove(fresh)
+        ForeignTree.remove(fresh)
         do {
             try BundleReader.unpack(bundleAt: bundles.path(digest), into: fresh, durable: true)
         } catch {
-            DirectoryTree.remove(fresh)
+            ForeignTree.remove(fresh)
             throw AgentError(.bundle, "the bundle \(digest.prefix(12)) cannot be unpacked: \(error)")
         }
+        // Its files are 0644 or 0755, and the agent's: for the software to read and to execute.
+        guard chmod(fresh, 0o755) == 0 else { throw .system("open", fresh) }
         guard let content = try? JSONEncoder().encode(ReleaseContent.read(fresh)) else {
             throw AgentError(.bundle, "the release \(digest.prefix(12)) cannot be listed")
         }
         // The list is the same for the same bundle, so it may be there before the release is.
         try AtomicFile.write(content, to: contentFile(digest))
         let old = directory + "/old-" + digest
-        DirectoryTree.remove(old)
+        ForeignTree.remove(old)
         // Software that still runs in it keeps its files until it ends.
         rename(path(digest), old)
         guard rename(fresh, path(digest)) == 0 else { throw .system("rename", fresh) }
-        DirectoryTree.remove(old)
+        ForeignTree.remove(old)
     }
 
     /// Reads every file that was shipped.
@@ -61,7 +64,7 @@ struct ReleaseStore: Sendable {
         for name in DirectoryTree.names(in: directory) {
             let plain = name.hasPrefix("new-") || name.hasPrefix("old-") ? name.dropFirst(4) : name[...]
             let digest = String(plain.prefix { $0 != "." })
-            if !digests.contains(digest) { DirectoryTree.remove(directory + "/" + name) }
+            if !digests.contains(digest) { ForeignTree.remove(directory + "/" + name) }
         }
     }
 }

@@ -36,7 +36,7 @@ struct Dismissal: Codable, Sendable {
             _ = await ProcessSession.stop(
                 record.process.pid, signal: ProcessSession.number(ofSignal: stop.signal), timeout: stop.timeout)
         }
-        await ProcessSession.sweepStrays(run: state.run)
+        await ProcessSession.sweepStrays(run: state.run, user: state.software.user)
         state.remove(.process)
     }
 }

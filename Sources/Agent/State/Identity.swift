@@ -24,6 +24,8 @@ struct Identity: Sendable {
     let mended: [String]
     /// Whether the ticket that the command line names is another than the one by which this machine is registered.
     let ignoresTicket: Bool
+    /// Between the software and this agent.
+    let isolation: Isolation
     /// Of this process of the agent: who reads the statuses of two machines with one identity sees two of them taking turns.
     let holder = String(BundleDigest.hex(of: RandomBytes.data(count: 16)).prefix(8))
 
@@ -77,6 +79,7 @@ struct Identity: Sendable {
                 "ticket \(ticketFile) leads to \(ticket.broker), where anybody can read and say everything; if that is what you want, add --insecure"
             )
         }
+        isolation = state.software.isolation
         group = ticket.group
         machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(53))-x\(Self.randomName())"
         broker = ticket.broker
@@ -109,7 +112,7 @@ struct Identity: Sendable {
             registration = keptIdentity.registration
             self.statusKey = statusKey
         } else {
-            let (message, statusKey) = try Self.register(machine, key, ticket, boot)
+            let (message, statusKey) = try Self.register(machine, key, ticket, boot, isolation)
             // The key first: a registration on disk without its status key would be of no use.
             try state.write(statusKey.rawRepresentation, to: .statusKey)
             try state.write(message, to: .registration)
@@ -174,13 +177,13 @@ struct Identity: Sendable {
     }
 
     private static func register(
-        _ machine: String, _ key: SecurityKey, _ ticket: Ticket, _ boot: Boot?
+        _ machine: String, _ key: SecurityKey, _ ticket: Ticket, _ boot: Boot?, _ isolation: Isolation
     ) throws(AgentError) -> (Data, StatusKey) {
         var statusKey: StatusKey?
         do {
             var content = RegistrationContent(
                 machine: machine, key: key.publicKey.rawRepresentation, nonce: nonce(of: ticket, key),
-                facts: .ofThisMachine())
+                facts: .ofThisMachine(isolation))
             if let boot {
                 content.certificate = .init(request: try boot.key.request(named: machine), reply: boot.client)
             }

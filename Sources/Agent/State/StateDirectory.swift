@@ -1,12 +1,15 @@
 import FoundationEssentials
 import Glibc
+import OperatingSystem
 
 /// The agent's directory: what it must not forget. One agent owns it at a time.
 ///
-/// Every file is 0600 and written atomically; the directory is 0700, since keys and secrets are in it.
+/// Every file is 0600 and written atomically. The directory is 0700, since keys and secrets are in it, or 0711 where the software's
+/// directories are in it too.
 struct StateDirectory: Sendable {
     /// Absolute, without links, since software runs in other directories.
     let path: String
+    let software: SoftwareHome
 
     enum File: String {
         case ticket = "ticket.json"
@@ -27,29 +30,34 @@ struct StateDirectory: Sendable {
     }
 
     /// Makes the directory where it is missing, and locks it until the process ends.
-    init(at given: String) throws(AgentError) {
+    init(
+        at given: String, isolation: IsolationWish = .none, users: SoftwareUsers = SoftwareUsers()
+    ) throws(AgentError) {
         try DirectoryTree.make(given)
         guard let resolved = realpath(given, nil) else { throw .system("find", given) }
         path = String(cString: resolved)
         free(resolved)
-        guard chmod(path, 0o700) == 0 else { throw .system("protect", path) }
+        if !DirectoryTree.exists(path + "/lock"), chmod(path, 0o700) != 0 { throw .system("protect", path) }
         // Closed on exec: software that outlives the agent must not keep the lock.
         let lock = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard lock >= 0 else { throw .system("open", path + "/lock") }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             throw AgentError(.owned, "another agent owns \(path)")
         }
-        for directory in ["bundles", "releases", "data", "log", "run"] {
-            try DirectoryTree.make(path + "/" + directory)
+        software = try SoftwareHome(state: path, wish: isolation, users: users)
+        for directory in ["bundles", "log"] {
+            do throws(SystemError) { try ForeignTree.directory(path + "/" + directory, mode: 0o700, owner: nil) } catch
+            {
+                throw AgentError(.system, error.description)
+            }
         }
     }
 
     var bundles: String { path + "/bundles" }
-    var releases: String { path + "/releases" }
+    var releases: String { software.releases }
     var log: String { path + "/log" }
-    /// Fresh at each start of the software; short, since sockets in it have a limit of 107 bytes.
-    var run: String { path + "/run" }
-    func data(ofSoftware name: String) -> String { path + "/data/" + name }
+    var run: String { software.run }
+    func data(ofSoftware name: String) -> String { software.data + "/" + name }
     func file(_ file: File) -> String { path + "/" + file.rawValue }
 
     func read(_ file: File) throws(AgentError) -> Data? { try AtomicFile.read(self.file(file)) }

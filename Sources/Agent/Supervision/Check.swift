@@ -23,7 +23,8 @@ enum Check {
     }
 
     static func run(
-        _ kind: Kind, _ command: [String], timeout: TimeSpan, in directory: String, environment: [String: String]
+        _ kind: Kind, _ command: [String], timeout: TimeSpan, in directory: String, environment: [String: String],
+        as user: uid_t?
     ) async -> Result {
         let name = "\(kind.rawValue) \(command.joined(separator: " ").forPeople(atMost: 120))"
         let leader = Mutex<Int32?>(nil)
@@ -37,8 +38,8 @@ enum Check {
         }
         do throws(AgentError) {
             ending = try await SoftwareProcess.run(
-                command, in: directory, environment: environment, standardOutput: output.writing,
-                standardError: errors.writing
+                command, in: directory, environment: environment, as: user,
+                standardOutput: output.writing, standardError: errors.writing
             ) { pid in
                 leader.withLock { $0 = pid }
                 let process = ProcessIdentity(pid: pid)

@@ -42,39 +42,44 @@ enum SoftwareProcess {
         ProcessLimits.fault(of: environment, arguments: arguments, atMost: mostBytes)
     }
 
-    /// Runs it to its end. The task must not be cancelled while the software is to go on.
+    /// Runs it to its end, by a launcher that gives it its user. The task must not be cancelled while the software is to go on.
     ///
     /// - Parameter standardOutput: closed here, as is `standardError`, when the program has them or cannot be started.
-    /// - Parameter started: told the pid as soon as it is known.
+    /// - Parameter started: told the pid as soon as the program is executed.
     /// - Returns: how it ended, for people.
     static func run(
-        _ command: [String], in directory: String, environment: [String: String],
+        _ command: [String], in directory: String, environment: [String: String], as user: uid_t?,
         standardOutput: FileDescriptor, standardError: FileDescriptor, started: @Sendable (Int32) async -> Void
     ) async throws(AgentError) -> Ending {
-        let (program, executable): (String, Executable)
+        let (program, order, socket): (String, LaunchOrder, LaunchSocket)
         do throws(AgentError) {
             guard let first = command.first else { throw AgentError(.bundle, "the manifest names no program to run") }
-            (program, executable) = (first, try Self.executable(first, in: directory, environment: environment))
+            program = first
+            order = LaunchOrder(
+                program: try executable(first, in: directory, environment: environment), arguments: command,
+                environment: environment, directory: directory, user: user)
+            socket = try LaunchSocket()
         } catch {
             try? standardOutput.close()
             try? standardError.close()
             throw error
         }
+        defer { socket.closeOurs() }
         var options = PlatformOptions()
         options.createSession = true
         do {
             let result = try await Subprocess.run(
-                executable,
-                arguments: Arguments(executablePathOverride: program, remainingValues: Array(command.dropFirst())),
-                environment: .custom(
-                    Dictionary(
-                        uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
-                workingDirectory: FilePath(directory), platformOptions: options, input: .none,
+                // Whatever became of the agent's file since.
+                .path("/proc/self/exe"), arguments: [Launcher.argument], environment: launcherEnvironment,
+                platformOptions: options, input: .fileDescriptor(socket.theirs, closeAfterSpawningProcess: true),
                 output: .fileDescriptor(standardOutput, closeAfterSpawningProcess: true),
                 error: .fileDescriptor(standardError, closeAfterSpawningProcess: true)
             ) { execution in
-                await started(Int32(execution.processIdentifier.value))
+                let why = await socket.exchange(order)
+                if why == nil { await started(Int32(execution.processIdentifier.value)) }
+                return why
             }
+            if let why = result.closureResult { throw AgentError(.system, "cannot start \(program): \(why)") }
             switch result.terminationStatus {
             case .exited(let code): return .exited(Int32(code))
             case .signaled(let signal): return .killed(Int32(signal))
@@ -85,6 +90,10 @@ enum SoftwareProcess {
             throw AgentError(.system, "cannot start \(program): \(error)")
         }
     }
+
+    /// Nothing that the software is given, since the launcher begins with the agent's rights; where the agent found its libraries.
+    private static let launcherEnvironment = Subprocess.Environment.custom(
+        getenv("LD_LIBRARY_PATH").map { ["LD_LIBRARY_PATH": String(cString: $0)] } ?? [:])
 
     enum Ending: Hashable, Sendable, CustomStringConvertible {
         case exited(Int32)
@@ -104,7 +113,7 @@ enum SoftwareProcess {
     /// `./program` is in the release; a plain name is looked for in the child's path, not in ours.
     private static func executable(
         _ program: String, in directory: String, environment: [String: String]
-    ) throws(AgentError) -> Executable {
+    ) throws(AgentError) -> String {
         let found: String?
         if program.hasPrefix("/") {
             found = program
@@ -123,6 +132,6 @@ enum SoftwareProcess {
                 .system,
                 "cannot start \(program): it needs the interpreter \(interpreter), and it is not on this machine")
         }
-        return .path(FilePath(found))
+        return found
     }
 }

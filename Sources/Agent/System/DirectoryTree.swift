@@ -1,4 +1,5 @@
 import Glibc
+import OperatingSystem
 
 /// Directories as a whole.
 enum DirectoryTree {
@@ -53,12 +54,14 @@ enum DirectoryTree {
         return found.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
     }
 
-    /// Removes it whole, links as links; what is not there is fine.
-    static func remove(_ path: String) {
-        if unlink(path) == 0 || errno == ENOENT { return }
-        chmod(path, 0o700)
-        for name in names(in: path) { remove(path + "/" + name) }
-        rmdir(path)
+    /// Makes it for everybody to pass through and root to write in; one that is there stays as it is.
+    static func makeForAll(_ path: String) throws(SystemError) {
+        guard mkdir(path, 0o711) == 0 else {
+            if errno == EEXIST { return }
+            throw SystemError("make directory", path)
+        }
+        // Whatever the umask is.
+        guard chmod(path, 0o711) == 0 else { throw SystemError("protect", path) }
     }
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

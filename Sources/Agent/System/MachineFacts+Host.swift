@@ -3,14 +3,14 @@ import Glibc
 
 extension MachineFacts {
     /// Of the machine that we run on.
-    static func ofThisMachine() -> MachineFacts {
+    static func ofThisMachine(_ isolation: Isolation) -> MachineFacts {
         var name = utsname()
         uname(&name)
         return MachineFacts(
             host: text(&name.nodename), os: osName() ?? text(&name.sysname), arch: text(&name.machine),
             cores: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))),
             memory: max(0, sysconf(Int32(_SC_PHYS_PAGES))) * max(0, sysconf(Int32(_SC_PAGESIZE))),
-            agent: Version.text, wires: WireVersion.spoken)
+            agent: Version.text, wires: WireVersion.spoken, isolation: isolation)
     }
 
     private static func text<Tuple>(_ tuple: inout Tuple) -> String {

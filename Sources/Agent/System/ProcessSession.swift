@@ -42,22 +42,28 @@ enum ProcessSession {
         return true
     }
 
-    /// Kills what has left its session but still has `run` as its `TRUNKLINE_RUN`: daemons, and what an agent that was killed had
-    /// no time to write down.
-    static func sweepStrays(run: String) async {
-        let needle = Array("TRUNKLINE_RUN=\(run)\0".utf8)
+    /// Kills what has left its session: daemons, and what an agent that was killed had no time to write down.
+    ///
+    /// Where the software has a user of its own, that is all that runs as that user; else what still has `run` as its `TRUNKLINE_RUN`.
+    static func sweepStrays(run: String, user: uid_t?) async {
         let end = SystemClock.uptime + .seconds(5)
         while SystemClock.uptime < end {
-            let strays = ProcessTable.all().filter { entry in
-                guard entry.isAlive, entry.pid != getpid(),
-                    let environment = ProcessTable.environment(entry.pid)
-                else { return false }
-                return environment.split(separator: 0).contains { $0.elementsEqual(needle.dropLast()) }
-            }
+            let strays = user.map(ProcessTable.processes(of:)) ?? strays(run: run)
             guard !strays.isEmpty else { return }
-            for entry in strays { kill(entry.pid, SIGKILL) }
+            for pid in strays { kill(pid, SIGKILL) }
             await sleep(milliseconds: 4)
         }
+    }
+
+    private static func strays(run: String) -> [pid_t] {
+        let needle = Array("TRUNKLINE_RUN=\(run)".utf8)
+        return ProcessTable.all().filter { entry in
+            guard entry.isAlive, entry.pid != getpid(), let environment = ProcessTable.environment(entry.pid) else {
+                return false
+            }
+            return environment.split(separator: 0).contains { $0.elementsEqual(needle) }
+        }
+        .map(\.pid)
     }
 
     /// Kills until none lives. A process in an uninterruptible wait is given up on after five seconds.

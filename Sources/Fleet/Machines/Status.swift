@@ -104,6 +104,14 @@ package struct Status: Hashable, Sendable {
     }
 }
 
+/// What stands between a machine's software and its agent.
+package enum Isolation: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The software runs as a user of its own.
+    case user
+    /// It runs as the agent does, and can do all that the agent can.
+    case none
+}
+
 /// What a machine says of itself when it registers.
 package struct MachineFacts: Hashable, Sendable, Codable {
     package var host: String
@@ -116,9 +124,12 @@ package struct MachineFacts: Hashable, Sendable, Codable {
     package var agent: String?
     /// The versions of the wire that it speaks. Nil from the first agents, which speak 2.
     package var wires: [Int]?
+    /// Nil from agents before 0.2.
+    package var isolation: Isolation?
 
     package init(
-        host: String, os: String, arch: String, cores: Int, memory: Int, agent: String? = nil, wires: [Int]? = nil
+        host: String, os: String, arch: String, cores: Int, memory: Int, agent: String? = nil, wires: [Int]? = nil,
+        isolation: Isolation? = nil
     ) {
         self.host = host
         self.os = os
@@ -127,5 +138,6 @@ package struct MachineFacts: Hashable, Sendable, Codable {
         self.memory = memory
         self.agent = agent
         self.wires = wires
+        self.isolation = isolation
     }
 }
