@@ -85,7 +85,9 @@ extension ProcessSession {
     ///
     /// - Parameter user: the machine's, if it has one: what others say in their environment counts for nothing then.
     static func leader(run: String, user: uid_t?) -> (process: ProcessIdentity, environment: [String: String])? {
-        (user.map { ProcessTable.processes(of: $0).compactMap(ProcessTable.entry) } ?? ProcessTable.all()).filter { $0.isAlive && $0.session == $0.pid }.sorted { $0.started < $1.started }
+        (user.map { ProcessTable.processes(of: $0).compactMap(ProcessTable.entry) } ?? ProcessTable.all()).filter {
+            $0.isAlive && $0.session == $0.pid
+        }.sorted { $0.started < $1.started }
             .lazy.compactMap { entry -> (process: ProcessIdentity, environment: [String: String])? in
                 guard let environment = environment(of: entry.pid), environment["TRUNKLINE_RUN"] == run,
                     environment[checkVariable] == nil,
