@@ -62,8 +62,8 @@ let package = Package(
         .executableTarget(
             name: "trunkline",
             dependencies: [
-                "Manager", "Client", "GroupLanguage", "Bundles", "Messaging", "Fleet", arguments, logging, subprocess,
-                systemPackage,
+                "Manager", "Client", "GroupLanguage", "Bundles", "Messaging", "OperatingSystem", "Fleet", arguments, logging,
+                subprocess, systemPackage,
             ]),
         .executableTarget(name: "trunkline-agent", dependencies: ["Agent"]),
         .target(name: "Client", dependencies: ["Fleet", crypto, httpClient, nio, nioHTTP, nioPosix, nioSSL]),

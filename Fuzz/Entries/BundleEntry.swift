@@ -3,7 +3,7 @@ import CZlib
 import FoundationEssentials
 import Glibc
 
-/// A bundle that anybody may have made: it unpacks into its own directory, as files and directories only, or not at all.
+/// A bundle that anybody may have made: it unpacks into its own directory, as files, directories and links that stay inside, or not at all.
 enum BundleEntry {
     /// Small, so that a bomb is as quick as anything else.
     private static let limits = Limits(
@@ -102,6 +102,7 @@ private struct Site {
     private func walk(_ path: String, into found: inout (files: Int, bytes: Int)) throws(Finding) {
         var status = stat()
         try Finding.require(lstat(path, &status) == 0, "\(path) can be looked at")
+        if status.st_mode & S_IFMT == S_IFLNK { return try follow(path) }
         try Finding.require(status.st_mode & 0o7022 == 0, "\(path) has mode \(String(status.st_mode, radix: 8))")
         switch status.st_mode & S_IFMT {
         case S_IFDIR:
@@ -112,6 +113,17 @@ private struct Site {
             found.bytes += Int(status.st_size)
         default: throw Finding("\(path) is neither a file nor a directory")
         }
+    }
+
+    /// Through whatever other links: it ends inside, or nowhere.
+    private func follow(_ link: String) throws(Finding) {
+        guard let end = realpath(link, nil), let root = realpath(release, nil) else { return }
+        defer {
+            free(end)
+            free(root)
+        }
+        let (place, inside) = (String(cString: end), String(cString: root))
+        try Finding.require(place == inside || place.hasPrefix(inside + "/"), "\(link) leads to \(place)")
     }
 
     private func names(in directory: String) throws(Finding) -> [String] {

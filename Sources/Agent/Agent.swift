@@ -111,6 +111,8 @@ package enum Agent {
                 if loop.isFinished { break }
             }
             acknowledgement.finish()
+            // What still has processes stays.
+            loop.groups?.machine.remove()
             await connection.close(farewell: farewell(loop))
             group.cancelAll()
         }

@@ -47,6 +47,11 @@ package enum BundleReader {
                 try tree?.addDirectory(path)
                 continue
             }
+            if let target = entry.target {
+                try rules.addLink(path)
+                try tree?.addLink(path, to: target)
+                continue
+            }
             try rules.addFile(path, size: entry.size)
             let isManifest = path.text == SoftwareManifest.fileName
             guard !isManifest || entry.size <= limits.manifestSize else {

@@ -6,7 +6,7 @@ import Glibc
 package enum BundleWriter {
     /// Packs what is in the directory, which must have `software.trunk` in it, into a file that `BundleReader` takes.
     ///
-    /// Links, devices, sockets and named pipes are refused, as is whatever exceeds the limits. The file appears whole
+    /// Links that leave the directory, hard links, devices, sockets and named pipes are refused, as is whatever exceeds the limits. The file appears whole
     /// or not at all, replacing an older one; never more than a few hundred KiB are in memory.
     package static func pack(
         directory: String, to file: String, limits: Limits = .standard
@@ -34,6 +34,9 @@ package enum BundleWriter {
             switch entry.kind {
             case .directory:
                 try writeHeader("5", name: entry.path.bytes + [UInt8(ascii: "/")], size: 0, mode: 0o755, to: output)
+            case .link(let target):
+                try writeHeader(
+                    "2", name: entry.path.bytes, size: 0, mode: 0o777, target: Array(target.utf8), to: output)
             case .file(let size, let isExecutable):
                 try writeHeader(
                     "0", name: entry.path.bytes, size: size, mode: isExecutable ? 0o755 : 0o644, to: output)
@@ -48,13 +51,15 @@ package enum BundleWriter {
     }
 
     private static func writeHeader(
-        _ flag: Character, name: [UInt8], size: Int, mode: Int, to output: GzipWriter
+        _ flag: Character, name: [UInt8], size: Int, mode: Int, target: [UInt8] = [], to output: GzipWriter
     ) throws(BundleError) {
-        if name.count > 100 {
-            let record = PaxRecords.record("path", name)
+        let record =
+            (name.count > 100 ? PaxRecords.record("path", name) : [])
+            + (target.count > 100 ? PaxRecords.record("linkpath", target) : [])
+        if !record.isEmpty {
             try output.write(TarHeader.block("x", name: "pax".utf8, size: record.count, mode: 0o644))
             try output.write(record + TarHeader.padding(after: record.count))
         }
-        try output.write(TarHeader.block(flag, name: name.prefix(100), size: size, mode: mode))
+        try output.write(TarHeader.block(flag, name: name.prefix(100), size: size, mode: mode, target: target.prefix(100)))
     }
 }

@@ -5,6 +5,7 @@ import Glibc
 final class PackedTree {
     enum Kind {
         case directory
+        case link(target: String)
         case file(size: Int, isExecutable: Bool)
     }
 
@@ -54,12 +55,28 @@ final class PackedTree {
                 try rules.addFile(path, size: Int(status.st_size))
                 let isExecutable = status.st_mode & 0o111 != 0
                 entries.append(Entry(path: path, kind: .file(size: Int(status.st_size), isExecutable: isExecutable)))
+            case S_IFLNK:
+                let target = try Self.target(of: leaf, in: directory, entry: path.text)
+                if let fault = LinkTarget.fault(target, of: path, limits: limits) {
+                    throw BundleError(.refused, entry: path.text, fault)
+                }
+                try rules.addLink(path)
+                entries.append(Entry(path: path, kind: .link(target: String(decoding: target, as: UTF8.self))))
             default:
                 throw BundleError(
                     .refused, entry: path.text,
-                    "\(Self.word(for: status.st_mode)); a bundle has files and directories only")
+                    "\(Self.word(for: status.st_mode)); a bundle has files, directories and symbolic links only")
             }
         }
+    }
+
+    private static func target(
+        of name: String, in directory: borrowing FileDescriptor, entry: String
+    ) throws(BundleError) -> [UInt8] {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlinkat(directory.number, name, &bytes, bytes.count)
+        guard count >= 0 else { throw FileDescriptor.failure("cannot be read", entry: entry) }
+        return bytes[..<count].map { UInt8(bitPattern: $0) }
     }
 
     /// Whether a file by that path would be one of the directory's own.
@@ -105,7 +122,6 @@ final class PackedTree {
 
     private static func word(for mode: mode_t) -> String {
         switch mode & S_IFMT {
-        case S_IFLNK: "a symbolic link"
         case S_IFIFO: "a named pipe"
         case S_IFSOCK: "a socket"
         default: "a device"

@@ -1,9 +1,10 @@
 /// The records of a pax extended header, `length key=value\n` each (POSIX.1-2017 pax, "pax Extended Header").
 ///
-/// Only path and size mean something to a bundle; times, owners and attributes are passed over.
+/// Only path, linkpath and size mean something to a bundle; times, owners and attributes are passed over.
 struct PaxRecords {
     var path: [UInt8]?
     var size: Int?
+    var target: [UInt8]?
 
     init(_ bytes: [UInt8]) throws(BundleError) {
         var rest = bytes[...]
@@ -28,9 +29,9 @@ struct PaxRecords {
         case "size":
             guard let number = Self.number(value) else { throw Self.malformed }
             size = number
-        case "linkpath": throw BundleError(.refused, "a link; a bundle has files and directories only")
+        case "linkpath": target = Array(value)
         case _ where key.hasPrefix("GNU.sparse."):
-            throw BundleError(.refused, "a sparse file; a bundle has files and directories only")
+            throw BundleError(.refused, "a sparse file; a bundle has files, directories and symbolic links only")
         default: break
         }
     }

@@ -3,11 +3,13 @@ struct TarHeader {
     static let size = 512
 
     enum Kind: Hashable {
-        case file, directory
+        case file, directory, link
         /// pax records for the next entry, or for all that follow.
         case extended, global
         /// GNU tar's long name for the next entry.
         case longName
+        /// GNU tar's long target for the next link.
+        case longTarget
     }
 
     var kind: Kind
@@ -15,6 +17,8 @@ struct TarHeader {
     var name: [UInt8]
     var size: Int
     var mode: Int
+    /// Of a link.
+    var target: [UInt8]
 
     /// Nil for a block of zeros, two of which end an archive.
     init?(_ block: [UInt8]) throws(BundleError) {
@@ -39,6 +43,7 @@ struct TarHeader {
             throw BundleError(.malformed, entry: shown, "its mode is not an octal number")
         }
         self.mode = mode
+        target = Array(block[157..<257].prefix { $0 != 0 })
         kind = try Self.kind(of: block[156], entry: shown)
     }
 
@@ -50,14 +55,15 @@ struct TarHeader {
         case UInt8(ascii: "x"): return .extended
         case UInt8(ascii: "g"): return .global
         case UInt8(ascii: "L"): return .longName
+        case UInt8(ascii: "2"): return .link
+        case UInt8(ascii: "K"): return .longTarget
         case UInt8(ascii: "1"): what = "a hard link"
-        case UInt8(ascii: "2"), UInt8(ascii: "K"): what = "a symbolic link"
         case UInt8(ascii: "3"), UInt8(ascii: "4"): what = "a device"
         case UInt8(ascii: "6"): what = "a named pipe"
         case UInt8(ascii: "S"): what = "a sparse file"
         default: what = "an entry of type \(flag)"
         }
-        throw BundleError(.refused, entry: entry, "\(what); a bundle has files and directories only")
+        throw BundleError(.refused, entry: entry, "\(what); a bundle has files, directories and symbolic links only")
     }
 
     /// The sum of all bytes, the checksum's own taken as spaces.
@@ -83,7 +89,9 @@ extension TarHeader {
     /// The header block of an entry that is root's, from 1970, and `0755` or `0644`: nothing of the packing machine.
     ///
     /// The name must have at most 100 bytes and the size fit into 33 bits; longer names go into a pax record.
-    static func block(_ flag: Character, name: some Sequence<UInt8>, size: Int, mode: Int) -> [UInt8] {
+    static func block(
+        _ flag: Character, name: some Sequence<UInt8>, size: Int, mode: Int, target: some Sequence<UInt8> = EmptyCollection()
+    ) -> [UInt8] {
         var block = [UInt8](repeating: 0, count: Self.size)
         func put(_ bytes: some Sequence<UInt8>, at start: Int, limit: Int) {
             for (offset, byte) in bytes.prefix(limit).enumerated() { block[start + offset] = byte }
@@ -99,6 +107,7 @@ extension TarHeader {
         put(octal(size, 11), at: 124, limit: 11)
         put(octal(0, 11), at: 136, limit: 11)
         put("\(flag)".utf8, at: 156, limit: 1)
+        put(target, at: 157, limit: 100)
         put("ustar\000".utf8, at: 257, limit: 8)
         put(octal(0, 7), at: 329, limit: 7)
         put(octal(0, 7), at: 337, limit: 7)

@@ -6,6 +6,8 @@ struct TarReader {
         /// Nil for the root itself.
         let path: EntryPath?
         let isDirectory: Bool
+        /// Of a symbolic link, checked; nil for everything else.
+        let target: String?
         let size: Int
         let isExecutable: Bool
     }
@@ -34,9 +36,10 @@ struct TarReader {
         precondition(unread == 0, "the entry before has unread content")
         var path: [UInt8]?
         var size: Int?
+        var target: [UInt8]?
         while true {
             guard let header = try TarHeader(try block()) else {
-                guard path == nil, size == nil else { throw BundleError(.malformed, "a pax header without an entry") }
+                guard path == nil, size == nil, target == nil else { throw BundleError(.malformed, "a pax header without an entry") }
                 try finish()
                 return nil
             }
@@ -45,21 +48,32 @@ struct TarReader {
                 let records = try naming(header) { () throws(BundleError) in
                     try PaxRecords(try extensionContent(size: header.size))
                 }
-                if header.kind == .global, records.path != nil || records.size != nil {
+                if header.kind == .global, records.path != nil || records.size != nil || records.target != nil {
                     throw BundleError(.refused, "a global pax header that renames every entry")
                 }
                 path = records.path ?? path
                 size = records.size ?? size
+                target = records.target ?? target
             case .longName:
                 let name = try extensionContent(size: header.size)
                 path = path ?? (name.last == 0 ? name.dropLast() : name)
-            case .file, .directory:
-                return try entry(header, name: path ?? header.name, size: size ?? header.size)
+            case .longTarget:
+                let name = try extensionContent(size: header.size)
+                target = target ?? (name.last == 0 ? name.dropLast() : name)
+            case .file, .directory, .link:
+                guard target == nil || header.kind == .link else {
+                    throw BundleError(
+                        .refused, entry: String(decoding: path ?? header.name, as: UTF8.self), "a target of what is no link")
+                }
+                return try entry(
+                    header, name: path ?? header.name, size: size ?? header.size, target: target ?? header.target)
             }
         }
     }
 
-    private mutating func entry(_ header: TarHeader, name: [UInt8], size: Int) throws(BundleError) -> Entry {
+    private mutating func entry(
+        _ header: TarHeader, name: [UInt8], size: Int, target: [UInt8]
+    ) throws(BundleError) -> Entry {
         let isDirectory = header.kind == .directory
         let shown = String(decoding: name, as: UTF8.self)
         let path = try EntryPath(name, isDirectory: isDirectory, limits: limits)
@@ -67,12 +81,19 @@ struct TarReader {
             throw BundleError(.refused, entry: shown, "a set-user-ID, set-group-ID or sticky bit")
         }
         guard !isDirectory || size == 0 else { throw BundleError(.refused, entry: shown, "a directory with content") }
+        let isLink = header.kind == .link
+        guard !isLink || size == 0 else { throw BundleError(.refused, entry: shown, "a link with content") }
+        if isLink, let path, let fault = LinkTarget.fault(target, of: path, limits: limits) {
+            throw BundleError(.refused, entry: shown, fault)
+        }
         guard size <= limits.unpackedSize else {
             throw BundleError(.tooLarge, entry: shown, "\(size) bytes; a bundle has at most \(limits.unpackedSize)")
         }
         unread = size
         padding = TarHeader.paddingCount(after: size)
-        return Entry(path: path, isDirectory: isDirectory, size: size, isExecutable: header.mode & 0o111 != 0)
+        return Entry(
+            path: path, isDirectory: isDirectory, target: isLink ? String(decoding: target, as: UTF8.self) : nil, size: size,
+            isExecutable: header.mode & 0o111 != 0)
     }
 
     /// Hands out the current file's content in pieces of at most 64 KiB.

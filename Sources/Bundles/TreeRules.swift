@@ -1,7 +1,8 @@
 /// Which entries may stand together: every path once, no file where a directory is needed, no more than the limits.
 struct TreeRules {
-    private enum Kind {
+    private enum Kind: Equatable {
         case file
+        case link
         case directory(named: Bool)
     }
 
@@ -23,7 +24,7 @@ struct TreeRules {
         try addParents(of: path)
         switch kinds[path.bytes[...]] {
         case nil: kinds[path.bytes[...]] = .file
-        case .file: throw BundleError(.refused, entry: path.text, "the same path twice")
+        case .file, .link: throw BundleError(.refused, entry: path.text, "the same path twice")
         case .directory: throw BundleError(.refused, entry: path.text, "a file where a directory is needed")
         }
         try checkCount()
@@ -36,12 +37,20 @@ struct TreeRules {
         files += 1
     }
 
+    /// Where it leads was checked.
+    mutating func addLink(_ path: EntryPath) throws(BundleError) {
+        try addParents(of: path)
+        guard kinds[path.bytes[...]] == nil else { throw BundleError(.refused, entry: path.text, "the same path twice") }
+        kinds[path.bytes[...]] = .link
+        try checkCount()
+    }
+
     mutating func addDirectory(_ path: EntryPath) throws(BundleError) {
         try addParents(of: path)
         switch kinds[path.bytes[...]] {
         case nil, .directory(named: false): kinds[path.bytes[...]] = .directory(named: true)
         case .directory(named: true): throw BundleError(.refused, entry: path.text, "the same path twice")
-        case .file: throw BundleError(.refused, entry: path.text, "a directory where a file stands")
+        case .file, .link: throw BundleError(.refused, entry: path.text, "a directory where a file stands")
         }
         try checkCount()
     }
@@ -51,10 +60,11 @@ struct TreeRules {
             switch kinds[parent] {
             case nil: kinds[parent] = .directory(named: false)
             case .directory: break
-            case .file:
+            case .file, .link:
+                let what = kinds[parent] == .link ? "a link" : "a file"
                 throw BundleError(
                     .refused, entry: path.text,
-                    "\(String(decoding: parent, as: UTF8.self)) is a file, and a directory is needed")
+                    "\(String(decoding: parent, as: UTF8.self)) is \(what), and a directory is needed")
             }
         }
     }

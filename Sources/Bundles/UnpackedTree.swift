@@ -25,6 +25,16 @@ final class UnpackedTree {
         _ = try directory(path.components[...], entry: path.text)
     }
 
+    /// Where it leads was checked. Nothing that is unpacked goes through it.
+    func addLink(_ path: EntryPath, to target: String) throws(BundleError) {
+        let components = path.components
+        let parent = try directory(components.dropLast(), entry: path.text)
+        guard let name = components.last else { return }
+        guard symlinkat(target, parent.number, name) == 0 else {
+            throw FileDescriptor.failure("cannot be made", entry: path.text)
+        }
+    }
+
     func beginFile(_ path: EntryPath) throws(BundleError) {
         let components = path.components
         let parent = try directory(components.dropLast(), entry: path.text)

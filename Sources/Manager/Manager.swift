@@ -53,7 +53,8 @@ package struct ManagerService: Sendable {
             boot: boot, logger: logger)
         let local = try LocalPlatform(
             agent: configuration.agent, arguments: configuration.isInsecure ? ["--insecure"] : [],
-            directory: configuration.path("machines"), logger: logger)
+            directory: configuration.path("machines"),
+            allowsNoIsolation: configuration.allowsLocalWithoutIsolation, logger: logger)
         let platforms = Platforms(
             local: local, drivers: configuration.driverDirectory,
             environment: [

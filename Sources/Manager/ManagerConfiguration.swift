@@ -27,6 +27,8 @@ package struct ManagerConfiguration: Sendable {
     package var serverCertificate: (certificate: String, key: String)?
     /// The first level of every topic.
     package var root: String
+    /// Whether software of local machines may run as the manager's own user, where the manager is not root.
+    package var allowsLocalWithoutIsolation = false
     /// The `trunkline-agent` that the local platform starts.
     package var agent: String
     /// Driver programs of `exec("name")` platforms; nil: there are none.

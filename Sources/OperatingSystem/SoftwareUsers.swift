@@ -86,8 +86,7 @@ package struct SoftwareUsers: Hashable, Sendable {
     /// All of the range, from one that depends on the state directory: a machine that lost its claim mostly gets the same again.
     private func users(startingAt state: String) -> some Sequence<uid_t> {
         let count = UInt64(range.count)
-        // FNV-1a, the same in every process.
-        let hash = state.utf8.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+        let hash = StableHash.of(state)
         return (0..<count).lazy.map { [range] in range.lowerBound + uid_t((hash % count + $0) % count) }
     }
 
@@ -98,5 +97,12 @@ package struct SoftwareUsers: Hashable, Sendable {
 
     private static func parent(of path: String) -> String {
         path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+    }
+}
+
+/// FNV-1a: the same in every process, unlike Swift's own.
+enum StableHash {
+    static func of(_ text: String) -> UInt64 {
+        text.utf8.reduce(14_695_981_039_346_656_037) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
     }
 }

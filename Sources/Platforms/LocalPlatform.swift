@@ -16,6 +16,8 @@ package final class LocalPlatform: MachinePlatform {
     private let directory: MachineDirectory
     private let environment: [String: String]
     private let stopTimeout: Duration
+    /// Whether software may run as the manager's own user, beside its keys.
+    private let allowsNoIsolation: Bool
     private let logger: Logger
     /// A machine is worked on by one at a time; what the manager asks for it is coalesced before it comes here.
     private let turns = KeyedTurns<String>(limit: 16)
@@ -39,8 +41,9 @@ package final class LocalPlatform: MachinePlatform {
     /// Takes over the machines below `directory`: those that run are watched, those that died meanwhile are reported as gone.
     package init(
         agent: String, arguments: [String] = [], directory: String, environment: [String: String] = [:],
-        stopTimeout: TimeSpan = .seconds(20), logger: Logger
+        stopTimeout: TimeSpan = .seconds(20), allowsNoIsolation: Bool = false, logger: Logger
     ) throws(PlatformError) {
+        self.allowsNoIsolation = allowsNoIsolation
         self.agent = agent
         self.arguments = arguments
         self.directory = try MachineDirectory(directory)
@@ -67,6 +70,7 @@ package final class LocalPlatform: MachinePlatform {
 
     package func launch(_ request: LaunchRequest) async throws(PlatformError) {
         try check(request.machine)
+        guard allowsNoIsolation || Capabilities.mayChangeUsers else { throw Self.noIsolation }
         try await enter(request.machine)
         defer { turns.leave(request.machine) }
         let runs = state.withLock { state in
@@ -82,6 +86,11 @@ package final class LocalPlatform: MachinePlatform {
             try start(request.machine)
         }
     }
+
+    private static let noIsolation = PlatformError(
+        .failed,
+        "Software of local machines would run as the manager's own user and could read its keys: run the manager as root, so that each machine's software gets a user of its own, or serve --local-without-isolation if that is what you want."
+    )
 
     package func release(_ machine: String) async throws(PlatformError) {
         try check(machine)
@@ -139,7 +148,7 @@ package final class LocalPlatform: MachinePlatform {
             agent,
             // A machine here is released by ending its agent.
             arguments: ["--ticket", directory.ticket(machine), "--state", directory.state(machine), "--stop-software"]
-                + arguments,
+                + ["--isolation", allowsNoIsolation ? "auto" : "user"] + arguments,
             environment: environment, log: directory.log(machine))
         // Not yet waited for, so there even if it has ended already.
         guard let handle = ProcessHandle(process) else {
@@ -205,6 +214,9 @@ package final class LocalPlatform: MachinePlatform {
 
     /// Kills what still runs of a machine until nothing does.
     private func end(_ machine: String) async throws(PlatformError) {
+        let group = ControlGroup.ofMachine(machine, state: directory.state(machine))
+        group?.kill()
+        defer { group?.remove() }
         let deadline = ContinuousClock.now.advanced(by: .seconds(10))
         while true {
             let left = try await offPool { [directory] () throws(PlatformError) in

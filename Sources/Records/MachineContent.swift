@@ -71,6 +71,7 @@ struct StatusContent: Codable {
     var heartbeat: TimeSpan?
     var agent: String?
     var wires: [Int]?
+    var isolation: Isolation?
 
     init(_ status: Status) {
         group = status.group
@@ -90,12 +91,13 @@ struct StatusContent: Codable {
         heartbeat = status.heartbeat
         agent = status.agent
         wires = status.wires
+        isolation = status.isolation
     }
 
     var status: Status {
         Status(
             group: group, machine: machine, session: session, sequence: sequence, at: at, state: state, order: order,
             software: software, receiving: receiving, metrics: metrics ?? [:], reason: reason, holder: holder,
-            heartbeat: heartbeat, agent: agent, wires: wires)
+            heartbeat: heartbeat, agent: agent, wires: wires, isolation: isolation)
     }
 }

@@ -117,6 +117,7 @@ final class AgentProcess: Sendable {
             return self.software.isEmpty
         }
         SoftwareUsers().giveUp(of: state)
+        ControlGroup.ofMachine(ManagerStandIn.machine, state: state)?.remove()
         try? FileManager.default.removeItem(atPath: directory)
     }
 }

@@ -25,7 +25,7 @@ private final class Kept: Sendable {
         program = Task { [log, flags] in
             try await SoftwareProcess.run(
                 ["/bin/sh", "-c", script, "sh", flags], in: log.path, environment: ["PATH": SoftwareProcess.path],
-                standardOutput: output, standardError: error
+                as: nil, standardOutput: output, standardError: error, launcher: AgentProcess.program.path
             ) { _ in }
         }
     }

@@ -62,10 +62,40 @@ struct Refused: Sendable, CustomTestStringConvertible {
 
     static let kinds: [Refused] = [
         Refused("a hard link", says: "\"l\": a hard link") { $0.add("l", type: "1", link: "software.trunk") },
-        Refused("a symbolic link", says: "\"l\": a symbolic link") { $0.add("l", type: "2", link: "/etc") },
-        Refused("a GNU long link", says: "a symbolic link") { $0.add("l", Array("/etc".utf8), type: "K") },
-        Refused("a pax link", says: "a link") {
-            $0.addPax([("linkpath", "/etc")])
+        Refused("a symbolic link", says: "\"l\": a symbolic link to /etc, outside of the bundle") { $0.add("l", type: "2", link: "/etc") },
+        Refused("a GNU long link", says: "a symbolic link to /etc, outside") {
+            $0.add("l", Array("/etc".utf8), type: "K")
+            $0.add("l", type: "2", link: "inside")
+        },
+        Refused("a link above the root", says: "outside of the bundle") { $0.add("a/l", type: "2", link: "../../etc") },
+        Refused("a link that goes up behind a name", says: "with .. behind a name") {
+            $0.add("d", type: "2", link: ".")
+            $0.add("a/b/l", type: "2", link: "../../d/../..")
+        },
+        Refused("a link to nowhere", says: "leads nowhere") { $0.add("l", type: "2") },
+        Refused("a link with an escape code", says: "no plain text") { $0.add("l", type: "2", link: "a\u{1b}[2J") },
+        Refused("a link with content", says: "a link with content") { $0.add("l", [1], type: "2", link: "x") },
+        Refused("a file below a link", says: "l is a link, and a directory is needed") {
+            $0.add("l", type: "2", link: ".")
+            $0.add("l/file", [1])
+        },
+        Refused("a link in the place of a file", says: "the same path twice") {
+            $0.add("l", [1])
+            $0.add("l", type: "2", link: "x")
+        },
+        Refused("a file in the place of a link", says: "the same path twice") {
+            $0.add("l", type: "2", link: "x")
+            $0.add("l", [1])
+        },
+        Refused("a link for the manifest", says: "the same path twice") {
+            $0.add("software.trunk", type: "2", link: "other")
+        },
+        Refused("a pax link", says: "outside of the bundle") {
+            $0.addPax([("linkpath", "../etc")])
+            $0.add("l", type: "2", link: "inside")
+        },
+        Refused("a target of what is no link", says: "a target of what is no link") {
+            $0.addPax([("linkpath", "x")])
             $0.add("l")
         },
         Refused("a character device", says: "a device") { $0.add("d", type: "3") },

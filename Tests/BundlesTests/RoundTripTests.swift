@@ -25,6 +25,35 @@ struct RoundTripTests {
         #expect(contents.files == tree.values.count { $0.hasPrefix("file") })
     }
 
+    @Test("carries links that stay inside, whatever they lead to, and tar reads them")
+    func links() throws {
+        let long = String(repeating: "n", count: 60) + "/" + String(repeating: "m", count: 60)
+        try workspace.write("source/software.trunk", Data("s".utf8))
+        try workspace.write("source/lib/deep/file", Data("f".utf8))
+        let links = [
+            "lib64": "lib", "bin/program": "../lib/deep/file", "bin/nothing": "not-there", "lib/deep/self": "./self",
+            "long": long, "up": ".",
+        ]
+        try FileManager.default.createDirectory(atPath: path("source/bin"), withIntermediateDirectories: true)
+        for (link, target) in links {
+            try FileManager.default.createSymbolicLink(atPath: path("source/" + link), withDestinationPath: target)
+        }
+        try BundleWriter.pack(directory: path("source"), to: path("bundle"))
+        #expect(try BundleReader.unpack(bundleAt: path("bundle"), into: path("release")).files == 2)
+        try FileManager.default.createDirectory(atPath: path("theirs"), withIntermediateDirectories: true)
+        try workspace.run("/bin/tar", ["xzpf", path("bundle"), "-C", path("theirs")])
+        for (link, target) in links {
+            for place in ["release", "theirs"] {
+                #expect(try FileManager.default.destinationOfSymbolicLink(atPath: path("\(place)/\(link)")) == target)
+            }
+        }
+        #expect(try Data(contentsOf: URL(filePath: path("release/bin/program"))) == Data("f".utf8))
+        // As tar writes them, with long targets in its own way.
+        try workspace.run("/bin/tar", ["czf", path("gnu"), "--format=gnu", "-C", path("source"), "."])
+        try BundleReader.unpack(bundleAt: path("gnu"), into: path("again"))
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: path("again/long")) == long)
+    }
+
     @Test("gives the same bytes whenever it is packed, and wherever it stands", arguments: 0..<10 as Range<UInt64>)
     func isDeterministic(seed: UInt64) throws {
         try workspace.writeRandomTree("source", seed: seed)

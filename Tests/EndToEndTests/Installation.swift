@@ -94,6 +94,7 @@ final class Installation: Sendable {
         process.environment = ProcessInfo.processInfo.environment.merging(environment.withLock { $0 }) { $1 }
         process.arguments =
             ["serve", "--data", data, "--listen", "127.0.0.1:0", "--broker", broker.url, "--log-level", "info"]
+            + (geteuid() == 0 ? [] : ["--local-without-isolation"])
             + (broker.bootURL.map { ["--boot", $0] } ?? ["--insecure"])
             + arguments
         let log = directory.appending(path: "manager.log").path

@@ -229,9 +229,15 @@ private struct GroupMaker {
             stop: SoftwareManifest.Stop(signal: pick(SoftwareManifest.Stop.signals), timeout: span(1...60)),
             health: maybe {
                 SoftwareManifest.HealthCheck(
-                    exec: ["./healthy.sh"], every: $0.span(1...60), timeout: $0.span(1...30), failures: $0.number(1...9)
+                    exec: ["./healthy.sh"], every: $0.span(1...60), timeout: $0.span(1...30), failures: $0.number(1...9),
+                    secrets: $0.chance() ? ["SIP_KEY", "OTHER"] : nil
                 )
             }, metrics: maybe { SoftwareManifest.MetricsProbe(exec: ["./metrics.sh", "x y"], every: $0.span(1...60)) },
-            drain: maybe { _ in SoftwareManifest.DrainHook(exec: ["./drain.sh"]) })
+            drain: maybe { SoftwareManifest.DrainHook(exec: ["./drain.sh"], secrets: $0.chance() ? ["KEY"] : nil) },
+            limits: maybe {
+                SoftwareManifest.Limits(
+                    memory: $0.number(1...5000) * 1_000_000, cpu: $0.maybe { $0.number(1...800) },
+                    processes: $0.maybe { $0.number(1...5000) }, files: $0.number(16...70_000))
+            }, capabilities: chance() ? ["net_bind_service", "sys_nice"] : nil)
     }
 }

@@ -44,9 +44,11 @@ enum Samples {
           run     = ["./start.sh"]
           env     = { SIP_PORT = 5060 }
           stop    { signal = TERM  timeout = 10s }
-          health  { exec = ["./healthy.sh"]  every = 2s  timeout = 1s  failures = 3 }
+          health  { exec = ["./healthy.sh"]  every = 2s  timeout = 1s  failures = 3  secrets = ["SIP_KEY"] }
           metrics { exec = ["./metrics.sh"]  every = 5s }     # prints "calls 3", one name and number a line
           drain   { exec = ["./drain.sh"] }                    # take no new work; what runs may end
+          limits  { memory = 512MB  cpu = 200%  processes = 256  files = 65536 }
+          capabilities = [net_bind_service]
         }
         """#
 

@@ -14,7 +14,7 @@ struct TakeOverTests {
             await #expect(processExitsWith: .signal(SIGKILL)) { [root = root as String, notes = notes as String] in
                 let platform = try LocalPlatform(
                     agent: root + "/agent", directory: root + "/machines", environment: ["STAND_IN_NOTES": notes],
-                    logger: Logger(label: "test"))
+                    allowsNoIsolation: true, logger: Logger(label: "test"))
                 try await platform.launch(request("edge-1"))
                 kill(getpid(), SIGKILL)
             }

@@ -15,7 +15,7 @@ struct AcceptedOrder: Codable, Sendable {
     var job: Job {
         Job(
             generation: content.generation, digest: content.digest, manifest: content.manifest,
-            environment: content.environment)
+            environment: content.environment, secrets: content.secrets)
     }
 }
 

@@ -8,6 +8,8 @@ enum AgentEvent: Sendable {
     case published(session: Int, well: Bool)
     /// A process was started; the record is nil where it has ended already.
     case spawned(run: Int, ProcessRecord?)
+    /// Its main process has ended well, and others of it run on.
+    case wentToBackground(run: Int)
     case supervision(Supervisor.Event)
     /// The process that keeps the software's output has ended; not well: something is still to be kept.
     case writerEnded(ProcessIdentity, well: Bool)

@@ -10,19 +10,17 @@ extension AgentLoop {
     /// Takes over what an earlier agent left running, or starts what is to run, without waiting for any network.
     func begin() {
         let now = SystemClock.uptime
-        let found = process?.process.isAlive == true ? nil : findRunning()
+        let found = process?.isAlive == true ? nil : findRunning()
         if let found { process = found }
         if isMended || found != nil { saveMended() }
-        if let record = process, record.process.isAlive {
+        if let record = process, record.isAlive {
             logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
             watchOutput()
             if let writer = record.writer { watch(writer: writer) } else { writerAt = now }
             supervise(.adopt(record.job, restarts: record.restarts), now: now)
             run = max(run, 1)
             glanceAt = now
-            ExitWatch.wait(for: record.process) { [post, run] in
-                post(.supervision(.exited(run: run, SoftwareProcess.Ending.unknown.description)))
-            }
+            watchEnd(of: record)
         } else if unknown == nil {
             supervise(.boot, now: now)
         }
@@ -33,7 +31,9 @@ extension AgentLoop {
         if case .exited(let run, let how) = event, run == self.run, let process {
             logger.notice("\(process.job.manifest.reference), process \(process.process.pid), \(how)")
             // What it leaves behind would hold its ports.
-            if case .up = supervisor.phase { ProcessSession.signal(process.process.pid, SIGKILL) }
+            if case .up = supervisor.phase {
+                if let group = process.controlGroup { group.kill() } else { ProcessSession.signal(process.process.pid, SIGKILL) }
+            }
             forwardOutput(now: now)
         }
         let before = (supervisor.state, supervisor.reason)
@@ -52,9 +52,10 @@ extension AgentLoop {
         case .start(let job, let run): start(job, run: run)
         case .stop(let stop, let run): self.stop(stop, run: run)
         case .check(let check, let run):
-            runCheck(.health, check.exec, timeout: check.timeout, run: run)
+            runCheck(.health, check.exec, secrets: check.secrets, timeout: check.timeout, run: run)
         case .probe(let probe, let run):
-            runCheck(.metrics, probe.exec, timeout: min(probe.every, .seconds(10)), run: run)
+            runCheck(
+                .metrics, probe.exec, secrets: probe.secrets, timeout: min(probe.every, .seconds(10)), run: run)
         }
     }
 
@@ -67,18 +68,25 @@ extension AgentLoop {
         stamp = nil
         startedAt = SystemClock.now
         let environment = environment(of: job)
+        let limits = LimitPlan(job.manifest.limits, hasUser: state.software.user != nil) { [groups] in
+            groups?.machine.set($0, to: $1) ?? false
+        }
+        if limits.unkept.isEmpty { notices.withdraw(.limits) } else {
+            notices.say(.limits, "this machine cannot limit \(limits.unkept.joined(separator: " and "))")
+        }
+        let before = groups?.refusals ?? MachineGroups.Refusals()
         let (since, restarts, last) = (startedAt, supervisor.restarts, process)
-        work.append { [state, releases, pipes, post, logger, key = identity.key] in
+        work.append { [state, releases, groups, pipes, post, logger, key = identity.key] in
             // A task of its own: what ends with the agent is cancelled, and the software does not end with it.
             Task {
-                if let last, last.process.mayHaveLeftovers { await ProcessSession.sweep(last.process.pid) }
-                await ProcessSession.sweepStrays(run: state.run, user: state.software.user)
+                await Self.endAll(of: last, groups, state)
                 do throws(AgentError) {
                     let error = await AgentQueues.onDisk { () -> AgentError? in
                         // Every start, so that exchanged files never run again.
                         do throws(AgentError) { try releases.prepare(job.digest) } catch { return error }
                         do throws(SystemError) {
                             try ForeignTree.directory(state.log, mode: 0o700, owner: nil)
+                            try state.software.makeDirectories()
                             try state.software.makeData(ofSoftware: job.manifest.name)
                             try state.software.makeRun()
                         } catch { return AgentError(.system, error.description) }
@@ -91,17 +99,27 @@ extension AgentLoop {
                     do throws(AgentError) { writer = try pipes.startWriter() } catch { logger.error("\(error)") }
                     let ending = try await SoftwareProcess.run(
                         job.manifest.run, in: releases.path(job.digest), environment: environment,
-                        as: state.software.user, standardOutput: output, standardError: errors
+                        as: state.software.user, capabilities: job.manifest.capabilities ?? [],
+                        group: groups?.software, limits: limits.resources, standardOutput: output, standardError: errors
                     ) { [writer] pid in
-                        let record = ProcessIdentity(pid: pid).map { identity in
+                        let record = ProcessIdentity(child: pid).map { identity in
                             ProcessRecord(
-                                process: identity, job: job, since: since, restarts: restarts, writer: writer)
+                                process: identity, job: job, since: since, restarts: restarts,
+                                group: groups?.software.path, writer: writer)
                         }
                         // Here, not in the loop: the sooner it is on disk, the sooner an agent that is killed can be followed by one that knows.
                         if let record { try? state.saveSecret(record, to: .process, under: key) }
                         post(.spawned(run: run, record))
                     }
-                    post(.supervision(.exited(run: run, ending.description)))
+                    if ending == .exited(0), let groups, groups.software.isPopulated {
+                        // As daemons do: what it started is the software.
+                        post(.wentToBackground(run: run))
+                        await ProcessSession.emptied(groups.software)
+                    }
+                    let limited = groups.flatMap {
+                        LimitPlan.words(job.manifest.limits, before: before, after: $0.refusals)
+                    }
+                    post(.supervision(.exited(run: run, ending.description + (limited.map { "; " + $0 } ?? ""))))
                 } catch {
                     post(.supervision(.startFailed(run: run, error.message)))
                 }
@@ -124,29 +142,63 @@ extension AgentLoop {
     private func stop(_ stop: SoftwareManifest.Stop, run: Int) {
         let last = process
         logger.notice("stopping \(last?.job.manifest.reference.description ?? "the software")")
-        work.append { [state, post, logger] in
-            if let last, last.process.mayHaveLeftovers {
-                let number = ProcessSession.number(ofSignal: stop.signal)
-                let well = await ProcessSession.stop(last.process.pid, signal: number, timeout: stop.timeout)
-                if !well {
-                    logger.warning("\(last.job.manifest.reference) did not stop within \(stop.timeout): killed")
-                }
+        work.append { [state, groups, post, logger] in
+            if let last, !(await ProcessSession.stop(last)) {
+                logger.warning("\(last.job.manifest.reference) did not stop within \(stop.timeout): killed")
             }
-            await ProcessSession.sweepStrays(run: state.run, user: state.software.user)
+            await Self.endAll(of: last, groups, state)
             state.remove(.process)
             post(.supervision(.stopped(run: run)))
         }
     }
 
-    private func runCheck(_ kind: Check.Kind, _ command: [String], timeout: TimeSpan, run: Int) {
+    /// Kills what is left of the last run, whether it is known or not.
+    private static func endAll(of last: ProcessRecord?, _ groups: MachineGroups?, _ state: StateDirectory) async {
+        if let group = last?.controlGroup {
+            await ProcessSession.end(group)
+        } else if let last, last.process.mayHaveLeftovers {
+            await ProcessSession.sweep(last.process.pid)
+        }
+        if let groups { await ProcessSession.end(groups.software) }
+        // Only what ran without a group, or in one that nobody knows of, has to be searched for.
+        guard last?.group == nil || groups == nil else { return }
+        await ProcessSession.sweepStrays(run: state.run, user: state.software.user)
+    }
+
+    func watchEnd(of record: ProcessRecord) {
+        let event = AgentEvent.supervision(.exited(run: run, SoftwareProcess.Ending.unknown.description))
+        guard record.isInBackground == true, let group = record.controlGroup else {
+            return ExitWatch.wait(for: record.process) { [post] in post(event) }
+        }
+        // A task of its own: the agent's end does not wait for it.
+        Task { [post] in
+            await ProcessSession.emptied(group)
+            post(event)
+        }
+    }
+
+    /// Its main process has ended and left what it started.
+    func wentToBackground(run: Int) {
+        guard run == self.run, var record = process else { return }
+        logger.notice("\(record.job.manifest.reference) runs in the background")
+        record.isInBackground = true
+        process = record
+        do { try state.saveSecret(record, to: .process, under: identity.key) } catch { logger.error("\(error)") }
+    }
+
+    private func runCheck(
+        _ kind: Check.Kind, _ command: [String], secrets: [String]?, timeout: TimeSpan, run: Int
+    ) {
         guard let job = supervisor.active else { return }
-        var environment = environment(of: job)
+        var environment = environment(of: job.withholdingSecrets(but: secrets))
         // So that one that outlives its agent is never taken for the software.
         environment[ProcessSession.checkVariable] = kind == .health ? "health" : "metrics"
         let directory = releases.path(job.digest)
-        work.append { [post, environment, user = state.software.user] in
+        let limits = [job.manifest.limits?.files.map { ResourceLimit(resource: .files, value: $0) }].compactMap { $0 }
+        work.append { [post, environment, groups, user = state.software.user] in
             let result = await Check.run(
-                kind, command, timeout: timeout, in: directory, environment: environment, as: user)
+                kind, command, timeout: timeout, in: directory, environment: environment, as: user,
+                capabilities: job.manifest.capabilities ?? [], group: groups?.check(kind), limits: limits)
             post(.checkEnded(run: run, kind, result))
         }
     }

@@ -2,6 +2,7 @@ import Fleet
 import FoundationEssentials
 import Logging
 import Messaging
+import OperatingSystem
 import Sealing
 
 /// The agent's state and what each event does to it. It belongs to one task; work that waits is handed out as `work` and comes back as events.
@@ -52,6 +53,8 @@ final class AgentLoop {
     /// What runs, or ran last.
     var process: ProcessRecord?
     var run = 0
+    /// Nil where the software is found by its session and environment.
+    let groups: MachineGroups?
     /// Whether something of the state directory was damaged: then it is written anew.
     let isMended: Bool
     /// What runs of this machine though its state says nothing of it: the state is an older copy.
@@ -101,7 +104,11 @@ final class AgentLoop {
         self.logger = logger
         self.post = post
         bundles = BundleCache(directory: state.bundles)
-        releases = ReleaseStore(directory: state.releases, bundles: bundles)
+        groups = MachineGroups(machine: identity.machine, state: state.path)
+        do {
+            releases = ReleaseStore(
+                directory: state.releases, bundles: bundles, seal: try StateSeal(of: identity.key))
+        } catch { throw AgentError(.state, "no key for the state can be derived: \(error)") }
         var mended = identity.mended + [passport.mended].compactMap { $0 }
         func kept<Value: Decodable>(_ file: StateDirectory.File, _ otherwise: String) -> Value? {
             do throws(AgentError) { return try state.secretValue(from: file, under: identity.key) } catch {
@@ -139,6 +146,7 @@ final class AgentLoop {
             if well { hasReported = true }
             reporter.published(session: session, well: well, now: now)
         case .spawned(let run, let record): spawned(run: run, record, now: now)
+        case .wentToBackground(let run): wentToBackground(run: run)
         case .supervision(let event): supervise(event, now: now)
         case .writerEnded(let writer, let well): writerEnded(writer, well: well, now: now)
         case .checkEnded(let run, let kind, let result): checkEnded(run: run, kind, result, now: now)
@@ -192,7 +200,7 @@ final class AgentLoop {
     private func terminate(now: TimeSpan) {
         if isTerminating, let process, process.process.mayHaveLeftovers {
             logger.warning("asked again to end: killing the software")
-            ProcessSession.signal(process.process.pid, 9)
+            if let group = process.controlGroup { group.kill() } else { ProcessSession.signal(process.process.pid, 9) }
         }
         guard !isTerminating else { return }
         isTerminating = true

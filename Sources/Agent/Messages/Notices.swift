@@ -12,6 +12,8 @@ struct Notices: Sendable {
         case state
         /// The session counter was lost or cannot be kept.
         case session
+        /// What the manifest limits and this machine cannot.
+        case limits
         /// The plan cannot be kept.
         case plan
         /// The release's files are not what was shipped.

@@ -16,7 +16,8 @@ struct Report: Hashable, Sendable {
             group: identity.group, machine: identity.machine, session: session, sequence: sequence, at: at,
             state: state, order: order, issue: issue, software: software, receiving: receiving, metrics: metrics,
             reason: reason,
-            holder: identity.holder, heartbeat: heartbeat, agent: Version.text, wires: WireVersion.spoken)
+            holder: identity.holder, heartbeat: heartbeat, agent: Version.text, wires: WireVersion.spoken,
+            isolation: identity.isolation)
     }
 }
 

@@ -26,7 +26,7 @@ struct OutputPipes: Sendable {
 
     private func make(_ name: String) throws(AgentError) -> FileDescriptor {
         let path = directory + "/" + name
-        DirectoryTree.remove(path)
+        ForeignTree.remove(path)
         guard mkfifo(path, 0o600) == 0 else { throw .system("make pipe", path) }
         let descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { throw .system("open", path) }

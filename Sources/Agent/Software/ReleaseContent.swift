@@ -9,7 +9,7 @@ struct ReleaseContent: Hashable, Sendable, Codable {
         var size: Int
         /// The permission bits.
         var mode: UInt32
-        /// SHA-256; `link`, `device` or the like for what is no file.
+        /// SHA-256; of a link where it leads.
         var digest: String
     }
 
@@ -27,7 +27,9 @@ struct ReleaseContent: Hashable, Sendable, Codable {
 
     private static func file(_ entry: DirectoryTree.Entry, _ directory: String) -> File {
         let path = directory + "/" + entry.path
-        let digest = entry.isFile ? (try? BundleDigest.hex(ofFile: path)) ?? "unreadable" : "not a file"
+        let digest =
+            entry.isFile
+            ? (try? BundleDigest.hex(ofFile: path)) ?? "unreadable" : entry.target(in: directory) ?? "not a file"
         return File(
             path: entry.path, size: Int(entry.status.st_size), mode: entry.status.st_mode & 0o7777, digest: digest)
     }

@@ -2,11 +2,14 @@ import Bundles
 import FoundationEssentials
 import Glibc
 import OperatingSystem
+import Sealing
 
 /// The unpacked releases, by digest.
 struct ReleaseStore: Sendable {
     let directory: String
     let bundles: BundleCache
+    /// Under it the lists of what releases must be are kept: nobody else can write one that counts.
+    let seal: StateSeal
 
     func path(_ digest: String) -> String { directory + "/" + digest }
     private func contentFile(_ digest: String) -> String { directory + "/" + digest + ".json" }
@@ -28,7 +31,8 @@ struct ReleaseStore: Sendable {
         }
         // Its files are 0644 or 0755, and the agent's: for the software to read and to execute.
         guard chmod(fresh, 0o755) == 0 else { throw .system("open", fresh) }
-        guard let content = try? JSONEncoder().encode(ReleaseContent.read(fresh)) else {
+        let list = try? JSONEncoder().encode(ReleaseContent.read(fresh))
+        guard let content = list.flatMap({ try? seal.seal($0, for: Self.purpose(digest)) }) else {
             throw AgentError(.bundle, "the release \(digest.prefix(12)) cannot be listed")
         }
         // The list is the same for the same bundle, so it may be there before the release is.
@@ -47,11 +51,14 @@ struct ReleaseStore: Sendable {
         do throws(AgentError) { json = try AtomicFile.read(contentFile(digest), limit: 64 << 20) } catch {
             return unlisted(digest, error.message)
         }
-        guard let json, let shipped = try? JSONDecoder().decode(ReleaseContent.self, from: json) else {
-            return unlisted(digest, "the list of the release's files is \(json == nil ? "gone" : "damaged")")
-        }
+        guard let json, let list = try? seal.open(json, for: Self.purpose(digest)),
+            let shipped = try? JSONDecoder().decode(ReleaseContent.self, from: list)
+        else { return unlisted(digest, "the list of the release's files is \(json == nil ? "gone" : "not this agent's")") }
         return shipped.difference(in: path(digest))
     }
+
+    /// One list does not count for another release.
+    private static func purpose(_ digest: String) -> String { "release \(digest)" }
 
     private func unlisted(_ digest: String, _ why: String) -> ReleaseDifference {
         ReleaseDifference(digest: ReleaseContent.read(path(digest)).digest, trouble: why)

@@ -29,12 +29,9 @@ struct Dismissal: Codable, Sendable {
     /// Ends what an agent that was killed before its time has left running.
     static func endSoftware(in state: StateDirectory) async throws(AgentError) {
         if let raw = try state.read(.key), let key = try? SecurityKey(rawRepresentation: raw),
-            let record: ProcessRecord = try state.secretValue(from: .process, under: key),
-            record.process.mayHaveLeftovers
+            let record: ProcessRecord = try state.secretValue(from: .process, under: key)
         {
-            let stop = record.job.manifest.stop
-            _ = await ProcessSession.stop(
-                record.process.pid, signal: ProcessSession.number(ofSignal: stop.signal), timeout: stop.timeout)
+            _ = await ProcessSession.stop(record)
         }
         await ProcessSession.sweepStrays(run: state.run, user: state.software.user)
         state.remove(.process)

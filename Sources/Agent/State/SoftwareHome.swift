@@ -24,7 +24,7 @@ struct SoftwareHome: Hashable, Sendable {
     /// Why it does, for people.
     let why: String?
 
-    var isolation: Isolation { user == nil ? .none : .user }
+    var isolation: Isolation { user == nil ? .absent : .user }
     var releases: String { root + "/releases" }
     /// Of all software, each in a directory by its name.
     var data: String { root + "/data" }
@@ -50,8 +50,7 @@ struct SoftwareHome: Hashable, Sendable {
             }
             try ForeignTree.directory(state, mode: user != nil && root == state ? 0o711 : 0o700, owner: nil)
             for name in Self.names { try settle(name, state: state) }
-            try ForeignTree.directory(releases, mode: user == nil ? 0o700 : 0o755, owner: user.map { _ in 0 })
-            try ForeignTree.directory(data, mode: user == nil ? 0o700 : 0o711, owner: user.map { _ in 0 })
+            try makeDirectories()
             try ForeignTree.directory(run, mode: 0o700, owner: user)
         } catch { throw AgentError(.system, error.description) }
         if let user, kept != user { try AtomicFile.write(Data("\(user)\n".utf8), to: state + "/" + SoftwareUsers.file) }
@@ -107,6 +106,12 @@ struct SoftwareHome: Hashable, Sendable {
         }
         guard root != state else { return }
         guard symlink(place, here) == 0 || errno == EEXIST else { throw SystemError("make the link", here) }
+    }
+
+    /// Those of the releases and of the data, which the software may pass through and not change.
+    func makeDirectories() throws(SystemError) {
+        try ForeignTree.directory(releases, mode: user == nil ? 0o700 : 0o755, owner: user.map { _ in 0 })
+        try ForeignTree.directory(data, mode: user == nil ? 0o700 : 0o711, owner: user.map { _ in 0 })
     }
 
     /// The data directory of one software, its user's alone.

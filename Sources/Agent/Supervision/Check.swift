@@ -2,6 +2,7 @@ import Dispatch
 import Fleet
 import FoundationEssentials
 import Glibc
+import OperatingSystem
 import Synchronization
 import SystemPackage
 
@@ -24,7 +25,7 @@ enum Check {
 
     static func run(
         _ kind: Kind, _ command: [String], timeout: TimeSpan, in directory: String, environment: [String: String],
-        as user: uid_t?
+        as user: uid_t?, capabilities: [String], group: ControlGroup?, limits: [ResourceLimit]
     ) async -> Result {
         let name = "\(kind.rawValue) \(command.joined(separator: " ").forPeople(atMost: 120))"
         let leader = Mutex<Int32?>(nil)
@@ -38,22 +39,24 @@ enum Check {
         }
         do throws(AgentError) {
             ending = try await SoftwareProcess.run(
-                command, in: directory, environment: environment, as: user,
-                standardOutput: output.writing, standardError: errors.writing
+                command, in: directory, environment: environment, as: user, capabilities: capabilities,
+                group: group, limits: limits, standardOutput: output.writing, standardError: errors.writing
             ) { pid in
                 leader.withLock { $0 = pid }
                 let process = ProcessIdentity(pid: pid)
                 AgentQueues.timers.asyncAfter(deadline: .now() + .milliseconds(Int(timeout.milliseconds))) {
                     guard let process, process.isAlive else { return }
                     timedOut.withLock { $0 = true }
-                    ProcessSession.signal(pid, SIGKILL)
+                    if let group { group.kill() } else { ProcessSession.signal(pid, SIGKILL) }
                 }
             }
         } catch {
             _ = await (output.finish(), errors.finish())
             return Result(failure: "\(name): \(error.message)")
         }
-        if let pid = leader.withLock({ $0 }) { await ProcessSession.sweep(pid) }
+        if let group { await ProcessSession.end(group) } else if let pid = leader.withLock({ $0 }) {
+            await ProcessSession.sweep(pid)
+        }
         let (said, saidWrong) = (await output.finish(), await errors.finish())
         return Result(
             failure: timedOut.withLock { $0 }

@@ -9,6 +9,15 @@ struct Job: Hashable, Sendable, Codable {
     var manifest: SoftwareManifest
     /// The manifest's, the group's and the secrets, merged; without what the agent adds.
     var environment: [String: String]
+    /// Those of its variables that are secret; nil: none.
+    var secrets: [String]?
+
+    /// What a check, a probe or a hook finds: the secrets that the manifest names for it, and no other.
+    func withholdingSecrets(but named: [String]?) -> Job {
+        var copy = self
+        for name in secrets ?? [] where !(named ?? []).contains(name) { copy.environment[name] = nil }
+        return copy
+    }
 
     /// Whether it would run just the same, whichever order asked for it.
     func runsTheSame(as other: Job) -> Bool {

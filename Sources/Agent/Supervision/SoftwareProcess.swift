@@ -2,6 +2,7 @@ import Bundles
 import Fleet
 import FoundationEssentials
 import Glibc
+import OperatingSystem
 import Subprocess
 import SystemPackage
 
@@ -11,6 +12,15 @@ struct ProcessRecord: Hashable, Sendable, Codable {
     var job: Job
     var since: Timestamp
     var restarts: Int
+    /// The path of the control group that it runs in; nil: none, or of the first agents.
+    var group: String?
+    /// Its main process has ended well and left others: it is there for as long as its group has one.
+    var isInBackground: Bool?
+
+    var controlGroup: ControlGroup? { group.map(ControlGroup.init) }
+
+    /// Whether something of it runs.
+    var isAlive: Bool { process.isAlive || (isInBackground == true && controlGroup?.isPopulated == true) }
     /// Keeps what it writes; nil where none could be started.
     var writer: ProcessIdentity?
 }
@@ -46,10 +56,13 @@ enum SoftwareProcess {
     ///
     /// - Parameter standardOutput: closed here, as is `standardError`, when the program has them or cannot be started.
     /// - Parameter started: told the pid as soon as the program is executed.
+    /// - Parameter launcher: the agent's own program, which is found also when its file was replaced meanwhile.
     /// - Returns: how it ended, for people.
     static func run(
         _ command: [String], in directory: String, environment: [String: String], as user: uid_t?,
-        standardOutput: FileDescriptor, standardError: FileDescriptor, started: @Sendable (Int32) async -> Void
+        capabilities: [String] = [], group: ControlGroup? = nil, limits: [ResourceLimit] = [],
+        standardOutput: FileDescriptor, standardError: FileDescriptor, launcher: String = "/proc/self/exe",
+        started: @Sendable (Int32) async -> Void
     ) async throws(AgentError) -> Ending {
         let (program, order, socket): (String, LaunchOrder, LaunchSocket)
         do throws(AgentError) {
@@ -57,7 +70,8 @@ enum SoftwareProcess {
             program = first
             order = LaunchOrder(
                 program: try executable(first, in: directory, environment: environment), arguments: command,
-                environment: environment, directory: directory, user: user)
+                environment: environment, directory: directory, user: user,
+                capabilities: user == nil ? [] : capabilities, group: group?.path, limits: limits)
             socket = try LaunchSocket()
         } catch {
             try? standardOutput.close()
@@ -65,12 +79,15 @@ enum SoftwareProcess {
             throw error
         }
         defer { socket.closeOurs() }
+        if let user {
+            // So that it may open `/dev/stdout` and `/dev/stderr`, which means to open them anew.
+            for output in [standardOutput, standardError] { fchown(output.rawValue, user, user) }
+        }
         var options = PlatformOptions()
         options.createSession = true
         do {
             let result = try await Subprocess.run(
-                // Whatever became of the agent's file since.
-                .path("/proc/self/exe"), arguments: [Launcher.argument], environment: launcherEnvironment,
+                .path(FilePath(launcher)), arguments: [Launcher.argument], environment: launcherEnvironment,
                 platformOptions: options, input: .fileDescriptor(socket.theirs, closeAfterSpawningProcess: true),
                 output: .fileDescriptor(standardOutput, closeAfterSpawningProcess: true),
                 error: .fileDescriptor(standardError, closeAfterSpawningProcess: true)

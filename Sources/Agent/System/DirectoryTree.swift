@@ -10,6 +10,15 @@ enum DirectoryTree {
         var status: stat
         var isDirectory: Bool { status.st_mode & S_IFMT == S_IFDIR }
         var isFile: Bool { status.st_mode & S_IFMT == S_IFREG }
+
+        /// `link to TARGET`; nil where it is none.
+        func target(in root: String) -> String? {
+            guard status.st_mode & S_IFMT == S_IFLNK else { return nil }
+            var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+            let count = readlink(root + "/" + path, &bytes, bytes.count)
+            guard count >= 0 else { return nil }
+            return "link to " + String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        }
     }
 
     static let deepest = 64

@@ -14,6 +14,14 @@ struct ProcessIdentity: Hashable, Sendable, Codable {
         boot = ProcessTable.bootID
     }
 
+    /// A child of this process that was not waited for: also one that has ended already.
+    init?(child pid: Int32) {
+        guard let entry = ProcessTable.entry(pid) else { return nil }
+        self.pid = pid
+        started = entry.started
+        boot = ProcessTable.bootID
+    }
+
     var isAlive: Bool {
         guard boot == ProcessTable.bootID, let entry = ProcessTable.entry(pid) else { return false }
         return entry.started == started && entry.isAlive

@@ -42,6 +42,47 @@ enum ProcessSession {
         return true
     }
 
+    /// Signals all of the group and returns when nothing is in it; after `timeout` with SIGKILL.
+    ///
+    /// - Returns: whether it ended without SIGKILL.
+    static func stop(_ group: ControlGroup, signal number: Int32, timeout: TimeSpan) async -> Bool {
+        group.signal(number)
+        let end = SystemClock.uptime + timeout
+        var pause: Int64 = 4
+        while group.isPopulated {
+            guard SystemClock.uptime < end else {
+                await self.end(group)
+                return false
+            }
+            await sleep(milliseconds: pause)
+            pause = min(pause * 2, 64)
+        }
+        return true
+    }
+
+    /// Kills all of the group. A process in an uninterruptible wait is given up on after five seconds.
+    static func end(_ group: ControlGroup) async {
+        let end = SystemClock.uptime + .seconds(5)
+        while group.isPopulated, SystemClock.uptime < end {
+            group.kill()
+            await sleep(milliseconds: 4)
+        }
+    }
+
+    /// Returns when no process is in it any more.
+    static func emptied(_ group: ControlGroup) async {
+        while group.isPopulated { await sleep(milliseconds: 250) }
+    }
+
+    /// Stops what the record names, by its group or by its session.
+    static func stop(_ record: ProcessRecord) async -> Bool {
+        let stop = record.job.manifest.stop
+        let number = number(ofSignal: stop.signal)
+        if let group = record.controlGroup { return await self.stop(group, signal: number, timeout: stop.timeout) }
+        guard record.process.mayHaveLeftovers else { return true }
+        return await self.stop(record.process.pid, signal: number, timeout: stop.timeout)
+    }
+
     /// Kills what has left its session: daemons, and what an agent that was killed had no time to write down.
     ///
     /// Where the software has a user of its own, that is all that runs as that user; else what still has `run` as its `TRUNKLINE_RUN`.

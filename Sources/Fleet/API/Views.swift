@@ -119,6 +119,8 @@ package struct MachineView: Codable, Hashable, Sendable {
     package var facts: MachineFacts?
     /// The agent's version.
     package var agent: String?
+    /// `user`: its software runs as a user of its own; `none`: as the agent does.
+    package var isolation: Isolation?
     package var metrics: [String: Double]
     package var reason: String?
     /// Of the bundle that it is receiving: parts that it has.
@@ -133,7 +135,7 @@ package struct MachineView: Codable, Hashable, Sendable {
     package enum CodingKeys: String, CodingKey {
         case id, group, index, platform, state, software, generation, verified
         case awaySince = "away_since"
-        case key, session, facts, agent, metrics, reason, receiving
+        case key, session, facts, agent, isolation, metrics, reason, receiving
         case heardAt = "heard_at"
         case platformState = "platform_state"
         case stoppedBy = "stopped_by"
@@ -155,6 +157,7 @@ package struct MachineView: Codable, Hashable, Sendable {
         session = machine.session
         facts = machine.facts
         agent = machine.agent
+        isolation = machine.isolation
         metrics = machine.status?.metrics ?? [:]
         reason = machine.status?.reason
         receiving = machine.status?.receiving

@@ -83,6 +83,9 @@ package struct MachineRecord: Hashable, Sendable {
     /// The version of its agent, as far as it has said it.
     package var agent: String? { status?.agent ?? facts?.agent }
 
+    /// What stands between its software and its agent, as far as it has said it.
+    package var isolation: Isolation? { status?.isolation ?? facts?.isolation }
+
     /// The versions of the wire that it speaks.
     package var wires: [Int]? { status?.wires ?? facts?.wires }
 

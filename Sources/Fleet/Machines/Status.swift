@@ -77,13 +77,15 @@ package struct Status: Hashable, Sendable {
     package var agent: String?
     /// The versions of the wire that it speaks. Nil from the first agents, which speak 2.
     package var wires: [Int]?
+    /// Nil from agents before 0.2.
+    package var isolation: Isolation?
 
     package init(
         group: String, machine: String, session: Int, sequence: Int, at: Timestamp, state: MachineState, order: Int = 0,
         issue: Issue = .none, software: RunningSoftware? = nil, receiving: Receiving? = nil,
         metrics: [String: Double] = [:],
         reason: String? = nil, holder: String? = nil, heartbeat: TimeSpan? = nil, agent: String? = nil,
-        wires: [Int]? = nil
+        wires: [Int]? = nil, isolation: Isolation? = nil
     ) {
         self.group = group
         self.machine = machine
@@ -101,6 +103,7 @@ package struct Status: Hashable, Sendable {
         self.heartbeat = heartbeat
         self.agent = agent
         self.wires = wires
+        self.isolation = isolation
     }
 }
 
@@ -109,7 +112,12 @@ package enum Isolation: String, Hashable, Sendable, Codable, CaseIterable {
     /// The software runs as a user of its own.
     case user
     /// It runs as the agent does, and can do all that the agent can.
-    case none
+    case absent = "none"
+
+    /// A word that is not known here promises nothing.
+    package init(from decoder: any Decoder) throws {
+        self = Isolation(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .absent
+    }
 }
 
 /// What a machine says of itself when it registers.

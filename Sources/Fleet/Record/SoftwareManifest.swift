@@ -21,14 +21,18 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
         package var timeout: TimeSpan
         /// So many in a row make `failing`.
         package var failures: Int
+        /// Of the variables whose value is a secret, those that it gets; nil: none.
+        package var secrets: [String]?
 
         package init(
-            exec: [String], every: TimeSpan = .seconds(2), timeout: TimeSpan = .seconds(1), failures: Int = 3
+            exec: [String], every: TimeSpan = .seconds(2), timeout: TimeSpan = .seconds(1), failures: Int = 3,
+            secrets: [String]? = nil
         ) {
             self.exec = exec
             self.every = every
             self.timeout = timeout
             self.failures = failures
+            self.secrets = secrets
         }
     }
 
@@ -36,19 +40,48 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
     package struct MetricsProbe: Hashable, Sendable, Codable {
         package var exec: [String]
         package var every: TimeSpan
+        /// Of the variables whose value is a secret, those that it gets; nil: none.
+        package var secrets: [String]?
 
-        package init(exec: [String], every: TimeSpan = .seconds(5)) {
+        package init(exec: [String], every: TimeSpan = .seconds(5), secrets: [String]? = nil) {
             self.exec = exec
             self.every = every
+            self.secrets = secrets
         }
     }
 
     /// A program that makes the software take no new work.
     package struct DrainHook: Hashable, Sendable, Codable {
         package var exec: [String]
+        /// Of the variables whose value is a secret, those that it gets; nil: none.
+        package var secrets: [String]?
 
-        package init(exec: [String]) { self.exec = exec }
+        package init(exec: [String], secrets: [String]? = nil) {
+            self.exec = exec
+            self.secrets = secrets
+        }
     }
+
+    /// How much it may take, with everything that it starts; nil: as much as there is.
+    package struct Limits: Hashable, Sendable, Codable {
+        /// Bytes.
+        package var memory: Int?
+        /// Percent of one processor.
+        package var cpu: Int?
+        package var processes: Int?
+        /// That one process has open.
+        package var files: Int?
+
+        package init(memory: Int? = nil, cpu: Int? = nil, processes: Int? = nil, files: Int? = nil) {
+            self.memory = memory
+            self.cpu = cpu
+            self.processes = processes
+            self.files = files
+        }
+    }
+
+    /// What it may be given of root's power: all that a telephony program needs.
+    package static let knownCapabilities = ["net_bind_service", "net_raw", "net_admin", "sys_nice", "ipc_lock"]
 
     package var name: String
     package var version: String
@@ -62,10 +95,14 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
     package var health: HealthCheck?
     package var metrics: MetricsProbe?
     package var drain: DrainHook?
+    package var limits: Limits?
+    /// Of `knownCapabilities`; nil: none.
+    package var capabilities: [String]?
 
     package init(
         name: String, version: String, service: String, run: [String], environment: [String: String] = [:],
-        stop: Stop = Stop(), health: HealthCheck? = nil, metrics: MetricsProbe? = nil, drain: DrainHook? = nil
+        stop: Stop = Stop(), health: HealthCheck? = nil, metrics: MetricsProbe? = nil, drain: DrainHook? = nil,
+        limits: Limits? = nil, capabilities: [String]? = nil
     ) {
         self.name = name
         self.version = version
@@ -76,6 +113,8 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
         self.health = health
         self.metrics = metrics
         self.drain = drain
+        self.limits = limits
+        self.capabilities = capabilities
     }
 
     /// Every program that a machine runs for it, by what it is for.

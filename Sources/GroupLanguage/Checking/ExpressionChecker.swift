@@ -59,7 +59,7 @@ struct ExpressionChecker {
         case .binary(let binary, let left, let right): return self.binary(binary, left, right, node)
         case .call(let name, let arguments): return call(name, arguments, node)
         case .missing: return nil
-        case .percent, .rate, .list, .map, .limit:
+        case .percent, .rate, .size, .list, .map, .limit:
             faults.add("wrong-type", node.span, "\(node.description) cannot stand in an expression")
             return nil
         }

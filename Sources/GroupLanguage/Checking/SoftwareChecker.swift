@@ -2,7 +2,8 @@ import Fleet
 
 extension Checker {
     private static let softwareShape = Shape(
-        keys: ["version", "service", "run"], blocks: ["stop", "health", "metrics", "drain"], maps: ["env"])
+        keys: ["version", "service", "run", "capabilities"], blocks: ["stop", "health", "metrics", "drain", "limits"],
+        maps: ["env"])
 
     mutating func software(_ block: Block) -> SoftwareManifest? {
         let name = label(of: block, check: { Name.isValid($0) }, rule: Self.nameRule)
@@ -20,10 +21,14 @@ extension Checker {
         let metrics = fields.blocks["metrics"]?.first.flatMap { self.metrics($0) }
         let drain = fields.blocks["drain"]?.first.flatMap { hook($0) }
 
+        let limits = fields.blocks["limits"]?.first.flatMap { self.limits($0) }
+        let capabilities = fields.pairs["capabilities"].flatMap { self.capabilities($0) }
+
         guard faults.isEmpty, let name, let version, let service, let run else { return nil }
         return SoftwareManifest(
             name: name, version: version, service: service, run: run, environment: environment ?? [:],
-            stop: stop ?? SoftwareManifest.Stop(), health: health, metrics: metrics, drain: drain)
+            stop: stop ?? SoftwareManifest.Stop(), health: health, metrics: metrics, drain: drain,
+            limits: limits, capabilities: capabilities)
     }
 
     private mutating func version(_ pair: Pair) -> String? {
@@ -82,32 +87,119 @@ extension Checker {
     private mutating func period(_ pair: Pair) -> TimeSpan? { duration(pair, in: .milliseconds(100) ... .hours(24)) }
 
     private mutating func health(_ block: Block) -> SoftwareManifest.HealthCheck? {
-        let fields = fields(of: block, Shape(keys: ["exec", "every", "timeout", "failures"]))
+        let fields = fields(of: block, Shape(keys: ["exec", "every", "timeout", "failures", "secrets"]))
         require("exec", in: fields, hint: "exec = [\"./healthy.sh\"]")
         var check = SoftwareManifest.HealthCheck(exec: [])
         let exec = fields.pairs["exec"].flatMap { command($0) }
         if let pair = fields.pairs["every"], let every = period(pair) { check.every = every }
         if let pair = fields.pairs["timeout"], let timeout = timeout(pair) { check.timeout = timeout }
         if let pair = fields.pairs["failures"], let failures = integer(pair, in: 1...1000) { check.failures = failures }
+        check.secrets = fields.pairs["secrets"].flatMap { secrets($0) }
         guard let exec else { return nil }
         check.exec = exec
         return check
     }
 
     private mutating func metrics(_ block: Block) -> SoftwareManifest.MetricsProbe? {
-        let fields = fields(of: block, Shape(keys: ["exec", "every"]))
+        let fields = fields(of: block, Shape(keys: ["exec", "every", "secrets"]))
         require("exec", in: fields, hint: "exec = [\"./metrics.sh\"]")
         let exec = fields.pairs["exec"].flatMap { command($0) }
         let every = fields.pairs["every"].flatMap { period($0) }
+        let secrets = fields.pairs["secrets"].flatMap { self.secrets($0) }
         guard let exec else { return nil }
-        var probe = SoftwareManifest.MetricsProbe(exec: exec)
+        var probe = SoftwareManifest.MetricsProbe(exec: exec, secrets: secrets)
         if let every { probe.every = every }
         return probe
     }
 
     private mutating func hook(_ block: Block) -> SoftwareManifest.DrainHook? {
-        let fields = fields(of: block, Shape(keys: ["exec"]))
+        let fields = fields(of: block, Shape(keys: ["exec", "secrets"]))
         require("exec", in: fields, hint: "exec = [\"./drain.sh\"]")
-        return fields.pairs["exec"].flatMap { command($0) }.map { SoftwareManifest.DrainHook(exec: $0) }
+        let secrets = fields.pairs["secrets"].flatMap { self.secrets($0) }
+        return fields.pairs["exec"].flatMap { command($0) }
+            .map { SoftwareManifest.DrainHook(exec: $0, secrets: secrets) }
+    }
+
+    /// Names of variables, each once.
+    private mutating func secrets(_ pair: Pair) -> [String]? {
+        guard case .list(let elements, _, _) = pair.value.kind else {
+            wrongType(pair.value, "secrets", expected: "a list of variables", hint: "write `secrets = [\"SIP_KEY\"]`")
+            return nil
+        }
+        var names: [String] = []
+        for element in elements {
+            guard let name = string(element.value, key: "secrets") else { continue }
+            if names.contains(name) {
+                faults.add("duplicate-element", element.value.span, "`\(name.prefix(64))` is there already")
+            } else if name.isEmpty || name.utf8.count > 128 || name.utf8.contains(UInt8(ascii: "=")) || !name.isPlain {
+                faults.add("invalid-name", element.value.span, "not a variable's name", hint: "such as `\"SIP_KEY\"`")
+            } else {
+                names.append(name)
+            }
+        }
+        return names.isEmpty ? nil : names
+    }
+
+    private mutating func limits(_ block: Block) -> SoftwareManifest.Limits? {
+        let fields = fields(of: block, Shape(keys: ["memory", "cpu", "processes", "files"]))
+        var limits = SoftwareManifest.Limits()
+        if let pair = fields.pairs["memory"] { limits.memory = memory(pair) }
+        if let pair = fields.pairs["cpu"] { limits.cpu = processors(pair) }
+        limits.processes = fields.pairs["processes"].flatMap { integer($0, in: 1...1_000_000) }
+        limits.files = fields.pairs["files"].flatMap { integer($0, in: 16...1_000_000) }
+        return limits == SoftwareManifest.Limits() ? nil : limits
+    }
+
+    private mutating func memory(_ pair: Pair) -> Int? {
+        guard case .size(let bytes, _) = pair.value.kind else {
+            wrongType(pair.value, "memory", expected: "a size", hint: "such as `512MB` or `2GiB`")
+            return nil
+        }
+        guard (1_000_000...1_000_000_000_000_000).contains(bytes) else {
+            outOfRange(pair.value, "memory", "1MB to 1000000GB")
+            return nil
+        }
+        return bytes
+    }
+
+    private mutating func processors(_ pair: Pair) -> Int? {
+        guard case .percent(let percent, _) = pair.value.kind else {
+            wrongType(pair.value, "cpu", expected: "a percentage", hint: "such as `50%`, or `200%` for two processors")
+            return nil
+        }
+        guard let whole = Int(exactly: percent), (1...100_000).contains(whole) else {
+            outOfRange(pair.value, "cpu", "1% to 100000%, without a fraction")
+            return nil
+        }
+        return whole
+    }
+
+    private mutating func capabilities(_ pair: Pair) -> [String]? {
+        guard case .list(let elements, _, _) = pair.value.kind else {
+            wrongType(
+                pair.value, "capabilities", expected: "a list of words",
+                hint: "write `capabilities = [net_bind_service]`")
+            return nil
+        }
+        let known = SoftwareManifest.knownCapabilities
+        var names: [String] = []
+        for element in elements {
+            guard case .word(let word) = element.value.kind else {
+                wrongType(element.value, "capabilities", expected: "a list of words", hint: "words without quotes")
+                continue
+            }
+            if !known.contains(word) {
+                let plain = word.lowercased().hasPrefix("cap_") ? String(word.lowercased().dropFirst(4)) : word.lowercased()
+                faults.add(
+                    "unknown-word", element.value.span,
+                    "software can have the capabilities \(Suggestion.list(known)), not `\(word.prefix(64))`",
+                    hint: Suggestion.nearest(to: plain, among: known).map { "did you mean `\($0)`?" })
+            } else if names.contains(word) {
+                faults.add("duplicate-element", element.value.span, "`\(word)` is there already")
+            } else {
+                names.append(word)
+            }
+        }
+        return names.isEmpty ? nil : names
     }
 }

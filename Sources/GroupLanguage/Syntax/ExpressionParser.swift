@@ -120,7 +120,7 @@ extension Parser {
         let next = ahead(1)
         if !next.newlineBefore {
             switch next.kind {
-            case .number, .duration, .rate: return nil
+            case .number, .duration, .rate, .size: return nil
             case .string where ahead(2).kind != .symbol(.assign): return nil
             case .symbol(.openParenthesis), .symbol(.not):
                 return nil
@@ -162,6 +162,9 @@ extension Parser {
         case .rate(let rate):
             advance()
             return Node(kind: .rate(rate, text: token.text), span: token.span)
+        case .size(let size):
+            advance()
+            return Node(kind: .size(size, text: token.text), span: token.span)
         case .string(let string):
             advance()
             return Node(kind: .string(string), span: token.span)

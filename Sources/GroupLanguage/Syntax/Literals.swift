@@ -66,7 +66,7 @@ extension Lexer {
         ("GiB", 1 << 30),
     ]
 
-    /// A number, a duration such as `10s`, or a rate such as `20MB/s`.
+    /// A number, a duration such as `10s`, a size such as `512MB`, or a rate such as `20MB/s`.
     mutating func number() {
         let start = offset
         skipDigits()
@@ -88,7 +88,7 @@ extension Lexer {
         }
         let unit = text(from: unitStart)
         if let rate = Self.rates.first(where: { $0.name == unit }) {
-            return finishRate(digits, rate.bytes, unit, from: start)
+            return finishSize(digits, rate.bytes, from: start)
         }
         if unit.isEmpty {
             guard let value = Double(digits), value.isFinite else {
@@ -107,11 +107,11 @@ extension Lexer {
                 offset += 1
                 while peek()?.continuesWord ?? false { offset += 1 }
             }
-            let known = TimeSpan.units.map(\.name) + Self.rates.map { $0.name + "/s" }
+            let known = TimeSpan.units.map(\.name) + Self.rates.flatMap { [$0.name, $0.name + "/s"] }
             faults.add(
                 "unknown-unit", Span(start: unitStart, end: unitEnd), "unknown unit `\(unit.prefix(20))`",
                 hint: (faults.isFull ? nil : Suggestion.hint(for: text(from: unitStart), among: known))
-                    ?? "times have `ms`, `s`, `m`, `h` or `d`; rates `kB/s`, `MB/s`, `GB/s`, `KiB/s`, `MiB/s` or `GiB/s`"
+                    ?? "times have `ms`, `s`, `m`, `h` or `d`; sizes `kB`, `MB`, `GB`, `KiB`, `MiB` or `GiB`; rates `kB/s`, `MB/s`, `GB/s`, `KiB/s`, `MiB/s` or `GiB/s`"
             )
             return append(.invalid, from: start)
         }
@@ -122,18 +122,14 @@ extension Lexer {
         append(.duration(span), from: start)
     }
 
-    private mutating func finishRate(_ digits: String, _ factor: Int, _ unit: String, from start: Int) {
-        guard peek() == UInt8(ascii: "/"), peek(1) == UInt8(ascii: "s"), !(peek(2)?.continuesWord ?? false) else {
-            faults.add(
-                "unknown-unit", Span(start: start, end: offset), "a rate is so much per second",
-                hint: "write `\(digits)\(unit)/s`")
-            return append(.invalid, from: start)
+    /// With `/s` behind it, it is a rate.
+    private mutating func finishSize(_ digits: String, _ factor: Int, from start: Int) {
+        let isRate = peek() == UInt8(ascii: "/") && peek(1) == UInt8(ascii: "s") && !(peek(2)?.continuesWord ?? false)
+        if isRate { offset += 2 }
+        guard let value = Double(digits), let bytes = Int(exactly: (value * Double(factor)).rounded()) else {
+            return malformed(isRate ? "the rate is too large" : "the size is too large", hint: nil, from: start)
         }
-        offset += 2
-        guard let value = Double(digits), let rate = Int(exactly: (value * Double(factor)).rounded()) else {
-            return malformed("the rate is too large", hint: nil, from: start)
-        }
-        append(.rate(rate), from: start)
+        append(isRate ? .rate(bytes) : .size(bytes), from: start)
     }
 
     private mutating func malformed(_ message: String, hint: String?, from start: Int) {

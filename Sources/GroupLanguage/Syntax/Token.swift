@@ -17,6 +17,8 @@ struct Token: Sendable {
         case duration(TimeSpan)
         /// Bytes a second.
         case rate(Int)
+        /// Bytes.
+        case size(Int)
         case symbol(Symbol)
         /// Something that the lexer has complained of already.
         case invalid

@@ -74,6 +74,7 @@ struct Node: Sendable {
         case duration(TimeSpan, text: String)
         case percent(Double, text: String)
         case rate(Int, text: String)
+        case size(Int, text: String)
         case string(String)
         case word(String)
         case call(Key, [Node])
@@ -100,6 +101,7 @@ struct Node: Sendable {
         case .duration: "a time"
         case .percent: "a percentage"
         case .rate: "a rate"
+        case .size: "a size"
         case .string: "a string"
         case .word(let word): "`\(word.prefix(64))`"
         case .call(let name, _): "`\(name.text.prefix(64))(…)`"

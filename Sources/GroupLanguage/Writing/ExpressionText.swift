@@ -35,10 +35,13 @@ enum ExpressionText {
     static func word(_ text: String) -> String { isBareWord(text) ? text : quoted(text) }
 
     /// The shortest form; decimal units win over binary ones of the same length.
-    static func rate(_ bytes: Int) -> String {
-        var best = "\(bytes)B/s"
+    static func rate(_ bytes: Int) -> String { size(bytes) + "/s" }
+
+    /// The shortest form; decimal units win over binary ones of the same length.
+    static func size(_ bytes: Int) -> String {
+        var best = "\(bytes)B"
         for unit in Lexer.rates where bytes % unit.bytes == 0 {
-            let text = "\(bytes / unit.bytes)\(unit.name)/s"
+            let text = "\(bytes / unit.bytes)\(unit.name)"
             if text.count < best.count { best = text }
         }
         return best

@@ -190,7 +190,7 @@ struct Formatter {
 
     private static func inline(_ node: Node) -> String? {
         switch node.kind {
-        case .number(_, let text), .duration(_, let text), .rate(_, let text): return text
+        case .number(_, let text), .duration(_, let text), .rate(_, let text), .size(_, let text): return text
         case .percent(_, let text): return text + "%"
         case .string(let string): return ExpressionText.quoted(string)
         case .word(let word): return word

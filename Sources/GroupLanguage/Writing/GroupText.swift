@@ -97,13 +97,30 @@ enum SoftwareText {
         text += "stop { signal = \(software.stop.signal) timeout = \(software.stop.timeout) }\n"
         if let health = software.health {
             text += "health { exec = \(list(health.exec)) every = \(health.every) timeout = \(health.timeout)"
-            text += " failures = \(health.failures) }\n"
+            text += " failures = \(health.failures)\(secrets(health.secrets)) }\n"
         }
         if let metrics = software.metrics {
-            text += "metrics { exec = \(list(metrics.exec)) every = \(metrics.every) }\n"
+            text += "metrics { exec = \(list(metrics.exec)) every = \(metrics.every)\(secrets(metrics.secrets)) }\n"
         }
-        if let drain = software.drain { text += "drain { exec = \(list(drain.exec)) }\n" }
+        if let drain = software.drain {
+            text += "drain { exec = \(list(drain.exec))\(secrets(drain.secrets)) }\n"
+        }
+        if let limits = software.limits { text += "limits { \(Self.limits(limits)) }\n" }
+        if let capabilities = software.capabilities {
+            text += "capabilities = [\(capabilities.joined(separator: ", "))]\n"
+        }
         return text + "}\n"
+    }
+
+    private static func secrets(_ names: [String]?) -> String {
+        names.map { " secrets = \(list($0))" } ?? ""
+    }
+
+    private static func limits(_ limits: SoftwareManifest.Limits) -> String {
+        [
+            limits.memory.map { "memory = \(ExpressionText.size($0))" }, limits.cpu.map { "cpu = \($0)%" },
+            limits.processes.map { "processes = \($0)" }, limits.files.map { "files = \($0)" },
+        ].compactMap { $0 }.joined(separator: " ")
     }
 
     private static func list(_ strings: [String]) -> String {

@@ -107,6 +107,7 @@ enum Schemas {
                     "software": OpenAPI.reference("RunningSoftware"), "away_since": time,
                     "key": text("Fingerprint of its security key."),
                     "facts": OpenAPI.reference("MachineFacts"), "reason": text(), "agent": text("Its agent's version."),
+                    "isolation": text(one: Isolation.allCases.map(\.rawValue)),
                     "receiving": OpenAPI.reference("Receiving"),
                     "heard_at": time, "stopped_by": text("The rule that stopped it."),
                 ]),
@@ -118,6 +119,7 @@ enum Schemas {
                 ["host": text(), "os": text(), "arch": text(), "cores": number(), "memory": number("Bytes.")],
                 optional: [
                     "agent": text("The agent's version when it registered."),
+                    "isolation": text(one: Isolation.allCases.map(\.rawValue)),
                     "wires": ["type": "array", "items": number("A version of the wire that it speaks.", from: 1)],
                 ]),
             "Receiving": object(["digest": text(), "have": text("Parts that it has, such as 0-57,60.")]),

@@ -117,6 +117,9 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package var manifest: SoftwareManifest
     /// The manifest's, the group's and the secrets, merged.
     package var environment: [String: String]
+    /// Those of its variables whose values are secrets: a check gets only those that the manifest names for it. Nil: none, or from
+    /// a manager before 0.2.
+    package var secrets: [String]?
     package var heartbeat: TimeSpan
     /// Nil with a plain broker.
     package var trust: Trust?
@@ -146,7 +149,8 @@ package struct OrderContent: Codable, Hashable, Sendable {
         action: Order.Action, generation: Int, issue: Issue, digest: String, size: Int,
         partSize: Int = standardPartSize, parts: Int,
         contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
-        heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil, reason: String? = nil
+        secrets: [String]? = nil, heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil,
+        reason: String? = nil
     ) {
         self.action = action
         self.generation = generation
@@ -159,6 +163,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         self.delivery = delivery
         self.manifest = manifest
         self.environment = environment
+        self.secrets = secrets
         self.heartbeat = heartbeat
         self.trust = trust
         self.session = session

@@ -30,6 +30,7 @@ package struct StatusMessage: Hashable, Sendable {
         json.write("at", status.at.description)
         if let agent = status.agent { json.write("agent", agent.forPeople(atMost: longestVersion)) }
         if let wires = status.wires { json.write("wire", wires) }
+        if let isolation = status.isolation { json.write("isolation", isolation.rawValue) }
         json.write("state", status.state.rawValue)
         json.write("order", [status.issue.epoch, status.order, status.issue.number])
         if let heartbeat = status.heartbeat { json.write("heartbeat", heartbeat.description) }
@@ -102,13 +103,14 @@ private struct StatusJSON: Decodable {
     var heartbeat: TimeSpan?
     var agent: String?
     var wire: [Int]?
+    var isolation: Isolation?
     var software: RunningSoftware?
     var receiving: Receiving?
     var metrics: [String: Double]?
     var reason: String?
 
     enum CodingKeys: CodingKey {
-        case v, group, machine, session, seq, holder, at, agent, wire, state, order, heartbeat, software, receiving
+        case v, group, machine, session, seq, holder, at, agent, wire, isolation, state, order, heartbeat, software, receiving
         case metrics, reason
     }
 
@@ -124,6 +126,7 @@ private struct StatusJSON: Decodable {
         at = try container.decode(Timestamp.self, forKey: .at)
         agent = try container.decodeIfPresent(String.self, forKey: .agent)
         wire = try container.decodeIfPresent([Int].self, forKey: .wire)
+        isolation = try container.decodeIfPresent(Isolation.self, forKey: .isolation)
         state = try container.decode(MachineState.self, forKey: .state)
         order = try container.decode([Int].self, forKey: .order)
         heartbeat = try container.decodeIfPresent(TimeSpan.self, forKey: .heartbeat)
@@ -171,6 +174,6 @@ private struct StatusJSON: Decodable {
             software: software, receiving: receiving, metrics: metrics,
             reason: reason?.forPeople(atMost: StatusMessage.longestReason),
             holder: holder, heartbeat: heartbeat, agent: agent?.forPeople(atMost: StatusMessage.longestVersion),
-            wires: wire.map(WireVersion.plausible))
+            wires: wire.map(WireVersion.plausible), isolation: isolation)
     }
 }

@@ -110,6 +110,15 @@ struct MachineCommand: AsyncParsableCommand {
     }
 }
 
+extension Isolation {
+    var words: String {
+        switch self {
+        case .user: "user: its software runs as a user of its own"
+        case .absent: "none: its software runs as its agent does, and can do all that the agent can"
+        }
+    }
+}
+
 extension MachineView {
     static var columns: [Column<MachineView>] {
         [
@@ -117,6 +126,7 @@ extension MachineView {
             Column("software") { $0.software.map { "\($0.name)@\($0.version)" } ?? "-" },
             Column("health") { $0.software?.health.rawValue ?? "-" }, Column("verified") { $0.verified ? "yes" : "no" },
             Column("generation") { "\($0.software?.generation ?? 0)/\($0.generation)" },
+            Column("isolation") { $0.isolation?.rawValue ?? "-" },
             Column("metrics") { machine in
                 machine.metrics.sorted { $0.key < $1.key }.map { "\($0.key)=\(compact($0.value))" }.joined(
                     separator: " ")
@@ -142,6 +152,7 @@ extension OutputOptions {
                 ("order", "generation \(machine.generation)"), ("verified", machine.verified ? "yes" : "no"),
                 ("away since", machine.awaySince?.description ?? ""), ("key", machine.key ?? "not registered"),
                 ("heard at", machine.heardAt?.description ?? "never"), ("agent", machine.agent?.forPeople() ?? ""),
+                ("isolation", machine.isolation.map { $0.words } ?? ""),
                 (
                     "facts",
                     machine.facts.map {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Client
 import Fleet
 import Foundation
+import OperatingSystem
 import Synchronization
 
 /// `trunkline dev`: everything on this machine, gone without a trace at the end.
@@ -69,6 +70,11 @@ struct Dev: AsyncParsableCommand {
         try Data(certificate.pem.utf8).write(to: URL(fileURLWithPath: directory.file("debug.pem")))
         Note.line(
             "broker    mosquitto_sub -h 127.0.0.1 -p \(broker) --cafile \(directory.shown)/trust.pem --cert \(debug) --key \(debug) -v -t 'trunkline/#'"
+        )
+        Note.line(
+            Capabilities.mayChangeUsers
+                ? "isolation user: each machine's software runs as a user of its own"
+                : "isolation none: software runs as you do and can read all that you can; as root each machine's would have a user of its own"
         )
         Note.line("manager   bin/trunkline --help; client verbs with --data \(directory.shown)")
         Note.line("")

@@ -1,6 +1,7 @@
 import Client
 import Fleet
 import Foundation
+import OperatingSystem
 import Subprocess
 import SystemPackage
 
@@ -25,7 +26,7 @@ struct DevFleet {
             arguments: [
                 "serve", "--data", directory.path, "--listen", "127.0.0.1:\(port)", "--broker",
                 "mqtts://127.0.0.1:\(brokerPort)", "--boot", "mqtts://127.0.0.1:\(bootPort)",
-            ], log: directory.file("manager.log"))
+            ] + (Capabilities.mayChangeUsers ? [] : ["--local-without-isolation"]), log: directory.file("manager.log"))
         try await broker.run {
             try await manager.run {
                 let (server, token, trust) = try await serverFile()
@@ -181,6 +182,12 @@ enum Leftovers {
             ("cmdline", "/mosquitto/start.sh\0\(directory)/mosquitto\0"),
             ("cmdline", "\0serve\0--data\0\(directory)\0"),
         ]
+        let machines = (try? FileManager.default.contentsOfDirectory(atPath: "\(directory)/machines")) ?? []
+        for state in machines.map({ "\(directory)/machines/\($0)/state" }) {
+            guard let user = SoftwareUsers().user(of: state) else { continue }
+            for pid in ProcessTable.processes(of: user) { kill(pid, SIGKILL) }
+            SoftwareUsers().giveUp(of: state)
+        }
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = Int32(entry), pid != getpid() else { continue }
             let isOurs = marks.contains { mark in

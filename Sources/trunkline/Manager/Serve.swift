@@ -68,6 +68,12 @@ struct Serve: AsyncParsableCommand {
             "The trunkline-agent that local machines run; beside this program unless given.", valueName: "file"))
     var agent: String?
 
+    @Flag(
+        help:
+            "Launch local machines also where their software runs as the manager's own user and can read its keys: where the manager is not root."
+    )
+    var localWithoutIsolation = false
+
     @Option(help: ArgumentHelp("Directory of driver programs for exec(\"NAME\") platforms.", valueName: "dir"))
     var drivers: String?
 
@@ -115,6 +121,7 @@ struct Serve: AsyncParsableCommand {
         }
         configuration.requestsPerSecond = requestRate
         configuration.driverTimeout = driverTimeout
+        configuration.allowsLocalWithoutIsolation = localWithoutIsolation
         keep.apply(to: &configuration)
         do {
             try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()

@@ -1,0 +1,79 @@
+import Fleet
+import OperatingSystem
+
+/// The control groups of this machine: one for its software, one for each kind of check, all below one that is limited.
+///
+/// Whatever starts in them stays in them, so stopping means all of it, and nobody has to search the table of processes.
+struct MachineGroups: Sendable {
+    let machine: ControlGroup
+
+    var software: ControlGroup { machine.child("software") }
+    func check(_ kind: Check.Kind) -> ControlGroup { machine.child(kind == .health ? "health" : "metrics") }
+
+    /// Nil where no group can be made.
+    init?(machine: String, state: String) {
+        guard let group = ControlGroup.ofMachine(machine, state: state), group.make() else { return nil }
+        self.machine = group
+        guard software.make(), check(.health).make(), check(.metrics).make() else {
+            group.remove()
+            return nil
+        }
+        // Only where the group above has no process of its own; else resource limits have to do.
+        ControlGroup.base?.enable(["memory", "cpu", "pids"])
+    }
+
+    /// What the kernel has refused since a run began, for people.
+    struct Refusals: Hashable, Sendable {
+        var killed = 0
+        var forks = 0
+    }
+
+    var refusals: Refusals {
+        Refusals(
+            killed: machine.value("oom_kill", in: "memory.events") ?? 0,
+            forks: machine.value("max", in: "pids.events") ?? 0)
+    }
+}
+
+/// How the limits of a manifest are kept on this machine: by the control group where it has the controller, else for each process.
+struct LimitPlan: Hashable, Sendable {
+    /// For the launcher.
+    var resources: [ResourceLimit] = []
+    /// What nothing here can limit.
+    var unkept: [String] = []
+
+    /// - Parameters:
+    ///   - hasUser: whether the software has a user of its own, whose processes can be counted.
+    ///   - set: writes a file of the control group; whether it was taken.
+    init(_ limits: SoftwareManifest.Limits?, hasUser: Bool, set: (_ file: String, _ value: String) -> Bool) {
+        let limits = limits ?? SoftwareManifest.Limits()
+        if !set("memory.max", limits.memory.map { "\($0)" } ?? "max"), let memory = limits.memory {
+            resources.append(ResourceLimit(resource: .memory, value: memory))
+        }
+        if !set("cpu.max", limits.cpu.map { "\($0 * 1000) 100000" } ?? "max 100000"), limits.cpu != nil {
+            unkept.append("cpu")
+        }
+        if !set("pids.max", limits.processes.map { "\($0)" } ?? "max"), let processes = limits.processes {
+            if hasUser {
+                resources.append(ResourceLimit(resource: .processes, value: processes))
+            } else {
+                unkept.append("processes")
+            }
+        }
+        if let files = limits.files { resources.append(ResourceLimit(resource: .files, value: files)) }
+    }
+
+    /// What was limited in a run that ended so, for people; nil: nothing that is known.
+    static func words(_ limits: SoftwareManifest.Limits?, before: MachineGroups.Refusals, after: MachineGroups.Refusals)
+        -> String?
+    {
+        var words: [String] = []
+        if after.killed > before.killed, let memory = limits?.memory {
+            words.append("it was limited to \(memory / 1_000_000) MB of memory, and the kernel killed a process for it")
+        }
+        if after.forks > before.forks, let processes = limits?.processes {
+            words.append("it was limited to \(processes) processes, and could not start more")
+        }
+        return words.isEmpty ? nil : words.joined(separator: "; ")
+    }
+}
