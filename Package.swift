@@ -62,7 +62,8 @@ let package = Package(
         .executableTarget(
             name: "trunkline",
             dependencies: [
-                "Manager", "Client", "GroupLanguage", "Bundles", "Messaging", "OperatingSystem", "Fleet", arguments, logging,
+                "Manager", "Client", "GroupLanguage", "Bundles", "Messaging", "OperatingSystem", "Fleet", arguments,
+                logging,
                 subprocess, systemPackage,
             ]),
         .executableTarget(name: "trunkline-agent", dependencies: ["Agent"]),

@@ -60,6 +60,7 @@ package enum BundleWriter {
             try output.write(TarHeader.block("x", name: "pax".utf8, size: record.count, mode: 0o644))
             try output.write(record + TarHeader.padding(after: record.count))
         }
-        try output.write(TarHeader.block(flag, name: name.prefix(100), size: size, mode: mode, target: target.prefix(100)))
+        try output.write(
+            TarHeader.block(flag, name: name.prefix(100), size: size, mode: mode, target: target.prefix(100)))
     }
 }

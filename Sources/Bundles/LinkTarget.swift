@@ -27,7 +27,9 @@ enum LinkTarget {
             }
             guard !isDown else { return "a symbolic link to \(text), with .. behind a name; write it without" }
             depth -= 1
-            guard depth >= 0 else { return "a symbolic link to \(text), outside of the bundle; put a copy in its place" }
+            guard depth >= 0 else {
+                return "a symbolic link to \(text), outside of the bundle; put a copy in its place"
+            }
         }
         return nil
     }

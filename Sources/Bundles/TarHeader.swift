@@ -90,7 +90,8 @@ extension TarHeader {
     ///
     /// The name must have at most 100 bytes and the size fit into 33 bits; longer names go into a pax record.
     static func block(
-        _ flag: Character, name: some Sequence<UInt8>, size: Int, mode: Int, target: some Sequence<UInt8> = EmptyCollection()
+        _ flag: Character, name: some Sequence<UInt8>, size: Int, mode: Int,
+        target: some Sequence<UInt8> = EmptyCollection()
     ) -> [UInt8] {
         var block = [UInt8](repeating: 0, count: Self.size)
         func put(_ bytes: some Sequence<UInt8>, at start: Int, limit: Int) {

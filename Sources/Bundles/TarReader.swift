@@ -39,7 +39,9 @@ struct TarReader {
         var target: [UInt8]?
         while true {
             guard let header = try TarHeader(try block()) else {
-                guard path == nil, size == nil, target == nil else { throw BundleError(.malformed, "a pax header without an entry") }
+                guard path == nil, size == nil, target == nil else {
+                    throw BundleError(.malformed, "a pax header without an entry")
+                }
                 try finish()
                 return nil
             }
@@ -63,7 +65,8 @@ struct TarReader {
             case .file, .directory, .link:
                 guard target == nil || header.kind == .link else {
                     throw BundleError(
-                        .refused, entry: String(decoding: path ?? header.name, as: UTF8.self), "a target of what is no link")
+                        .refused, entry: String(decoding: path ?? header.name, as: UTF8.self),
+                        "a target of what is no link")
                 }
                 return try entry(
                     header, name: path ?? header.name, size: size ?? header.size, target: target ?? header.target)
@@ -92,7 +95,8 @@ struct TarReader {
         unread = size
         padding = TarHeader.paddingCount(after: size)
         return Entry(
-            path: path, isDirectory: isDirectory, target: isLink ? String(decoding: target, as: UTF8.self) : nil, size: size,
+            path: path, isDirectory: isDirectory, target: isLink ? String(decoding: target, as: UTF8.self) : nil,
+            size: size,
             isExecutable: header.mode & 0o111 != 0)
     }
 

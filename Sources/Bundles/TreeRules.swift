@@ -40,7 +40,9 @@ struct TreeRules {
     /// Where it leads was checked.
     mutating func addLink(_ path: EntryPath) throws(BundleError) {
         try addParents(of: path)
-        guard kinds[path.bytes[...]] == nil else { throw BundleError(.refused, entry: path.text, "the same path twice") }
+        guard kinds[path.bytes[...]] == nil else {
+            throw BundleError(.refused, entry: path.text, "the same path twice")
+        }
         kinds[path.bytes[...]] = .link
         try checkCount()
     }

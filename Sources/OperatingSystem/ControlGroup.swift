@@ -42,7 +42,9 @@ package struct ControlGroup: Hashable, Sendable {
             let (root, place) = (unescaped(fields[3]), unescaped(fields[4]))
             // What the mount shows is the part of the tree below its root.
             if root == "/" { return joined(place, group) }
-            if group == root || group.hasPrefix(root + "/") { return joined(place, String(group.dropFirst(root.count))) }
+            if group == root || group.hasPrefix(root + "/") {
+                return joined(place, String(group.dropFirst(root.count)))
+            }
         }
         return nil
     }
@@ -58,7 +60,8 @@ package struct ControlGroup: Hashable, Sendable {
         var rest = Array(field.utf8)[...]
         while let byte = rest.popFirst() {
             let digits = rest.prefix(3)
-            guard byte == UInt8(ascii: "\\"), digits.count == 3, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
+            guard byte == UInt8(ascii: "\\"), digits.count == 3,
+                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 8)
             else {
                 bytes.append(byte)
                 continue
@@ -88,7 +91,9 @@ package struct ControlGroup: Hashable, Sendable {
         var children: [ControlGroup] = []
         while let entry = readdir(directory) {
             guard entry.pointee.d_type == UInt8(DT_DIR) else { continue }
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if name != ".", name != ".." { children.append(child(name)) }
         }
         return children

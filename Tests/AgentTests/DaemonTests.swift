@@ -8,7 +8,8 @@ import TestSupport
 
 @testable import Agent
 
-@Suite("Software that runs in the background", .enabled(if: ControlGroup.base.map { access($0.path, W_OK) == 0 } ?? false))
+@Suite(
+    "Software that runs in the background", .enabled(if: ControlGroup.base.map { access($0.path, W_OK) == 0 } ?? false))
 struct DaemonTests {
     /// Leaves its session, its environment, its name and its parent, as daemons do; what it was started by ends with 0.
     static let daemon = """
@@ -135,12 +136,17 @@ struct LimitPlanTests {
         #expect(words(killed: 1, forks: 5)?.contains("256 processes") == true)
     }
 
-    @Test("Processes and files are limited for software with a user of its own", .enabled(if: Capabilities.mayChangeUsers))
+    @Test(
+        "Processes and files are limited for software with a user of its own", .enabled(if: Capabilities.mayChangeUsers)
+    )
     func real() async throws {
         try await withMachine { manager, agent in
             try agent.start()
             let start = SampleBundle.start.replacing(
-                "touch", with: "ulimit -n > \"$TRUNKLINE_DATA/limits\"; cat /proc/self/limits >> \"$TRUNKLINE_DATA/limits\"\ntouch")
+                "touch",
+                with:
+                    "ulimit -n > \"$TRUNKLINE_DATA/limits\"; cat /proc/self/limits >> \"$TRUNKLINE_DATA/limits\"\ntouch"
+            )
             var bundle = try SampleBundle(start: start)
             bundle.manifest.limits = .init(processes: 77, files: 333)
             bundle.manifest.capabilities = ["net_bind_service"]
@@ -150,7 +156,8 @@ struct LimitPlanTests {
             #expect(limits.first == "333")
             let isLimited = limits.contains { $0.hasPrefix("Max processes") && $0.contains(" 77 ") }
             let group = ControlGroup.ofMachine(ManagerStandIn.machine, state: agent.state)
-            let inGroup = group.flatMap { try? String(contentsOfFile: $0.path + "/pids.max", encoding: .utf8) } == "77\n"
+            let inGroup =
+                group.flatMap { try? String(contentsOfFile: $0.path + "/pids.max", encoding: .utf8) } == "77\n"
             #expect(isLimited || inGroup)
             let status = try String(contentsOfFile: "/proc/\(try await agent.softwarePID())/status", encoding: .utf8)
             for name in ["CapEff", "CapAmb", "CapBnd"] {
@@ -182,7 +189,8 @@ struct CheckSecretTests {
     func real() async throws {
         try await withMachine { manager, agent in
             try agent.start()
-            let start = SampleBundle.start.replacing("touch", with: "echo $KEY$OTHER > \"$TRUNKLINE_DATA/software\"\ntouch")
+            let start = SampleBundle.start.replacing(
+                "touch", with: "echo $KEY$OTHER > \"$TRUNKLINE_DATA/software\"\ntouch")
             let healthy = "#!/bin/sh\necho \"$KEY$OTHER$PLAIN\" > \"$TRUNKLINE_DATA/check\"\n"
             var check = SampleBundle.check
             check.secrets = ["KEY"]

@@ -62,7 +62,9 @@ struct Refused: Sendable, CustomTestStringConvertible {
 
     static let kinds: [Refused] = [
         Refused("a hard link", says: "\"l\": a hard link") { $0.add("l", type: "1", link: "software.trunk") },
-        Refused("a symbolic link", says: "\"l\": a symbolic link to /etc, outside of the bundle") { $0.add("l", type: "2", link: "/etc") },
+        Refused("a symbolic link", says: "\"l\": a symbolic link to /etc, outside of the bundle") {
+            $0.add("l", type: "2", link: "/etc")
+        },
         Refused("a GNU long link", says: "a symbolic link to /etc, outside") {
             $0.add("l", Array("/etc".utf8), type: "K")
             $0.add("l", type: "2", link: "inside")

@@ -47,7 +47,8 @@ import Testing
                 == SoftwareManifest(
                     name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"],
                     environment: ["SIP_PORT": "5060"], stop: .init(signal: "TERM", timeout: .seconds(10)),
-                    health: .init(exec: ["./healthy.sh"], every: .seconds(2), timeout: .seconds(1), failures: 3,
+                    health: .init(
+                        exec: ["./healthy.sh"], every: .seconds(2), timeout: .seconds(1), failures: 3,
                         secrets: ["SIP_KEY"]),
                     metrics: .init(exec: ["./metrics.sh"], every: .seconds(5)),
                     drain: .init(exec: ["./drain.sh"]),

@@ -229,7 +229,8 @@ private struct GroupMaker {
             stop: SoftwareManifest.Stop(signal: pick(SoftwareManifest.Stop.signals), timeout: span(1...60)),
             health: maybe {
                 SoftwareManifest.HealthCheck(
-                    exec: ["./healthy.sh"], every: $0.span(1...60), timeout: $0.span(1...30), failures: $0.number(1...9),
+                    exec: ["./healthy.sh"], every: $0.span(1...60), timeout: $0.span(1...30),
+                    failures: $0.number(1...9),
                     secrets: $0.chance() ? ["SIP_KEY", "OTHER"] : nil
                 )
             }, metrics: maybe { SoftwareManifest.MetricsProbe(exec: ["./metrics.sh", "x y"], every: $0.span(1...60)) },

@@ -69,7 +69,8 @@ struct Workspace: Sendable {
     ) throws -> LocalPlatform {
         try LocalPlatform(
             agent: agent ?? self.agent, directory: directory ?? machines, environment: environment(standIn: standIn),
-            stopTimeout: stopTimeout, allowsNoIsolation: true, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            stopTimeout: stopTimeout, allowsNoIsolation: true,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     // MARK: - What the stand-in noted

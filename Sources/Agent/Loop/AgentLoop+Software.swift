@@ -32,7 +32,11 @@ extension AgentLoop {
             logger.notice("\(process.job.manifest.reference), process \(process.process.pid), \(how)")
             // What it leaves behind would hold its ports.
             if case .up = supervisor.phase {
-                if let group = process.controlGroup { group.kill() } else { ProcessSession.signal(process.process.pid, SIGKILL) }
+                if let group = process.controlGroup {
+                    group.kill()
+                } else {
+                    ProcessSession.signal(process.process.pid, SIGKILL)
+                }
             }
             forwardOutput(now: now)
         }
@@ -71,7 +75,9 @@ extension AgentLoop {
         let limits = LimitPlan(job.manifest.limits, hasUser: state.software.user != nil) { [groups] in
             groups?.machine.set($0, to: $1) ?? false
         }
-        if limits.unkept.isEmpty { notices.withdraw(.limits) } else {
+        if limits.unkept.isEmpty {
+            notices.withdraw(.limits)
+        } else {
             notices.say(.limits, "this machine cannot limit \(limits.unkept.joined(separator: " and "))")
         }
         let before = groups?.refusals ?? MachineGroups.Refusals()

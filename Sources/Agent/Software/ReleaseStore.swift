@@ -53,7 +53,9 @@ struct ReleaseStore: Sendable {
         }
         guard let json, let list = try? seal.open(json, for: Self.purpose(digest)),
             let shipped = try? JSONDecoder().decode(ReleaseContent.self, from: list)
-        else { return unlisted(digest, "the list of the release's files is \(json == nil ? "gone" : "not this agent's")") }
+        else {
+            return unlisted(digest, "the list of the release's files is \(json == nil ? "gone" : "not this agent's")")
+        }
         return shipped.difference(in: path(digest))
     }
 

@@ -54,7 +54,9 @@ enum Check {
             _ = await (output.finish(), errors.finish())
             return Result(failure: "\(name): \(error.message)")
         }
-        if let group { await ProcessSession.end(group) } else if let pid = leader.withLock({ $0 }) {
+        if let group {
+            await ProcessSession.end(group)
+        } else if let pid = leader.withLock({ $0 }) {
             await ProcessSession.sweep(pid)
         }
         let (said, saidWrong) = (await output.finish(), await errors.finish())

@@ -253,7 +253,8 @@ extension Checker {
         guard case .rate(let rate, _) = pair.value.kind else {
             if case .size(_, let text) = pair.value.kind {
                 faults.add(
-                    "unknown-unit", pair.value.span, "a rate is so much per second", hint: "write `\(text.prefix(40))/s`")
+                    "unknown-unit", pair.value.span, "a rate is so much per second",
+                    hint: "write `\(text.prefix(40))/s`")
                 return nil
             }
             wrongType(pair.value, "bandwidth", expected: "a rate", hint: "such as `500kB/s` or `20MB/s`")

@@ -189,7 +189,8 @@ extension Checker {
                 continue
             }
             if !known.contains(word) {
-                let plain = word.lowercased().hasPrefix("cap_") ? String(word.lowercased().dropFirst(4)) : word.lowercased()
+                let plain =
+                    word.lowercased().hasPrefix("cap_") ? String(word.lowercased().dropFirst(4)) : word.lowercased()
                 faults.add(
                     "unknown-word", element.value.span,
                     "software can have the capabilities \(Suggestion.list(known)), not `\(word.prefix(64))`",

@@ -92,7 +92,8 @@ struct OrderSealer: Sendable {
             size: software.size,
             partSize: Control.partSize, parts: Control.parts(of: software.size),
             contentKey: contentKey.rawRepresentation, delivery: draft.delivery, manifest: software.manifest,
-            environment: environment, secrets: Self.secretVariables(of: order), heartbeat: draft.heartbeat, trust: trust, session: draft.session)
+            environment: environment, secrets: Self.secretVariables(of: order), heartbeat: draft.heartbeat,
+            trust: trust, session: draft.session)
     }
 
     private static func secretVariables(of order: Order) -> [String]? {

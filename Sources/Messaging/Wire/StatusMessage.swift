@@ -110,7 +110,8 @@ private struct StatusJSON: Decodable {
     var reason: String?
 
     enum CodingKeys: CodingKey {
-        case v, group, machine, session, seq, holder, at, agent, wire, isolation, state, order, heartbeat, software, receiving
+        case v, group, machine, session, seq, holder, at, agent, wire, isolation, state, order, heartbeat, software,
+            receiving
         case metrics, reason
     }
 
