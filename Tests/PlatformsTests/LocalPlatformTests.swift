@@ -22,7 +22,7 @@ struct LocalPlatformTests {
                 #expect(attributes[.posixPermissions] as? Int == mode, "\(path)")
             }
             let log = try String(contentsOfFile: "\(home)/agent.log", encoding: .utf8)
-            #expect(log == "--ticket \(home)/ticket.json --state \(home)/state --stop-software\n")
+            #expect(log == "--ticket \(home)/ticket.json --state \(home)/state --stop-software --isolation auto\n")
             #expect(getsid(agent) == agent, "out of reach of the manager's terminal")
             try await platform.release("edge-1")
         }
@@ -110,7 +110,7 @@ struct LocalPlatformTests {
                         machine: "edge-1", platform: .local,
                         reason:
                             "its agent was killed by signal 9; its last line: --ticket \(workspace.machines)/edge-1/"
-                            + "ticket.json --state \(workspace.machines)/edge-1/state --stop-software"))
+                            + "ticket.json --state \(workspace.machines)/edge-1/state --stop-software --isolation auto"))
             #expect(isAlive(software))
             #expect(try await platform.list() == PlatformListing(remains: ["edge-1"]))
             try await platform.release("edge-1")
