@@ -142,7 +142,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "trunkline", "trunkline-agent", "Client", "Messaging", "Sealing", "Certificates", "Bundles",
-                "GroupLanguage", "Fleet", "PaperFleet", "TestSupport", logging, grdb,
+                "GroupLanguage", "OperatingSystem", "Fleet", "PaperFleet", "TestSupport", logging, grdb,
             ]),
     ]
 )

@@ -13,9 +13,10 @@ packages=(
   kamailio sip-tester sipsak        # voice, and its clients
   prosody                           # messaging
   janus                             # video
+  redis-server nginx-light          # go to the background, as many programs do: for the tests
   python3 python3-venv curl ca-certificates openssl procps make git
 )
-services="mosquitto kamailio prosody janus"
+services="mosquitto kamailio prosody janus redis-server nginx"
 
 fail() {
   printf 'install-dependencies: %s\n' "$@" >&2

@@ -25,6 +25,14 @@ package enum Agent {
         case .version:
             print("trunkline-agent \(version)")
             return 0
+        case .forget(let state):
+            do throws(AgentError) {
+                try await Forgetting.run(state: state)
+                return 0
+            } catch {
+                StandardError.print("trunkline-agent: \(error)")
+                return 1
+            }
         case .wrong(let why):
             StandardError.print("trunkline-agent: \(why)\n\(AgentArguments.usage)")
             return 2

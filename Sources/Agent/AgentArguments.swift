@@ -20,6 +20,8 @@ struct AgentArguments: Equatable {
 
     enum Parsed: Equatable {
         case run(AgentArguments)
+        /// The state directory of a machine that is gone.
+        case forget(String)
         case help
         case version
         case wrong(String)
@@ -45,6 +47,8 @@ struct AgentArguments: Equatable {
                              and can do all that the agent can; auto, which is the default: user where that can be
           --software-users FIRST-LAST
                              the users for software, one for each machine on this host; 61184-65519 without it
+          --forget           for a machine that is gone for good: end what is left of its software, remove what that kept outside of
+                             --state, and give its user back; then the state directory can be removed
           --version          print the version
           --help             print this
 
@@ -58,6 +62,7 @@ struct AgentArguments: Equatable {
 
     static func parse(_ arguments: [String]) -> Parsed {
         var values: [String: String] = [:]
+        var forgets = false
         var (insecure, stopsSoftware, rejoins) = (false, false, false)
         var index = 0
         while index < arguments.count {
@@ -66,6 +71,9 @@ struct AgentArguments: Equatable {
             switch argument {
             case "--help", "-h": return .help
             case "--version": return .version
+            case "--forget":
+                forgets = true
+                continue
             case "--insecure":
                 insecure = true
                 continue
@@ -95,6 +103,7 @@ struct AgentArguments: Equatable {
             }
         }
         guard let state = values["--state"] else { return .wrong("--state is missing") }
+        if forgets { return .forget(state) }
         var parsed = AgentArguments(
             ticket: values["--ticket"], state: state, insecure: insecure, rejoins: rejoins,
             stopsSoftware: stopsSoftware)

@@ -18,6 +18,8 @@ package final class LocalPlatform: MachinePlatform {
     private let stopTimeout: Duration
     /// Whether software may run as the manager's own user, beside its keys.
     private let allowsNoIsolation: Bool
+    /// Whether software runs as users of its own.
+    private let isolates: Bool
     private let logger: Logger
     /// A machine is worked on by one at a time; what the manager asks for it is coalesced before it comes here.
     private let turns = KeyedTurns<String>(limit: 16)
@@ -41,9 +43,11 @@ package final class LocalPlatform: MachinePlatform {
     /// Takes over the machines below `directory`: those that run are watched, those that died meanwhile are reported as gone.
     package init(
         agent: String, arguments: [String] = [], directory: String, environment: [String: String] = [:],
-        stopTimeout: TimeSpan = .seconds(20), allowsNoIsolation: Bool = false, logger: Logger
+        stopTimeout: TimeSpan = .seconds(20), allowsNoIsolation: Bool = false,
+        isolates: Bool = Capabilities.mayChangeUsers, logger: Logger
     ) throws(PlatformError) {
         self.allowsNoIsolation = allowsNoIsolation
+        self.isolates = isolates
         self.agent = agent
         self.arguments = arguments
         self.directory = try MachineDirectory(directory)
@@ -70,7 +74,7 @@ package final class LocalPlatform: MachinePlatform {
 
     package func launch(_ request: LaunchRequest) async throws(PlatformError) {
         try check(request.machine)
-        guard allowsNoIsolation || Capabilities.mayChangeUsers else { throw Self.noIsolation }
+        guard allowsNoIsolation || isolates else { throw Self.noIsolation }
         try await enter(request.machine)
         defer { turns.leave(request.machine) }
         let runs = state.withLock { state in

@@ -99,6 +99,109 @@ struct DaemonTests {
     }
 }
 
+@Suite("Programs as people run them", .enabled(if: ControlGroup.base.map { access($0.path, W_OK) == 0 } ?? false))
+struct RealProgramTests {
+    private func bundle(_ version: String, start: String, healthy: String, more: [String: String] = [:]) throws
+        -> SampleBundle
+    {
+        var check = SampleBundle.check
+        check.failures = 20
+        return try SampleBundle(version: version, start: start, healthy: healthy, health: check, more: more)
+    }
+
+    private func runs(_ make: (String) throws -> SampleBundle) async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let first = try make("1")
+            try await manager.order(first)
+            try await manager.running(first, generation: 1)
+            let pid = try await agent.softwarePID()
+            #expect(try await eventually { agent.output.contains("runs in the background") })
+            let second = try make("2")
+            try await manager.order(second, generation: 2)
+            try await manager.running(second, generation: 2)
+            #expect(!Processes.isAlive(pid), "a new release replaces it")
+            let next = try await agent.softwarePID()
+            try await manager.order(second, generation: 3, action: .stop)
+            try await manager.status("stopped") { $0.state == .stopped }
+            #expect(!Processes.isAlive(next))
+        }
+    }
+
+    @Test(
+        "redis with daemonize yes", .enabled(if: access("/usr/bin/redis-server", X_OK) == 0, "there is no redis-server")
+    )
+    func redis() async throws {
+        try await runs { version in
+            try bundle(
+                version,
+                start: """
+                    #!/bin/sh
+                    exec redis-server ./redis.conf --unixsocket "$TRUNKLINE_RUN/socket" --dir "$TRUNKLINE_DATA" \\
+                        --pidfile "$TRUNKLINE_RUN/pid"
+                    """, healthy: "#!/bin/sh\nredis-cli -s \"$TRUNKLINE_RUN/socket\" ping | grep -q PONG",
+                more: ["redis.conf": "daemonize yes\nport 0\nsave 60 1"])
+        }
+    }
+
+    @Test("a virtualenv, with the links in it")
+    func virtualenv() async throws {
+        let home = FileManager.default.temporaryDirectory.appending(path: "venv-\(UUID().uuidString.prefix(8))")
+        defer { try? FileManager.default.removeItem(at: home) }
+        let tree = home.appending(path: "venv")
+        let made = try Process.run(
+            URL(filePath: "/usr/bin/python3"), arguments: ["-m", "venv", "--copies", "--without-pip", tree.path])
+        made.waitUntilExit()
+        try #require(made.terminationStatus == 0)
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: tree.path + "/lib64") == "lib")
+        let program = """
+            import os, signal, sys
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            if sys.prefix == os.environ["TRUNKLINE_RELEASE"] + "/venv": open(os.environ["TRUNKLINE_RUN"] + "/well", "w")
+            with open(os.environ["TRUNKLINE_RUN"] + "/pid", "w") as file: file.write(str(os.getpid()))
+            while True: signal.pause()
+            """
+        try await withMachine { manager, agent in
+            try agent.start()
+            var bundle = try SampleBundle(
+                start: "#!/bin/sh\nexec ./venv/bin/python3 ./program.py", more: ["program.py": program], including: tree
+            )
+            bundle.partSize = 256 << 10
+            try await manager.order(bundle)
+            #expect(try await manager.running(bundle, generation: 1).reason == nil)
+            let link = agent.path("releases/\(bundle.digest)/venv/lib64")
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "lib")
+            // Another target is another release.
+            #expect(unlink(link) == 0 && symlink("bin", link) == 0)
+            try await manager.status("another release") { $0.software.map { $0.digest != bundle.digest } ?? false }
+        }
+    }
+
+    @Test("nginx with its daemon on", .enabled(if: access("/usr/sbin/nginx", X_OK) == 0, "there is no nginx"))
+    func nginx() async throws {
+        let configuration = """
+            pid pid;
+            error_log stderr;
+            events {}
+            http {
+                access_log off;
+                client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+                server { listen unix:socket; location / { return 200 "well"; } }
+            }
+            """
+        try await runs { version in
+            try bundle(
+                version,
+                start: """
+                    #!/bin/sh
+                    cd "$TRUNKLINE_RUN" && exec nginx -p "$TRUNKLINE_RUN" -c "$TRUNKLINE_RELEASE/nginx.conf"
+                    """,
+                healthy: "#!/bin/sh\ncurl -sf --unix-socket \"$TRUNKLINE_RUN/socket\" http://n/ | grep -q well",
+                more: ["nginx.conf": configuration])
+        }
+    }
+}
+
 @Suite("Limits")
 struct LimitPlanTests {
     static let limits = SoftwareManifest.Limits(memory: 512_000_000, cpu: 200, processes: 256, files: 1024)

@@ -35,11 +35,12 @@ struct SampleBundle: Sendable {
         exec: ["./healthy.sh"], every: .milliseconds(200), timeout: .seconds(5), failures: 2)
 
     /// - Parameter padding: random bytes, so that it has many parts.
+    /// - Parameter tree: a directory that it has, too, by its own name.
     init(
         version: String = "1", start: String = Self.start, healthy: String = Self.healthy,
         health: SoftwareManifest.HealthCheck? = Self.check, metrics: String? = nil,
         stop: SoftwareManifest.Stop = .init(signal: "TERM", timeout: .seconds(5)), run: [String] = ["./start.sh"],
-        padding: Int = 0, more: [String: String] = [:]
+        padding: Int = 0, more: [String: String] = [:], including tree: URL? = nil
     ) throws {
         manifest = SoftwareManifest(
             name: "sample", version: version, service: "voice", run: run, stop: stop, health: health,
@@ -65,6 +66,9 @@ struct SampleBundle: Sendable {
             if name.hasSuffix(".sh") {
                 try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
             }
+        }
+        if let tree {
+            try FileManager.default.copyItem(at: tree, to: directory.appending(path: tree.lastPathComponent))
         }
         if padding > 0 { try RandomBytes.data(count: padding).write(to: directory.appending(path: "padding")) }
         try BundleWriter.pack(directory: directory.path, to: packed)

@@ -40,6 +40,22 @@ struct WireSampleTests {
         #expect(StatusMessage.encode(first) { _ in Data(repeating: 7, count: 32) } == Data(Self.firstStatus.utf8))
     }
 
+    @Test("wire 2: what stands between software and agent; a word that is not known promises nothing")
+    func isolation() throws {
+        func read(_ word: String) throws -> Isolation? {
+            let text = Self.status.replacing(#""wire":[2],"#, with: "\"wire\":[2],\"isolation\":\"\(word)\",")
+            return try StatusMessage.decode(Data(text.utf8)).status.isolation
+        }
+        #expect(try read("user") == .user)
+        #expect(try read("none") == .absent)
+        #expect(try read("walls") == .absent)
+        var status = try StatusMessage.decode(Data(Self.status.utf8)).status
+        #expect(status.isolation == nil)
+        status.isolation = .user
+        let encoded = StatusMessage.encode(status) { _ in Data(repeating: 7, count: 32) }
+        #expect(try StatusMessage.decode(encoded).status == status)
+    }
+
     @Test("wire 2: orders")
     func orders() throws {
         let order = try OrderMessage.decode(Data(Self.order.utf8))

@@ -97,6 +97,26 @@ struct LocalPlatformTests {
         }
     }
 
+    @Test("Beside the manager's keys nothing is launched without isolation, unless that is allowed")
+    func isolation() async throws {
+        try await withWorkspace { workspace in
+            let refusing = try workspace.local(allowsNoIsolation: false, isolates: false)
+            let error = await #expect(throws: PlatformError.self) { try await refusing.launch(request("edge-1")) }
+            #expect(error?.isCertain == true && error?.message.contains("--local-without-isolation") == true)
+            #expect(try await refusing.list() == PlatformListing() && !workspace.exists("machines/edge-1"))
+            let isolating = try workspace.local(allowsNoIsolation: false, isolates: true)
+            try await isolating.launch(request("edge-1"))
+            _ = try await workspace.running("edge-1")
+            let log = try String(contentsOfFile: "\(workspace.machines)/edge-1/agent.log", encoding: .utf8)
+            #expect(log.hasSuffix("--isolation user\n"), "it fails rather than run without")
+            try await isolating.release("edge-1")
+            let allowing = try workspace.local(allowsNoIsolation: true, isolates: false)
+            try await allowing.launch(request("edge-2"))
+            _ = try await workspace.running("edge-2")
+            try await allowing.release("edge-2")
+        }
+    }
+
     @Test("Software that a dead agent left behind is ended by the release")
     func orphans() async throws {
         try await withWorkspace { workspace in
@@ -110,7 +130,8 @@ struct LocalPlatformTests {
                         machine: "edge-1", platform: .local,
                         reason:
                             "its agent was killed by signal 9; its last line: --ticket \(workspace.machines)/edge-1/"
-                            + "ticket.json --state \(workspace.machines)/edge-1/state --stop-software --isolation auto"))
+                            + "ticket.json --state \(workspace.machines)/edge-1/state --stop-software "
+                            + "--isolation auto"))
             #expect(isAlive(software))
             #expect(try await platform.list() == PlatformListing(remains: ["edge-1"]))
             try await platform.release("edge-1")

@@ -65,11 +65,12 @@ struct Workspace: Sendable {
     }
 
     func local(
-        standIn: String = "", agent: String? = nil, directory: String? = nil, stopTimeout: TimeSpan = .seconds(20)
+        standIn: String = "", agent: String? = nil, directory: String? = nil, stopTimeout: TimeSpan = .seconds(20),
+        allowsNoIsolation: Bool = true, isolates: Bool = true
     ) throws -> LocalPlatform {
         try LocalPlatform(
             agent: agent ?? self.agent, directory: directory ?? machines, environment: environment(standIn: standIn),
-            stopTimeout: stopTimeout, allowsNoIsolation: true,
+            stopTimeout: stopTimeout, allowsNoIsolation: allowsNoIsolation, isolates: isolates,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
