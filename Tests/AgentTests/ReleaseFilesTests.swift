@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Glibc
+import Sealing
 import Testing
 import TestSupport
 
@@ -110,6 +111,46 @@ struct ReleaseFilesTests {
             try await manager.order(bundle, generation: 2)
             #expect(try await manager.running(bundle, generation: 2).reason == nil)
             #expect(try String(contentsOfFile: file, encoding: .utf8) == "1\n")
+        }
+    }
+
+    enum Forgery: CaseIterable {
+        /// As agents before wrote it, in the clear.
+        case clear
+        /// Sealed by another machine.
+        case sealed
+        /// Of another release of this machine.
+        case exchanged
+    }
+
+    @Test(
+        "A list of a release that its agent has not written counts for nothing: what was changed is found, and goes",
+        arguments: Forgery.allCases)
+    func forged(forgery: Forgery) async throws {
+        try await withMachine { manager, agent in
+            let arguments = agent.arguments + ["--isolation", "none"]
+            try agent.start(arguments)
+            let (other, bundle) = (try SampleBundle(version: "0"), try SampleBundle())
+            try await manager.order(other)
+            try await manager.running(other, generation: 1)
+            try await manager.order(bundle, generation: 2)
+            try await manager.running(bundle, generation: 2)
+            try await agent.end(SIGTERM)
+            let release = agent.path("releases/\(bundle.digest)")
+            try Data("other".utf8).write(to: URL(filePath: release + "/version"))
+            let list = try JSONEncoder().encode(ReleaseContent.read(release))
+            let content =
+                switch forgery {
+                case .clear: list
+                case .sealed:
+                    try StateSeal(of: SecurityKey()).seal(list, for: "release \(bundle.digest)")
+                case .exchanged: try Data(contentsOf: URL(filePath: agent.path("releases/\(other.digest).json")))
+                }
+            try content.write(to: URL(filePath: release + ".json"))
+            try agent.start(arguments)
+            try await manager.order(bundle, generation: 3)
+            #expect(try await manager.running(bundle, generation: 3).reason == nil)
+            #expect(try String(contentsOfFile: release + "/version", encoding: .utf8) == "1\n")
         }
     }
 

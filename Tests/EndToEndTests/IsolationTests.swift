@@ -5,9 +5,9 @@ import OperatingSystem
 import TestSupport
 import Testing
 
-@Suite("Software beside the manager", .serialized, .enabled(if: Capabilities.mayChangeUsers, "only root may change users"))
+@Suite("Software beside the manager", .enabled(if: Capabilities.mayChangeUsers, "only root may change users"))
 struct IsolationTests {
-    @Test("Software of a local machine reaches neither the manager's directory nor its process, and leaves nothing when it goes")
+    @Test("Software of a local machine reaches neither the manager's directory nor its process, and leaves nothing")
     func local() async throws {
         try await Installation.with { installation, client in
             let start = """
