@@ -3,6 +3,7 @@ import Client
 import Fleet
 import Foundation
 import Messaging
+import OperatingSystem
 import Synchronization
 import TestSupport
 
@@ -214,8 +215,15 @@ enum Processes {
         }
     }
 
-    /// The processes of a machine's software: those that have its identity in their environment.
+    /// The processes of a machine's software: those of its user, else those that have its identity in their environment.
     static func software(of machine: String, in installation: Installation) -> [Int32] {
+        if let user = SoftwareUsers().user(of: "\(installation.data)/machines/\(machine)/state") {
+            return ProcessTable.processes(of: user)
+        }
+        return mentioned(of: machine, in: installation)
+    }
+
+    private static func mentioned(of machine: String, in installation: Installation) -> [Int32] {
         mentioning("\(installation.data)/machines/\(machine)/").filter { pid in
             let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
             return environment.range(of: Data("TRUNKLINE_MACHINE=\(machine)\0".utf8)) != nil

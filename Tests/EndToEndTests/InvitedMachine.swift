@@ -3,6 +3,7 @@ import Fleet
 import Foundation
 import Logging
 import Messaging
+import OperatingSystem
 import Synchronization
 import TestSupport
 
@@ -64,7 +65,8 @@ final class InvitedMachine: Sendable {
 
     /// Everything that runs on this machine now, the agent left out.
     var software: [Int32] {
-        Processes.mentioning(state).filter { pid in
+        if let user = SoftwareUsers().user(of: state) { return ProcessTable.processes(of: user) }
+        return Processes.mentioning(state).filter { pid in
             let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
             return pid != self.pid && environment.range(of: Data("TRUNKLINE_RELEASE=".utf8)) != nil
         }
