@@ -142,11 +142,12 @@ enum WireEntry {
     }
 
     static func log(_ payload: Data) throws(Finding) -> Bool {
-        guard let message = try decoded(payload, largest: LogLines.largest, LogLines.decode) else { return false }
-        let packed = LogLines(machine: message.machine, at: message.at, stream: message.stream, lines: message.lines)
-        let written = packed.encoded()
-        try Finding.require(written.count <= LogLines.largest, "lines that were read can be sent on")
-        try again(packed, written, LogLines.decode) { $0 }
+        guard let message = try decoded(payload, largest: LogMessage.largest, LogMessage.decode) else { return false }
+        let written = LogMessage.encode(
+            group: message.group, machine: message.machine, session: message.session, sequence: message.sequence
+        ) { _ in (message.encapsulated, message.ciphertext) }
+        try again(message.sequence, written, LogMessage.decode) { $0.sequence }
+        try again(message.ciphertext, written, LogMessage.decode) { $0.ciphertext }
         return true
     }
 

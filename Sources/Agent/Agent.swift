@@ -1,5 +1,6 @@
 import Fleet
 import FoundationEssentials
+import Glibc
 import Logging
 import Messaging
 import OperatingSystem
@@ -18,6 +19,7 @@ package enum Agent {
         // Before anything else of the agent begins, so that it stays small.
         if arguments == [OutputWriter.mode] { return OutputWriter.main() }
         if arguments == [Launcher.argument] { return Launcher.run() }
+        if getpid() == 1 { return InitProcess.main(arguments) }
         switch AgentArguments.parse(arguments) {
         case .help:
             print(AgentArguments.help)
@@ -103,6 +105,8 @@ package enum Agent {
             // Software first: a machine without broker and manager runs what it last was ordered to run.
             loop.begin()
             handOut()
+            // Not later: a service manager ends what is not ready in its time, and the network may take longer than that.
+            loop.service.say("READY=1")
             group.addTask { await connection.run() }
             group.addTask {
                 var acknowledgements = handled.makeAsyncIterator()

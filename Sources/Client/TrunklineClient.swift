@@ -170,9 +170,17 @@ extension TrunklineClient {
         try await send(Call("GET", "/v1/machines/\(escaped(id))/explain"))
     }
 
-    /// What the machine's software prints from now on.
-    package func logs(ofMachine id: String) -> AsyncThrowingStream<LogView, any Error> {
-        follow { last in (Call("GET", "/v1/machines/\(escaped(id))/logs", timeout: .hours(24 * 365)), last) }
+    /// The last lines of the machine's log.
+    package func log(ofMachine id: String, tail: Int) async throws -> [LogLine] {
+        let page: Page<LogLine> = try await send(Call("GET", "/v1/machines/\(escaped(id))/logs?tail=\(tail)"))
+        return page.items
+    }
+
+    /// The last lines, and what is new.
+    package func followLog(ofMachine id: String, tail: Int) -> AsyncThrowingStream<LogLine, any Error> {
+        follow { last in
+            (Call("GET", "/v1/machines/\(escaped(id))/logs?tail=\(tail)", timeout: .hours(24 * 365)), last)
+        }
     }
 }
 

@@ -17,6 +17,9 @@ package struct AuthenticSeal: Sendable {
     /// The manager's answer to it.
     package static let certificate = AuthenticSeal(information: "trunkline certificate v2", what: "the certificate")
 
+    /// Lines of a machine's log.
+    package static let log = AuthenticSeal(information: "trunkline log v2", what: "the log")
+
     private init(information: String, what: String) {
         self.information = Data(information.utf8)
         self.what = what

@@ -40,10 +40,15 @@ final class AgentProcess: Sendable {
         ["--ticket", ticket, "--state", state, "--stop-software", "--insecure", "--log-level", "debug"]
     }
 
-    func start(_ arguments: [String]? = nil) throws {
+    /// - Parameter through: a program and its arguments, which is given the agent and the agent's arguments.
+    func start(
+        _ arguments: [String]? = nil, through: [String] = [], environment: [String: String] = [:]
+    ) throws {
         let process = Process()
-        process.executableURL = program
-        process.arguments = arguments ?? self.arguments
+        let own = arguments ?? self.arguments
+        process.executableURL = through.first.map { URL(fileURLWithPath: $0) } ?? program
+        process.arguments = through.isEmpty ? own : through.dropFirst() + [program.path] + own
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, given in given }
         let log = directory + "/agent.log"
         if !FileManager.default.fileExists(atPath: log) {
             _ = FileManager.default.createFile(atPath: log, contents: nil)
@@ -130,6 +135,32 @@ enum Processes {
         else { return false }
         let state = text[end...].dropFirst(2).first
         return state != "Z" && state != "X"
+    }
+
+    static func name(_ pid: Int32) -> String? {
+        (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8))?.trimmingCharacters(in: .newlines)
+    }
+
+    /// Zombies, too.
+    static func children(of parent: Int32) -> [Int32] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { Int32($0) }.filter { status($0, "PPid") == "\(parent)" }
+    }
+
+    static func below(_ ancestor: Int32) -> [Int32] {
+        children(of: ancestor).flatMap { [$0] + below($0) }
+    }
+
+    /// Its number in the innermost namespace that it is in.
+    static func inner(_ pid: Int32) -> Int32? {
+        status(pid, "NSpid")?.split(separator: "\t").last.flatMap { Int32($0) }
+    }
+
+    private static func status(_ pid: Int32, _ name: String) -> String? {
+        let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+        return text?.split(separator: "\n").first { $0.hasPrefix(name + ":\t") }.map {
+            String($0.dropFirst(name.count + 2))
+        }
     }
 
     static func environment(_ pid: Int32) -> [String] {

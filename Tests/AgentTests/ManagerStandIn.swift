@@ -14,7 +14,9 @@ final class ManagerStandIn: Sendable {
         var registrations: [Data] = []
         /// Those with the right MAC, in order.
         var statuses: [Status] = []
-        var lines: [String] = []
+        /// What came of the log, opened, with the bytes that it came in.
+        var log: [(content: LogContent, payload: Data)] = []
+        var lines: [String] { log.flatMap { $0.content.lines.map(\.text) } }
         /// How often the machine took its status away.
         var cleared = 0
         /// What came and was not as it must be.
@@ -88,8 +90,13 @@ final class ManagerStandIn: Sendable {
             change { $0.statuses.append(decoded.status) }
             if let receiving = decoded.status.receiving { try await serve(receiving) }
         case .log:
-            let lines = try LogLines.decode(message.payload)
-            change { $0.lines += lines.lines }
+            let log = try LogMessage.decode(message.payload)
+            guard let machine = read({ $0.machineKey }) else { throw Unexpected("lines of nobody") }
+            let plaintext = try AuthenticSeal.log.open(
+                Sealed(encapsulated: log.encapsulated, ciphertext: log.ciphertext), with: key, from: machine,
+                authenticating: log.header)
+            let content = try LogContent.decode(plaintext)
+            change { $0.log.append((content, message.payload)) }
         default: break
         }
     }

@@ -158,7 +158,10 @@ struct OrderTests {
             try agent.start()
             let bundle = try SampleBundle()
             try await manager.order(
-                bundle, bundle.order(1, environment: ["GREETING": "good day", "TRUNKLINE_INDEX": "7"]))
+                bundle,
+                bundle.order(
+                    1, environment: ["GREETING": "good day", "TRUNKLINE_INDEX": "7"],
+                    watch: .init(request: 1, tail: 0, lease: .minutes(10))))
             try await manager.running(bundle, generation: 1)
             let pid = try await agent.softwarePID()
             let state = try #require(realpath(agent.state, nil).map { String(cString: $0) })

@@ -204,7 +204,7 @@ struct OutputWriterTests {
     }
 }
 
-/// A disk of 1 MiB under a log's directory.
+/// A disk of 8 MiB under a log's directory.
 private struct SmallDisk {
     /// Mounting takes root, and a container may forbid even that.
     static let isPossible: Bool = {
@@ -217,7 +217,7 @@ private struct SmallDisk {
 
     init() throws {
         log = try LogDirectory()
-        try Self.run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", log.path)
+        try Self.run("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", log.path)
     }
 
     func unmount() { try? Self.run("umount", "-l", log.path) }

@@ -85,12 +85,12 @@ struct SampleBundle: Sendable {
     func order(
         _ generation: Int, action: Order.Action = .run, environment: [String: String] = [:],
         delivery: Rollout.Delivery = .shared, heartbeat: TimeSpan = .seconds(10), issue: Int? = nil,
-        trust: OrderContent.Trust? = nil
+        trust: OrderContent.Trust? = nil, watch: OrderContent.Watch? = nil
     ) -> OrderContent {
         OrderContent(
             action: action, generation: generation, issue: Issue(epoch: 1, number: issue ?? generation), digest: digest,
             size: content.count, partSize: partSize,
             parts: count, contentKey: contentKey.rawRepresentation, delivery: delivery, manifest: manifest,
-            environment: environment, heartbeat: heartbeat, trust: trust)
+            environment: environment, heartbeat: heartbeat, trust: trust, watch: watch)
     }
 }

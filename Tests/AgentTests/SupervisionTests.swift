@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Glibc
+import Messaging
 import Sealing
 import Testing
 import TestSupport
@@ -292,10 +293,14 @@ struct SupervisionTests {
                 of: "while :;",
                 with: "yes 'a line of some length that fills the file quickly' | head -c 9000000\nwhile :;")
             let bundle = try SampleBundle(start: start)
-            try await manager.order(bundle)
+            try await manager.order(
+                bundle, bundle.order(1, watch: .init(request: 1, tail: 0, lease: .minutes(10))))
             try await manager.running(bundle, generation: 1)
             #expect(try await eventually(within: .seconds(40)) { agent.exists("log/output.log.1") })
-            #expect(try await eventually(within: .seconds(40)) { manager.read { $0.lines.count } > 10 })
+            #expect(
+                try await eventually(within: .seconds(40)) {
+                    manager.read { $0.log.reduce(0) { $0 + $1.content.lines.count } } > 10
+                })
             #expect(manager.read { $0.wrong } == [])
         }
     }

@@ -146,7 +146,8 @@ struct SealedMessageTests {
             #expect(throws: WireError.self) { try RegistrationMessage.decode(payload) }
             #expect(throws: WireError.self) { try OrderMessage.decode(payload) }
             #expect(throws: WireError.self) { try ManagerStatus.decode(payload) }
-            #expect(throws: WireError.self) { try LogLines.decode(payload) }
+            #expect(throws: WireError.self) { try LogMessage.decode(payload) }
+            #expect(throws: WireError.self) { try LogContent.decode(payload) }
         }
     }
 
@@ -166,7 +167,9 @@ struct SealedMessageTests {
             },
             Self.order(&random, header: &header),
             ManagerStatus(state: .away, at: Timestamp(milliseconds: 5), version: "1.2.3").encoded(),
-            LogLines(machine: "m", at: Timestamp(milliseconds: 5), stream: .stdout, lines: [random.text()]).encoded(),
+            LogMessage.encode(group: "g", machine: "m", session: 1, sequence: 2) { _ in
+                (Data(random.bytes(32)), Data(random.bytes(100)))
+            },
             try RegistrationContent(
                 machine: "m", key: Data(random.bytes(32)), nonce: Data(random.bytes(16)), facts: Self.facts
             ).encoded(),
@@ -174,7 +177,7 @@ struct SealedMessageTests {
         let readers: [(Data) throws -> Void] = [
             { _ = try StatusMessage.decode($0) }, { _ = try RegistrationMessage.decode($0) },
             { _ = try OrderMessage.decode($0) }, { _ = try ManagerStatus.decode($0) },
-            { _ = try LogLines.decode($0) }, { _ = try RegistrationContent.decode($0) },
+            { _ = try LogMessage.decode($0) }, { _ = try RegistrationContent.decode($0) },
         ]
         for (index, payload) in good.enumerated() {
             for (reader, read) in readers.enumerated() {
@@ -276,24 +279,32 @@ struct SealedMessageTests {
             String(decoding: status.encoded(), as: UTF8.self)
                 == #"{"v":2,"state":"online","at":"1970-01-01T00:00:00.000Z","version":"0.1.0"}"#)
         #expect(try ManagerStatus.decode(status.encoded()) == status)
-        let lines = LogLines(
-            machine: "m-1", at: Timestamp(milliseconds: 0), stream: .stderr, lines: ["a \"b\" \u{1b}[31m", "", "🦊\t"])
-        #expect(try LogLines.decode(lines.encoded()) == lines)
-        #expect(!lines.encoded().contains(0x1b))
     }
 
-    @Test("log lines are bounded, and say what was left out", arguments: [99, 100, 101, 5000])
-    func logBounds(count: Int) throws {
-        let lines = LogLines(
-            machine: "m", at: Timestamp(milliseconds: 0), stream: .stdout,
-            lines: (0..<count).map { _ in String(repeating: "\u{1}", count: 90) })
-        #expect(lines.encoded().count <= LogLines.largest)
-        #expect(lines.lines.count <= LogLines.mostLines)
-        #expect(try LogLines.decode(lines.encoded()) == lines)
-        #expect(count <= 100 || lines.lines.last == "… \(count - lines.lines.count + 1) lines left out")
-        let long = LogLines(
-            machine: "m", at: Timestamp(milliseconds: 0), stream: .stdout,
-            lines: [String(repeating: "\u{0}", count: 9999)])
-        #expect(long.lines[0].utf8.count == LogLines.longestLine)
+    @Test(
+        "lines of a log are text for people, in as many bounded messages as they need",
+        arguments: [0, 1, 100, 101, 5000])
+    func logMessages(count: Int) throws {
+        let lines = (0..<count).map { (index: Int) -> LogLine in
+            let rest = index % 50 == 0 ? String(repeating: "\"", count: 9999) : String(repeating: "x", count: 40)
+            return LogLine(
+                at: Timestamp(milliseconds: Int64(index)), stream: .stderr, text: "\(index) \u{1b}[31m" + rest)
+        }
+        let live = LogContent.messages(request: 7, isTail: false, lines)
+        let tail = LogContent.messages(request: 7, isTail: true, lines)
+        #expect(live.flatMap(\.lines) == tail.flatMap(\.lines) && live.flatMap(\.lines).count == count)
+        #expect(live.allSatisfy { $0.tail == nil } && live.count == (count == 0 ? 0 : tail.count))
+        #expect(tail.dropLast().allSatisfy { $0.tail == .part } && tail.last?.tail == .last)
+        for content in tail {
+            let plaintext = try content.encoded()
+            #expect(try LogContent.decode(plaintext) == content)
+            #expect(content.lines.count <= LogContent.mostLines)
+            #expect(content.lines.allSatisfy { $0.text.isPlain && $0.text.utf8.count <= LogContent.longestLine })
+            let payload = LogMessage.encode(
+                group: String(repeating: "g", count: 63), machine: String(repeating: "m", count: 63),
+                session: 1 << 52, sequence: 1 << 52
+            ) { _ in (Data(count: 32), plaintext + Data(count: 16)) }
+            #expect(payload.count <= LogMessage.largest)
+        }
     }
 }

@@ -9,6 +9,7 @@ struct AcceptedOrder: Codable, Sendable {
     init(content: OrderContent) {
         self.content = content
         self.content.session = nil
+        self.content.watch = nil
     }
 
     var generation: Int { content.generation }

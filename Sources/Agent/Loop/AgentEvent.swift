@@ -13,6 +13,8 @@ enum AgentEvent: Sendable {
     case supervision(Supervisor.Event)
     /// The process that keeps the software's output has ended; not well: something is still to be kept.
     case writerEnded(ProcessIdentity, well: Bool)
+    /// The lines of the log that were to be sent are on their way.
+    case linesSent
     case checkEnded(run: Int, Check.Kind, Check.Result)
     case bundleLookedFor(generation: Int, isPresent: Bool)
     case received(generation: Int, BundleCache.Completion)

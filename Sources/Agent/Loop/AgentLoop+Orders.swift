@@ -45,6 +45,8 @@ extension AgentLoop {
         // Only once it is on the disk that nothing older counts.
         guard order?.content.issue == content.issue else { return }
         if let trust = content.trust { hear(trust, underCurrentKey: isUnderCurrent, now: now) }
+        // An order that is said again, by a broker that keeps it or anybody else, prolongs nothing.
+        if content.issue > heard { hear(content.watch, now: now) }
     }
 
     /// Whoever keeps old messages may say them again, so it is said for a while only.

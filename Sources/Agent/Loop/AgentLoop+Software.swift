@@ -10,12 +10,12 @@ extension AgentLoop {
     /// Takes over what an earlier agent left running, or starts what is to run, without waiting for any network.
     func begin() {
         let now = SystemClock.uptime
+        watchdogAt = service.watchdogMicroseconds.map { _ in now }
         let found = process?.isAlive == true ? nil : findRunning()
         if let found { process = found }
         if isMended || found != nil { saveMended() }
         if let record = process, record.isAlive {
             logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
-            watchOutput()
             if let writer = record.writer { watch(writer: writer) } else { writerAt = now }
             supervise(.adopt(record.job, restarts: record.restarts), now: now)
             run = max(run, 1)
@@ -38,14 +38,12 @@ extension AgentLoop {
                     ProcessSession.signal(process.process.pid, SIGKILL)
                 }
             }
-            forwardOutput(now: now)
         }
         let before = (supervisor.state, supervisor.reason)
         for action in supervisor.handle(event, now: now) { perform(action, now: now) }
         if case .up = supervisor.phase {
         } else {
             glanceAt = nil
-            outputAt = nil
         }
         guard before != (supervisor.state, supervisor.reason) else { return }
         logger.info("\(supervisor.state.rawValue)\(supervisor.reason.map { ": " + $0 } ?? "")")
@@ -65,7 +63,6 @@ extension AgentLoop {
 
     private func start(_ job: Job, run: Int) {
         self.run = run
-        watchOutput()
         glanceAt = nil
         difference = ReleaseDifference()
         notices.withdraw(.release)
@@ -140,7 +137,6 @@ extension AgentLoop {
             if let writer = record.writer { watch(writer: writer) } else { writerAt = now + Self.writerPause }
             logger.notice("started \(record.job.manifest.reference), process \(record.process.pid)")
         }
-        outputAt = now + Self.outputEvery
         supervise(.started(run: run), now: now)
         if case .up = supervisor.phase { glanceAt = now + Self.glanceEvery }
     }

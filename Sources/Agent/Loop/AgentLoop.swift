@@ -81,15 +81,21 @@ final class AgentLoop {
     var glanceBegan = TimeSpan.zero
     static let glanceEvery = TimeSpan.seconds(2)
 
+    let service = ServiceManager(environment: EnvironmentVariable.given)
+    /// When the service manager is to hear that this loop is alive.
+    var watchdogAt: TimeSpan?
+
     // The software's output.
-    var reader: OutputReader?
-    var lineLimit = LineLimit()
+    var watched: Watched?
+    /// Of the messages with lines that were sent so far.
+    var sequence = 0
+    var isSending = false
     var checkLog = CheckLog()
     /// When to start another process that keeps it.
     var writerAt: TimeSpan?
     static let writerPause = TimeSpan.seconds(1)
     var outputAt: TimeSpan?
-    static let outputEvery = TimeSpan.milliseconds(500)
+    static let outputEvery = TimeSpan.milliseconds(250)
 
     init(
         identity: Identity, state: StateDirectory, sessions: SessionCounter, passport: Passport,
@@ -149,6 +155,7 @@ final class AgentLoop {
         case .wentToBackground(let run): wentToBackground(run: run)
         case .supervision(let event): supervise(event, now: now)
         case .writerEnded(let writer, let well): writerEnded(writer, well: well, now: now)
+        case .linesSent: isSending = false
         case .checkEnded(let run, let kind, let result): checkEnded(run: run, kind, result, now: now)
         case .bundleLookedFor(let generation, let isPresent):
             bundleLookedFor(generation: generation, isPresent: isPresent, now: now)
@@ -171,12 +178,14 @@ final class AgentLoop {
         [
             registration.deadline, certification.deadline, renewalDeadline,
             mayReport ? reporter.deadline : nil, supervisor.deadline,
-            installation?.deadline, glanceAt, outputAt, writerAt, subscribeAgainAt, tidyAt, unkept?.again, saveAgainAt,
+            installation?.deadline, glanceAt, outputAt, writerAt, watchdogAt, subscribeAgainAt, tidyAt, unkept?.again,
+            saveAgainAt,
             notices.deadline, patience.deadline,
         ].compactMap { $0 }.min()
     }
 
     private func due(now: TimeSpan) {
+        if let at = watchdogAt, at <= now { sayAlive(now: now) }
         if let at = subscribeAgainAt, at <= now { subscribe() }
         if registration.due(now: now, jitter: .random(in: 0...1)) { publishRegistration() }
         renewalDue(now: now)
@@ -194,7 +203,13 @@ final class AgentLoop {
         }
         if let at = glanceAt, at <= now { glance(now: now) }
         if let at = writerAt, at <= now { startWriter(now: now) }
-        if let at = outputAt, at <= now { forwardOutput(now: now) }
+        if let at = outputAt, at <= now { sendOutput(now: now) }
+    }
+
+    /// From the loop itself, so that one that hangs is missed.
+    private func sayAlive(now: TimeSpan) {
+        service.say("WATCHDOG=1")
+        watchdogAt = service.watchdogMicroseconds.map { now + .milliseconds($0 / 1000) }
     }
 
     private func terminate(now: TimeSpan) {
@@ -204,6 +219,7 @@ final class AgentLoop {
         }
         guard !isTerminating else { return }
         isTerminating = true
+        service.say("STOPPING=1")
         abandonInstallation()
         guard !stopsSoftware else {
             endUnknown()

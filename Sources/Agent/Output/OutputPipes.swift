@@ -48,7 +48,7 @@ struct OutputPipes: Sendable {
         do throws(SystemError) {
             let pid = try DetachedProcess.spawn(
                 program, arguments: ["trunkline-agent", OutputWriter.mode],
-                environment: EnvironmentVariable.given,
+                environment: EnvironmentVariable.given.filter { !ServiceManager.variables.contains($0.key) },
                 files: [
                     .inherited(descriptors[0]), .inherited(descriptors[1]), .opened("/dev/null", flags: O_WRONLY),
                     .inherited(descriptors[2]),

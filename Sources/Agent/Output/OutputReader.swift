@@ -140,7 +140,7 @@ struct LineLimit: Sendable {
     private var second: Int64 = -1
     private var dropped = 0
 
-    init(perSecond: Int = 50) {
+    init(perSecond: Int = 200) {
         self.perSecond = perSecond
         allowance = perSecond
     }

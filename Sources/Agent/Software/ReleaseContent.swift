@@ -1,5 +1,6 @@
 import Fleet
 import Glibc
+import OperatingSystem
 import Sealing
 
 /// What the files of an unpacked release are: kept beside it to find out when they were exchanged.
@@ -31,7 +32,7 @@ struct ReleaseContent: Hashable, Sendable, Codable {
             entry.isFile
             ? (try? BundleDigest.hex(ofFile: path)) ?? "unreadable" : entry.target(in: directory) ?? "not a file"
         return File(
-            path: entry.path, size: Int(entry.status.st_size), mode: entry.status.st_mode & 0o7777, digest: digest)
+            path: entry.path, size: entry.status.size, mode: entry.status.mode & 0o7777, digest: digest)
     }
 
     /// What became of these files in the directory; reads no others.
@@ -116,10 +117,10 @@ struct ReleaseStamp: Hashable, Sendable {
     init(of directory: String) {
         files = DirectoryTree.entries(of: directory).filter { !$0.isDirectory }.map { entry in
             File(
-                path: entry.path, size: Int(entry.status.st_size), mode: entry.status.st_mode,
-                inode: UInt(entry.status.st_ino), seconds: entry.status.st_mtim.tv_sec,
-                nanoseconds: entry.status.st_mtim.tv_nsec, changedSeconds: entry.status.st_ctim.tv_sec,
-                changedNanoseconds: entry.status.st_ctim.tv_nsec)
+                path: entry.path, size: entry.status.size, mode: entry.status.mode,
+                inode: entry.status.inode, seconds: entry.status.modified.tv_sec,
+                nanoseconds: entry.status.modified.tv_nsec, changedSeconds: entry.status.changed.tv_sec,
+                changedNanoseconds: entry.status.changed.tv_nsec)
         }
     }
 }

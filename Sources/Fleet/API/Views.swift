@@ -304,17 +304,3 @@ package struct DiagnosticView: Codable, Hashable, Sendable {
         self.hint = hint
     }
 }
-
-/// Lines that a machine's software wrote, as `trunkline machine logs` shows them.
-package struct LogView: Codable, Hashable, Sendable {
-    package var at: Timestamp
-    /// `stdout` or `stderr`.
-    package var stream: String
-    package var lines: [String]
-
-    package init(at: Timestamp, stream: String, lines: [String]) {
-        self.at = at
-        self.stream = stream
-        self.lines = lines
-    }
-}

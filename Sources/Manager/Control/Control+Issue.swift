@@ -1,5 +1,6 @@
 import Fleet
 import Logging
+import Messaging
 import Monitor
 import Records
 
@@ -29,6 +30,15 @@ extension Control {
         logger.warning(
             "a machine has heard newer words of the manager than the records know: they are older ones",
             metadata: ["machine": "\(status.machine)", "heard": "\(heard)", "recorded": "\(issue)"])
+    }
+
+    /// Has orders say who is watched: one commit and a new word for all of them, since no machine heeds a word that it has heard.
+    func watch(_ changes: [String: OrderContent.Watch?]) throws {
+        for (machine, watch) in changes { watches[machine] = watch }
+        try transact { control, burst in
+            burst.overtaken = control.issue
+            burst.work += changes.keys.map { .order(machine: $0) }
+        }
     }
 
     /// Makes everything that is said from now on newer than what was said so far.

@@ -45,6 +45,8 @@ actor Control {
     var monitor: Monitor
     /// The newest word: orders carry it, and machines take none that is older.
     var issue: Issue
+    /// Who is watched, and how: what their orders say of it.
+    var watches: [String: OrderContent.Watch] = [:]
     /// When a machine that had heard a newer one last raised it.
     var issueRaisedAt: Timestamp?
     /// What the audit log last said that each machine was verified with.
@@ -77,7 +79,8 @@ actor Control {
         self.clock = clock
         self.write = write ?? { try records.commit($0) }
         topics = Topics(root: configuration.root)
-        logRelay = LogRelay(topics: topics, connection: connection)
+        logRelay = LogRelay(
+            topics: topics, connection: connection, records: records, vault: vault, clock: clock, logger: logger)
         counters = Counters { connection.droppedMessages + (boot?.droppedMessages ?? 0) }
         queries = try Queries(records: records, vault: vault, counters: counters, clock: clock)
         let mailbox = Mailbox<Input>()

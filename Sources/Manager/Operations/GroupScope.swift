@@ -119,9 +119,13 @@ struct GroupScope: Operations {
         try await requireOwn(machine)
         return try await base.explain(machine)
     }
-    func logs(ofMachine id: String) async throws -> AsyncStream<LogView> {
+    func log(ofMachine id: String, tail: Int) async throws -> AsyncStream<LogRelay.Item> {
         try await requireOwn(id)
-        return try await base.logs(ofMachine: id)
+        return try await base.log(ofMachine: id, tail: tail)
+    }
+    func lastLines(ofMachine id: String, tail: Int) async throws -> [LogLine] {
+        try await requireOwn(id)
+        return try await base.lastLines(ofMachine: id, tail: tail)
     }
 
     // MARK: What belongs to no group

@@ -39,8 +39,10 @@ protocol Operations: Sendable {
     func machine(_ id: String) async throws -> MachineView
     func instruct(machine id: String, _ instruction: MachineInstruction, by: Caller) async throws -> MachineView
     func explain(_ machine: String) async throws -> ExplanationView
-    /// Lines of the machine's software from now on, for as long as the stream is read; `.notFound` for an unknown machine.
-    func logs(ofMachine id: String) async throws -> AsyncStream<LogView>
+    /// The last lines of the machine's log, then what is new for as long as the stream is read; `.notFound` for an unknown machine.
+    func log(ofMachine id: String, tail: Int) async throws -> AsyncStream<LogRelay.Item>
+    /// The last lines only.
+    func lastLines(ofMachine id: String, tail: Int) async throws -> [LogLine]
 
     // Secrets: names only, values never come out
     func setSecret(_ name: String, to value: String, by: Caller) async throws

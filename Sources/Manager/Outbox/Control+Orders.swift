@@ -23,7 +23,7 @@ extension Control {
         return OrderDraft(
             machine: id, group: machine.group, index: machine.index, order: order,
             delivery: group.definition.rollout.delivery, heartbeat: group.definition.heartbeat,
-            issue: issue, session: machine.sessionFloor)
+            issue: issue, session: machine.sessionFloor, watch: watches[id])
     }
 
     /// The same, sealed; only for what cannot wait for the outbox.

@@ -47,7 +47,9 @@ struct OrderForecast: Sendable {
                 generation: Self.greatestNumber, action: .stop, software: software.reference, digest: software.digest,
                 environment: environment),
             delivery: .individual, heartbeat: definition.heartbeat,
-            issue: Issue(epoch: Self.greatestNumber, number: Self.greatestNumber), session: Self.greatestSession)
+            issue: Issue(epoch: Self.greatestNumber, number: Self.greatestNumber), session: Self.greatestSession,
+            watch: OrderContent.Watch(
+                request: Self.greatestNumber, tail: LogRelay.longestTail, lease: LogRelay.lease))
     }
 
     /// What the wire allows.

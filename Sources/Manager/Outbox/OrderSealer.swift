@@ -16,6 +16,8 @@ struct OrderDraft: Hashable, Sendable {
     var issue: Issue
     /// The session that its agent is to begin at.
     var session: Int?
+    /// Somebody watches its log.
+    var watch: OrderContent.Watch?
 
     /// Under which content key its software comes.
     var contentKey: ContentKeyName {
@@ -93,7 +95,7 @@ struct OrderSealer: Sendable {
             partSize: Control.partSize, parts: Control.parts(of: software.size),
             contentKey: contentKey.rawRepresentation, delivery: draft.delivery, manifest: software.manifest,
             environment: environment, secrets: Self.secretVariables(of: order), heartbeat: draft.heartbeat,
-            trust: trust, session: draft.session)
+            trust: trust, session: draft.session, watch: draft.watch)
     }
 
     private static func secretVariables(of order: Order) -> [String]? {

@@ -52,9 +52,37 @@ extension Control {
         try await queries.keep(answer, forKey: key, by: caller)
     }
 
-    nonisolated func logs(ofMachine id: String) async throws -> AsyncStream<LogView> {
+    nonisolated func log(ofMachine id: String, tail: Int) async throws -> AsyncStream<LogRelay.Item> {
         guard let machine = queries.view.machine(id) else { throw Refusal.noMachine(id) }
-        return try await logRelay.watch(machine: id, of: machine.group)
+        await logRelay.use { [weak self] changes in try await self?.watch(changes) }
+        return try await logRelay.watch(machine: id, of: machine.group, tail: tail)
+    }
+
+    nonisolated func lastLines(ofMachine id: String, tail: Int) async throws -> [LogLine] {
+        guard let machine = queries.view.machine(id) else { throw Refusal.noMachine(id) }
+        if let since = machine.awaySince {
+            throw Refusal(
+                code: .unavailable,
+                message: "\(id) is away since \(since + clock.shift): its log can be read when it is heard again.")
+        }
+        let items = try await log(ofMachine: id, tail: tail)
+        return try await withThrowingTaskGroup(of: [LogLine].self) { group in
+            group.addTask {
+                var lines: [LogLine] = []
+                for await item in items {
+                    guard case .line(let line) = item else { break }
+                    lines.append(line)
+                }
+                return lines
+            }
+            group.addTask {
+                try await Task.sleep(for: LogRelay.patience.duration)
+                throw Refusal(
+                    code: .unavailable, message: "\(id) did not answer within \(LogRelay.patience): is its agent up?")
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? []
+        }
     }
 
     /// The monitor says why; what happened is read beside it.

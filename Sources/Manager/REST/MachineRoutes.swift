@@ -30,16 +30,33 @@ extension API {
                 try .json(try await api.operations.explain(try incoming.parameter("machine")))
             },
             Route(
-                method: .get, path: "/v1/machines/{machine}/logs", summary: "What its software prints from now on.",
+                method: .get, path: "/v1/machines/{machine}/logs",
+                summary:
+                    "The last lines of its log; with `Accept: text/event-stream` what follows, too. Lines leave a machine only while somebody reads them.",
                 tag: "machines", needs: .viewer,
-                answers: [
+                query: [
                     .init(
-                        status: 200, says: "A live stream of `Log`.", type: "text/event-stream", schema: "EventStream")
+                        name: "tail", says: "How many of the last lines; 200 without it.", schema: "LogTail")
                 ],
-                problems: [404, 503]
+                answers: [
+                    .init(status: 200, says: "The last lines.", schema: "LogPage"),
+                    .init(
+                        status: 200, says: "The last lines and then live, each a `Log`.", type: "text/event-stream",
+                        schema: "EventStream"),
+                ],
+                problems: [400, 404, 503]
             ) { api, incoming in
-                let lines = try await api.operations.logs(ofMachine: try incoming.parameter("machine"))
-                return .events(lines, beat: incoming.beat) { try EventFrame(name: "log", $0) }
+                let machine = try incoming.parameter("machine")
+                let tail = try incoming.tail()
+                guard incoming.request.accepts("text/event-stream") else {
+                    let lines = try await api.operations.lastLines(ofMachine: machine, tail: tail)
+                    return try .json(Page(items: lines, next: nil))
+                }
+                // Who comes back has had the last lines.
+                let isBack = incoming.request.headers[.lastEventID] != nil
+                let items = try await api.operations.log(ofMachine: machine, tail: isBack ? 0 : tail)
+                let lines = items.compactMap { item in if case .line(let line) = item { line } else { nil } }
+                return .events(lines, beat: incoming.beat) { try EventFrame(id: "live", name: "log", $0) }
             },
         ] + MachineInstruction.allCases.map(route)
     }
@@ -66,5 +83,16 @@ extension MachineInstruction {
         case .revoke: "Its key is worth nothing from now on; it gets no order and no software any more."
         case .restart: "Restart its software once."
         }
+    }
+}
+
+extension Incoming {
+    fileprivate func tail() throws -> Int {
+        guard let text = query("tail") else { return LogRelay.standardTail }
+        guard let tail = Int(text), (0...LogRelay.longestTail).contains(tail) else {
+            throw Refusal(
+                code: .malformed, message: "tail takes a number from 0 to \(LogRelay.longestTail); got \(text).")
+        }
+        return tail
     }
 }

@@ -147,8 +147,7 @@ enum Schemas {
                     "message": text(), "facts": texts,
                 ], optional: ["group": text(), "machine": text()]),
             "Log": object([
-                "at": time, "stream": text(one: ["stdout", "stderr"]),
-                "lines": ["type": "array", "items": ["type": "string"]],
+                "at": time, "stream": text(one: LogStream.allCases.map(\.rawValue)), "text": text(),
             ]),
             "Invitation": object(["uses": number(from: 1, to: MachineSet.most), "ttl": OpenAPI.reference("Span")]),
             "BootTicket": object(
@@ -227,6 +226,7 @@ enum Schemas {
             "SoftwarePage": page(OpenAPI.reference("Software")), "GroupPage": page(OpenAPI.reference("Group")),
             "RevisionPage": page(OpenAPI.reference("Revision")), "MachinePage": page(OpenAPI.reference("Machine")),
             "TokenPage": page(OpenAPI.reference("Token")), "AuditPage": page(OpenAPI.reference("AuditEntry")),
+            "LogPage": page(OpenAPI.reference("Log")), "LogTail": number(from: 0, to: LogRelay.longestTail),
             "EventPage": page(OpenAPI.reference("Event")), "NamePage": page(text()),
         ]
     }

@@ -105,7 +105,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
 
     package var action: Order.Action
     package var generation: Int
-    /// Of all that changes without a new generation: heartbeat, trust, the session to begin at.
+    /// Of all that changes without a new generation: heartbeat, trust, the session to begin at, who watches.
     package var issue: Issue
     package var digest: String
     /// Of the bundle, in bytes.
@@ -126,8 +126,25 @@ package struct OrderContent: Codable, Hashable, Sendable {
     /// The session to begin at, for a machine that is behind what the manager has heard: one that is below raises its counter to it
     /// and connects anew. Nil where nothing is behind.
     package var session: Int?
+    /// Somebody watches the machine's log; nil: nobody does.
+    package var watch: Watch?
     /// Why, for people; only with `leave`.
     package var reason: String?
+
+    /// For so long from when it is first heard, the machine sends its log.
+    package struct Watch: Codable, Hashable, Sendable {
+        /// Which question it is: a machine sends the last lines once for each.
+        package var request: Int
+        /// How many of the last lines come first.
+        package var tail: Int
+        package var lease: TimeSpan
+
+        package init(request: Int, tail: Int, lease: TimeSpan) {
+            self.request = request
+            self.tail = tail
+            self.lease = lease
+        }
+    }
 
     /// Whom the machine is to trust from now on; changes without a new generation.
     package struct Trust: Codable, Hashable, Sendable {
@@ -150,7 +167,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         partSize: Int = standardPartSize, parts: Int,
         contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
         secrets: [String]? = nil, heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil,
-        reason: String? = nil
+        watch: Watch? = nil, reason: String? = nil
     ) {
         self.action = action
         self.generation = generation
@@ -167,6 +184,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         self.heartbeat = heartbeat
         self.trust = trust
         self.session = session
+        self.watch = watch
         self.reason = reason
     }
 
@@ -208,6 +226,12 @@ package struct OrderContent: Codable, Hashable, Sendable {
             (1...86_400_000).contains(content.heartbeat.milliseconds), "the heartbeat is out of range")
         if let session = content.session {
             try WireChecks.require((0...(1 << 52)).contains(session), "the session to begin at is out of range")
+        }
+        if let watch = content.watch {
+            try WireChecks.count(watch.request, "request")
+            try WireChecks.require(
+                (0...10_000).contains(watch.tail) && (1...3_600_000).contains(watch.lease.milliseconds),
+                "how the log is watched is out of range")
         }
         if let reason = content.reason {
             try WireChecks.require(reason.utf8.count <= StatusMessage.longestReason, "the reason is too long")

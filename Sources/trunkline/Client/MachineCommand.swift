@@ -62,19 +62,38 @@ struct MachineCommand: AsyncParsableCommand {
 
     struct Logs: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Follow the output of a machine's software until Ctrl-C.")
-        @Argument var machine: String
+            abstract: "Show the log of machines: what their software writes, and what checks that fail do.")
+        @Argument(help: "One machine or several.") var machines: [String]
+        @Option(help: "How many of the last lines.") var tail = 200
+        @Flag(name: [.short, .long], help: "Go on with what is new until Ctrl-C.") var follow = false
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
             try await location.with { client in
-                for try await view in client.logs(ofMachine: machine) {
-                    let time = view.at.description.dropFirst(11).prefix(8)
-                    for line in view.lines {
-                        StandardOutput.line("\(machine) \(view.stream) \(time) \(line)".forPeople())
+                guard follow else {
+                    for machine in machines {
+                        for line in try await client.log(ofMachine: machine, tail: tail) {
+                            Self.show(line, of: machine)
+                        }
                     }
+                    return
+                }
+                try await withThrowingTaskGroup { group in
+                    for machine in machines {
+                        group.addTask {
+                            for try await line in client.followLog(ofMachine: machine, tail: tail) {
+                                Self.show(line, of: machine)
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
                 }
             }
+        }
+
+        private static func show(_ line: LogLine, of machine: String) {
+            let time = line.at.description.dropFirst(11).prefix(8)
+            StandardOutput.line("\(machine) \(line.stream.rawValue) \(time) \(line.text)".forPeople())
         }
     }
 
