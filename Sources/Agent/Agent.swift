@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import Messaging
 import OperatingSystem
+import Synchronization
 
 /// The machine's side: registers, receives software, runs it, reports.
 ///
@@ -61,6 +62,12 @@ package enum Agent {
                 "trunkline-agent: this machine was dismissed at \(dismissal.at): \(dismissal.reason); with a new ticket it joins again"
             )
         }
+        if arguments.trial == nil, let fault = AgentStore(state: state).enter() {
+            logger.error("\(fault)")
+        } else if arguments.trial != nil {
+            // With the agent that tries it.
+            _ = KernelCalls.control(1, UInt(SIGTERM))
+        }
         let identity = try Identity(
             ticketFile: arguments.ticket, state: state, now: SystemClock.now, allowsPlain: arguments.insecure,
             rejoins: arguments.rejoins)
@@ -89,10 +96,14 @@ package enum Agent {
         let post: @Sendable (AgentEvent) -> Void = { continuation.yield($0) }
         let loop = try AgentLoop(
             identity: identity, state: state, sessions: sessions, passport: passport, connection: connection,
-            stopsSoftware: arguments.stopsSoftware, logger: logger, post: post)
+            stopsSoftware: arguments.stopsSoftware, trial: arguments.trial, logger: logger, post: post)
         // The next one is taken from the connection when the last one was handled: the connection's own bound holds.
         let (handled, acknowledgement) = AsyncStream.makeStream(of: Void.self)
-        let signals = StopSignals { post(.terminate) }
+        let isAsked = Mutex(false)
+        let signals = StopSignals {
+            isAsked.withLock { $0 = true }
+            post(.terminate)
+        }
         defer { withExtendedLifetime(signals) {} }
         let alarm = Alarm { post(.alarm) }
 
@@ -128,6 +139,9 @@ package enum Agent {
             await connection.close(farewell: farewell(loop))
             group.cancelAll()
         }
+        if let successor = loop.successor {
+            Handover(successor: successor, store: loop.agents, logger: logger) { isAsked.withLock { $0 } }.run()
+        }
         if let reason = loop.dismissal {
             StandardError.print(
                 "trunkline-agent: \(identity.machine) is not wanted in group \(identity.group) any more: \(reason); its software was stopped, its data is kept"
@@ -138,6 +152,8 @@ package enum Agent {
     /// A clean goodbye suppresses the will, so the same words are said as the last ones; of whoever is dismissed nothing stays.
     private static func farewell(_ loop: AgentLoop) -> [Message] {
         guard loop.mayReport, loop.passport.way != .boot else { return [] }
+        // The next one speaks at once: nobody is away.
+        guard loop.successor == nil, loop.trial == nil else { return [] }
         let away = loop.identity.farewell(session: loop.sessions.current)
         guard loop.dismissal != nil else { return [away] }
         return [Message(topic: away.topic, payload: .init(), retained: true)]

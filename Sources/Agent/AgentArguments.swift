@@ -12,6 +12,8 @@ struct AgentArguments: Equatable {
     var insecure = false
     /// Whether a registered machine takes another ticket.
     var rejoins = false
+    /// Of an agent that is tried by the one before: the pipe on which it says that it has reported.
+    var trial: Int32?
     /// Whether the software ends with the agent.
     var stopsSoftware = false
     var isolation = IsolationWish.auto
@@ -90,7 +92,10 @@ struct AgentArguments: Equatable {
                 value = String(argument[argument.index(after: equals)...])
                 argument = String(argument[..<equals])
             }
-            guard ["--ticket", "--state", "--log-level", "--isolation", "--software-users"].contains(argument) else {
+            let known = [
+                "--ticket", "--state", "--log-level", "--isolation", "--software-users", Handover.argument,
+            ]
+            guard known.contains(argument) else {
                 return .wrong("unknown argument \(argument)")
             }
             if value == nil, index < arguments.count {
@@ -107,6 +112,12 @@ struct AgentArguments: Equatable {
         var parsed = AgentArguments(
             ticket: values["--ticket"], state: state, insecure: insecure, rejoins: rejoins,
             stopsSoftware: stopsSoftware)
+        if let text = values[Handover.argument] {
+            guard let descriptor = Int32(text), descriptor > 2 else {
+                return .wrong("\(Handover.argument) is for agents only")
+            }
+            parsed.trial = descriptor
+        }
         if let text = values["--log-level"] {
             guard let level = Logger.Level(rawValue: text) else {
                 return .wrong("--log-level \(text) is none of trace, debug, info, notice, warning, error, critical")

@@ -47,10 +47,11 @@ extension Monitor {
         defer {
             let effects = step.effects.count
             reconcile(id)
-            // How often it is to be heard stands in the order, whatever else does.
+            // How often it is to be heard and which agent it is to be stand in the order, whatever else does.
             if let machine = fleet[id], let group = living(machine.group), machine.phase == .joined, generation != nil,
                 machine.order?.generation == generation,
-                before?.definition.heartbeat != group.record.definition.heartbeat,
+                before?.definition.heartbeat != group.record.definition.heartbeat
+                    || before?.definition.agent != group.record.definition.agent,
                 !step.effects[effects...].contains(.sendOrder(machine: id, group: machine.group))
             {
                 send(id)

@@ -15,7 +15,12 @@ extension Monitor {
         let runs = proposed.record.run == .running
         var filled: Set<Int> = []
         for machine in machines(of: definition.name) where machine.phase == .joined || machine.phase == .launching {
-            let step = step(for: machine, proposed, current)
+            var step = step(for: machine, proposed, current)
+            if let agent = definition.agent, agent != machine.agent, step.change != .release {
+                step.detail += "; agent \(machine.agent ?? "?") → \(agent), the software runs on"
+            } else if definition.agent == nil, let former = current?.record.definition.agent {
+                step.detail += "; agent \(former) → the one that is installed there, the software runs on"
+            }
             if step.change != .release { filled.insert(machine.index) }
             steps.append(step)
         }

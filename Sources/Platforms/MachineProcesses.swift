@@ -44,7 +44,6 @@ enum MachineProcesses {
     }
 
     private static func isOurs(_ process: pid_t) -> Bool {
-        var about = stat()
-        return lstat("/proc/\(process)", &about) == 0 && about.st_uid == geteuid()
+        FileStatus(of: "/proc/\(process)")?.owner == geteuid()
     }
 }

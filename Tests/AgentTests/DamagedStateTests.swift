@@ -110,6 +110,7 @@ struct DamagedStateTests {
             }
             // Without the order, which is retained.
             try await manager.broker.restart(keepingPersistence: false)
+            #expect(try await eventually(within: .seconds(40)) { manager.connection.isConnected })
             try agent.start()
             #expect(
                 try await eventually { agent.output.contains("software runs that the state directory does not know") })

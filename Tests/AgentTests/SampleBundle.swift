@@ -76,6 +76,44 @@ struct SampleBundle: Sendable {
         digest = BundleDigest.hex(of: content)
     }
 
+    /// An agent, packed as `trunkline agent push` does it.
+    init(agent program: Data, version: String) throws {
+        self.init(
+            manifest: SoftwareManifest(
+                name: SoftwareManifest.agentName, version: version, service: "agent", run: ["./trunkline-agent"]),
+            content: try Self.packed(program), partSize: 256 << 10)
+    }
+
+    private init(manifest: SoftwareManifest, content: Data, partSize: Int) {
+        self.manifest = manifest
+        self.content = content
+        self.partSize = partSize
+        digest = BundleDigest.hex(of: content)
+    }
+
+    private static func packed(_ program: Data) throws -> Data {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "agent-bundle-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let packed = directory.path + ".bundle"
+        defer {
+            try? FileManager.default.removeItem(at: directory)
+            try? FileManager.default.removeItem(atPath: packed)
+        }
+        let file = directory.appending(path: SoftwareManifest.agentName)
+        try program.write(to: file)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
+        try Data("software \"trunkline-agent\" {}".utf8).write(to: directory.appending(path: "software.trunk"))
+        try BundleWriter.pack(directory: directory.path, to: packed)
+        return try Data(contentsOf: URL(fileURLWithPath: packed))
+    }
+
+    /// What an order says of it.
+    var offer: AgentOffer {
+        AgentOffer(
+            version: manifest.version, digest: digest, size: content.count, partSize: partSize, parts: count,
+            contentKey: contentKey.rawRepresentation)
+    }
+
     func part(_ index: Int) throws -> Data {
         let end = min((index + 1) * partSize, content.count)
         let seal = PartSeal(key: contentKey, digest: digest, count: count)

@@ -19,6 +19,7 @@ enum AgentEvent: Sendable {
     case bundleLookedFor(generation: Int, isPresent: Bool)
     case received(generation: Int, BundleCache.Completion)
     case prepared(generation: Int, AgentError?)
+    case agentPrepared(id: Int, Result<AgentStore.Delivered, AgentError>)
     case partsSubscribed(generation: Int, session: Int, well: Bool)
     case glanced(run: Int, ReleaseStamp, ReleaseDifference)
     /// What ran and was not known has ended.

@@ -138,6 +138,8 @@ extension AgentLoop {
         if patience.isOver { report.state = .failed }
         guard let installation else { return report }
         report.receiving = installation.receiving
+        // Another agent is no business of the software's.
+        guard installation.isSoftware else { return report }
         // Also while the old software runs on: who gave the order must see that it is being followed.
         switch installation.stage {
         case .looking, .preparing: if !patience.isOver { report.state = .starting }

@@ -9,7 +9,7 @@ extension AgentLoop {
     func lookForBundle() {
         guard let installation else { return }
         self.installation?.stage = .looking
-        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
+        let (digest, generation) = (installation.digest, installation.id)
         work.append { [bundles, post] in
             let isPresent = await AgentQueues.onDisk { bundles.isPresent(digest) }
             post(.bundleLookedFor(generation: generation, isPresent: isPresent))
@@ -17,16 +17,15 @@ extension AgentLoop {
     }
 
     func bundleLookedFor(generation: Int, isPresent: Bool, now: TimeSpan) {
-        guard let installation, installation.order.generation == generation, case .looking = installation.stage else {
+        guard let installation, installation.id == generation, case .looking = installation.stage else {
             return
         }
         guard !isPresent else { return prepare() }
-        let content = installation.order.content
         do {
             let store = try PartStore(
-                digest: content.digest, size: content.size, partSize: content.partSize, count: content.parts,
-                in: bundles.directory)
-            let receiver = Receiver(count: content.parts, have: store.have, now: now)
+                digest: installation.digest, size: installation.size, partSize: installation.partSize,
+                count: installation.parts, in: bundles.directory)
+            let receiver = Receiver(count: installation.parts, have: store.have, now: now)
             guard !receiver.isComplete else { return complete(store) }
             self.installation?.stage = .receiving(store, receiver, subscribed: false)
             subscribeToParts()
@@ -38,7 +37,7 @@ extension AgentLoop {
     func subscribeToParts() {
         guard let installation, case .receiving(_, _, subscribed: false) = installation.stage, connection.isConnected
         else { return }
-        let (filter, generation) = (installation.filter, installation.order.generation)
+        let (filter, generation) = (installation.filter, installation.id)
         let session = sessions.current
         work.append { [connection, post, logger] in
             do {
@@ -55,7 +54,7 @@ extension AgentLoop {
     func partsSubscribed(generation: Int, session: Int, well: Bool, now: TimeSpan) {
         // One of a connection that is gone says nothing about the next, which subscribes anew.
         guard session == sessions.current, connection.isConnected else { return }
-        guard let installation, installation.order.generation == generation,
+        guard let installation, installation.id == generation,
             case .receiving(let store, let receiver, _) = installation.stage
         else { return }
         guard well else {
@@ -65,7 +64,7 @@ extension AgentLoop {
     }
 
     func take(part: Data, index: Int, digest: String, now: TimeSpan) {
-        guard let installation, digest == installation.order.content.digest,
+        guard let installation, digest == installation.digest,
             case .receiving(let store, var receiver, let subscribed) = installation.stage, receiver.wants(index)
         else { return }
         // Moved out and back, so that the receiver's ranges are not copied for each part.
@@ -90,7 +89,7 @@ extension AgentLoop {
         guard let installation else { return }
         self.installation?.stage = .completing(store)
         unsubscribe(installation.filter)
-        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
+        let (digest, generation) = (installation.digest, installation.id)
         work.append { [bundles, post] in
             let completion = await AgentQueues.onDisk { bundles.complete(digest) }
             post(.received(generation: generation, completion))
@@ -98,7 +97,7 @@ extension AgentLoop {
     }
 
     func received(generation: Int, _ completion: BundleCache.Completion, now: TimeSpan) {
-        guard let installation, installation.order.generation == generation,
+        guard let installation, installation.id == generation,
             case .completing(let store) = installation.stage
         else { return }
         switch completion {
@@ -116,7 +115,8 @@ extension AgentLoop {
     private func prepare() {
         guard let installation else { return }
         self.installation?.stage = .preparing
-        let (digest, generation) = (installation.order.content.digest, installation.order.generation)
+        let (digest, generation) = (installation.digest, installation.id)
+        if case .agent(let offer) = installation.purpose { return prepareAgent(offer, id: generation) }
         work.append { [releases, post] in
             let error = await AgentQueues.onDisk { () -> AgentError? in
                 do throws(AgentError) { try releases.prepare(digest) } catch { return error }
@@ -127,11 +127,11 @@ extension AgentLoop {
     }
 
     func prepared(generation: Int, _ error: AgentError?, now: TimeSpan) {
-        guard let installation, installation.order.generation == generation else { return }
+        guard let installation, installation.id == generation, installation.isSoftware else { return }
         if let error { return fail(error.message, now: now) }
         self.installation = nil
         tidyAt = now + Self.tidyAfter
-        kept.generation = generation
+        kept.generation = installation.order.generation
         supervise(.run(installation.order.job), now: now)
     }
 

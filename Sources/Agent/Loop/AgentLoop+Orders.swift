@@ -93,6 +93,7 @@ extension AgentLoop {
         renewed.content.heartbeat = content.heartbeat
         renewed.content.issue = content.issue
         renewed.content.trust = content.trust
+        renewed.content.agent = content.agent
         guard renewed.content != order?.content else { return }
         do { try state.saveSecret(renewed, to: .order, under: identity.key) } catch {
             return logger.error("cannot keep the order: \(error)")

@@ -15,6 +15,12 @@ final class AgentLoop {
     let logger: Logger
     let bundles: BundleCache
     let releases: ReleaseStore
+    let agents: AgentStore
+    var agentRecord: AgentStore.Record
+    /// The pipe to the agent that tries this one.
+    let trial: Int32?
+    /// Which agent is to have this machine from now on.
+    var successor: Handover.Successor?
     /// To the loop itself; never full, since every producer waits for its own answer or is bounded by the connection.
     let post: @Sendable (AgentEvent) -> Void
     /// What the last event asks to be done beside the loop.
@@ -99,7 +105,8 @@ final class AgentLoop {
 
     init(
         identity: Identity, state: StateDirectory, sessions: SessionCounter, passport: Passport,
-        connection: Connection, stopsSoftware: Bool, logger: Logger, post: @escaping @Sendable (AgentEvent) -> Void
+        connection: Connection, stopsSoftware: Bool, trial: Int32?, logger: Logger,
+        post: @escaping @Sendable (AgentEvent) -> Void
     ) throws(AgentError) {
         self.identity = identity
         self.state = state
@@ -115,6 +122,9 @@ final class AgentLoop {
             releases = ReleaseStore(
                 directory: state.releases, bundles: bundles, seal: try StateSeal(of: identity.key))
         } catch { throw AgentError(.state, "no key for the state can be derived: \(error)") }
+        agents = AgentStore(state: state)
+        agentRecord = agents.record
+        self.trial = trial
         var mended = identity.mended + [passport.mended].compactMap { $0 }
         func kept<Value: Decodable>(_ file: StateDirectory.File, _ otherwise: String) -> Value? {
             do throws(AgentError) { return try state.secretValue(from: file, under: identity.key) } catch {
@@ -137,6 +147,9 @@ final class AgentLoop {
         }
         registration = Registration(done: order != nil)
         supervisor = Supervisor(plan: self.kept.plan)
+        if let failure = agentRecord.failure, !agents.runsDelivered || agentRecord.inForce?.digest != failure.digest {
+            sayFailure(failure)
+        }
         if let heartbeat = order?.content.heartbeat { reporter.heartbeat = max(heartbeat, .milliseconds(100)) }
     }
 
@@ -149,7 +162,10 @@ final class AgentLoop {
         case .connection(let event): handle(event, now: now)
         case .subscribed(let session, let well): subscribed(session: session, well: well, now: now)
         case .published(let session, let well):
-            if well { hasReported = true }
+            if well, !hasReported {
+                hasReported = true
+                proveItself()
+            }
             reporter.published(session: session, well: well, now: now)
         case .spawned(let run, let record): spawned(run: run, record, now: now)
         case .wentToBackground(let run): wentToBackground(run: run)
@@ -163,6 +179,7 @@ final class AgentLoop {
         case .prepared(let generation, let error): prepared(generation: generation, error, now: now)
         case .partsSubscribed(let generation, let session, let well):
             partsSubscribed(generation: generation, session: session, well: well, now: now)
+        case .agentPrepared(let id, let result): agentPrepared(id: id, result, now: now)
         case .glanced(let run, let stamp, let found): glanced(run: run, stamp, found, now: now)
         case .unknownEnded: unknownEnded(now: now)
         case .alarm: break
@@ -180,7 +197,7 @@ final class AgentLoop {
             mayReport ? reporter.deadline : nil, supervisor.deadline,
             installation?.deadline, glanceAt, outputAt, writerAt, watchdogAt, subscribeAgainAt, tidyAt, unkept?.again,
             saveAgainAt,
-            notices.deadline, patience.deadline,
+            notices.deadline, patience.deadline, upgradeDeadline,
         ].compactMap { $0 }.min()
     }
 
@@ -195,7 +212,9 @@ final class AgentLoop {
         if let at = saveAgainAt, at <= now { saveKept() }
         notices.due(now: now)
         patience.look(
-            isHindered: refusal?.isOurs == true || unkept != nil || installation?.trouble != nil, now: now)
+            isHindered: refusal?.isOurs == true || unkept != nil
+                || installation.map { $0.isSoftware && $0.trouble != nil } == true, now: now)
+        considerUpgrade(now: now)
         noticeSession(now: now)
         if let at = tidyAt, at <= now {
             tidyAt = nil
@@ -221,13 +240,16 @@ final class AgentLoop {
         isTerminating = true
         service.say("STOPPING=1")
         abandonInstallation()
-        guard !stopsSoftware else {
+        // One that is tried is asked to end by the one before, not by the machine's owner.
+        guard !stopsSoftware || trial != nil else {
             endUnknown()
             return supervise(.shutdown, now: now)
         }
         if supervisor.active != nil { logger.notice("the software runs on; the next agent takes it over") }
-        leavesSoftware = true
+        leaveSoftware()
     }
+
+    func leaveSoftware() { leavesSoftware = true }
 
     /// What takes the plan over the agent's end is on disk before anybody hears of it.
     private func keepPlan() {

@@ -15,7 +15,20 @@ struct Installation {
         case preparing
     }
 
+    enum Purpose {
+        case software
+        case agent(AgentOffer)
+    }
+
+    /// Names it in answers: the order's generation, or for an agent what no generation is.
+    let id: Int
+    let purpose: Purpose
     let order: AcceptedOrder
+    let digest: String
+    let size: Int
+    let partSize: Int
+    let parts: Int
+    private let name: String
     /// Parts of `shared` delivery come on the group's topic, of `individual` on the machine's own.
     let filter: String
     let seal: PartSeal
@@ -24,27 +37,46 @@ struct Installation {
     private var failures = 0
 
     init(_ order: AcceptedOrder, identity: Identity) throws(SealingError) {
-        self.order = order
         let content = order.content
-        seal = PartSeal(
-            key: try ContentKey(rawRepresentation: content.contentKey), digest: content.digest, count: content.parts)
-        switch content.delivery {
-        case .shared: filter = identity.topics.parts(group: identity.group, digest: content.digest)
-        case .individual:
-            filter = identity.topics.machineParts(
-                group: identity.group, machine: identity.machine, digest: content.digest)
+        id = order.generation
+        purpose = .software
+        name = "\(content.manifest.reference)"
+        (digest, size, partSize, parts) = (content.digest, content.size, content.partSize, content.parts)
+        self.order = order
+        seal = PartSeal(key: try ContentKey(rawRepresentation: content.contentKey), digest: digest, count: parts)
+        filter = Self.filter(content.delivery, digest, identity)
+    }
+
+    /// The agent that an order names.
+    init(agent: AgentOffer, order: AcceptedOrder, identity: Identity) throws(SealingError) {
+        id = -1 - order.content.issue.number
+        purpose = .agent(agent)
+        name = "the agent \(agent.version)"
+        (digest, size, partSize, parts) = (agent.digest, agent.size, agent.partSize, agent.parts)
+        self.order = order
+        seal = PartSeal(key: try ContentKey(rawRepresentation: agent.contentKey), digest: digest, count: parts)
+        filter = Self.filter(order.content.delivery, digest, identity)
+    }
+
+    private static func filter(_ delivery: Rollout.Delivery, _ digest: String, _ identity: Identity) -> String {
+        switch delivery {
+        case .shared: identity.topics.parts(group: identity.group, digest: digest)
+        case .individual: identity.topics.machineParts(group: identity.group, machine: identity.machine, digest: digest)
         }
     }
 
+    /// Whether it is software, for which the machine waits.
+    var isSoftware: Bool { if case .software = purpose { true } else { false } }
+
     mutating func fail(_ why: String, now: TimeSpan) {
-        trouble = "\(order.content.manifest.reference) cannot be installed: \(why)"
+        trouble = "\(name) cannot be installed: \(why)"
         failures += 1
         stage = .waiting(until: now + min(.seconds(1 << Int64(min(failures - 1, 5))), .seconds(30)))
     }
 
     var receiving: Receiving? {
         guard case .receiving(_, let receiver, subscribed: true) = stage else { return nil }
-        return Receiving(digest: order.content.digest, have: receiver.reported)
+        return Receiving(digest: digest, have: receiver.reported)
     }
 
     var deadline: TimeSpan? {

@@ -16,6 +16,8 @@ struct Notices: Sendable {
         case limits
         /// The plan cannot be kept.
         case plan
+        /// Another agent was to take this one's place.
+        case agent
         /// The release's files are not what was shipped.
         case release
         /// The software reports more metrics than are taken.

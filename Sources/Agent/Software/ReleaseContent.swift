@@ -32,7 +32,7 @@ struct ReleaseContent: Hashable, Sendable, Codable {
             entry.isFile
             ? (try? BundleDigest.hex(ofFile: path)) ?? "unreadable" : entry.target(in: directory) ?? "not a file"
         return File(
-            path: entry.path, size: entry.status.size, mode: entry.status.mode & 0o7777, digest: digest)
+            path: entry.path, size: entry.status.size, mode: entry.status.permissions, digest: digest)
     }
 
     /// What became of these files in the directory; reads no others.
@@ -103,24 +103,13 @@ struct ReleaseDifference: Hashable, Sendable {
 struct ReleaseStamp: Hashable, Sendable {
     private struct File: Hashable, Sendable {
         var path: String
-        var size: Int
-        var mode: UInt32
-        var inode: UInt
-        var seconds: Int
-        var nanoseconds: Int
-        /// Of the inode's change, which cannot be set back as the modification time can.
-        var changedSeconds: Int
-        var changedNanoseconds: Int
+        var status: FileStatus
     }
     private var files: [File]
 
     init(of directory: String) {
-        files = DirectoryTree.entries(of: directory).filter { !$0.isDirectory }.map { entry in
-            File(
-                path: entry.path, size: entry.status.size, mode: entry.status.mode,
-                inode: entry.status.inode, seconds: entry.status.modified.tv_sec,
-                nanoseconds: entry.status.modified.tv_nsec, changedSeconds: entry.status.changed.tv_sec,
-                changedNanoseconds: entry.status.changed.tv_nsec)
+        files = DirectoryTree.entries(of: directory).filter { !$0.isDirectory }.map {
+            File(path: $0.path, status: $0.status)
         }
     }
 }

@@ -78,8 +78,10 @@ struct SoftwareHome: Hashable, Sendable {
         var above = path
         while let slash = above.lastIndex(of: "/") {
             above = String(above[..<slash])
-            var status = stat()
-            guard stat(above.isEmpty ? "/" : above, &status) == 0, status.st_mode & S_IXOTH != 0 else { return false }
+            guard let status = FileStatus(following: above.isEmpty ? "/" : above), status.permissions & 0o001 != 0
+            else {
+                return false
+            }
         }
         return true
     }
@@ -87,9 +89,8 @@ struct SoftwareHome: Hashable, Sendable {
     /// Moves what an agent with other rights has left elsewhere, and leads there from the state directory.
     private func settle(_ name: String, state: String) throws(SystemError) {
         let (here, place) = (state + "/" + name, root + "/" + name)
-        var status = stat()
-        let isThere = lstat(here, &status) == 0
-        if isThere, status.st_mode & S_IFMT == S_IFLNK {
+        let status = FileStatus(of: here)
+        if status?.kind == .link {
             guard
                 let old = realpath(here, nil).map({ path in
                     defer { free(path) }
@@ -101,7 +102,7 @@ struct SoftwareHome: Hashable, Sendable {
             }
             unlink(here)
             guard rename(old, place) == 0 else { throw SystemError("move \(old) to", place) }
-        } else if isThere, root != state {
+        } else if status != nil, root != state {
             guard rename(here, place) == 0 else { throw SystemError("move \(here) to", place) }
         }
         guard root != state else { return }

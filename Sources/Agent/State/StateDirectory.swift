@@ -1,3 +1,4 @@
+import Fleet
 import FoundationEssentials
 import Glibc
 import OperatingSystem
@@ -10,8 +11,9 @@ struct StateDirectory: Sendable {
     /// Absolute, without links, since software runs in other directories.
     let path: String
     let software: SoftwareHome
+    private let lock: Int32
 
-    enum File: String {
+    enum File: String, CaseIterable {
         case ticket = "ticket.json"
         case machine = "machine.json"
         case key = "security.key"
@@ -27,20 +29,20 @@ struct StateDirectory: Sendable {
         case plan = "plan.json"
         case process = "process.json"
         case dismissal = "dismissed.json"
+        case agent = "agent.json"
     }
 
     /// Makes the directory where it is missing, and locks it until the process ends.
     init(
         at given: String, isolation: IsolationWish = .none, users: SoftwareUsers = SoftwareUsers()
     ) throws(AgentError) {
+        let isOurs = FileStatus(following: given) == nil
         try DirectoryTree.make(given)
         guard let resolved = realpath(given, nil) else { throw .system("find", given) }
         path = String(cString: resolved)
         free(resolved)
-        if !DirectoryTree.exists(path + "/lock"), chmod(path, 0o700) != 0 { throw .system("protect", path) }
-        // Closed on exec: software that outlives the agent must not keep the lock.
-        let lock = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard lock >= 0 else { throw .system("open", path + "/lock") }
+        if !isOurs { try Self.requireSafe(path) }
+        lock = try Self.lock(path)
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             throw AgentError(.owned, "another agent owns \(path)")
         }
@@ -52,6 +54,45 @@ struct StateDirectory: Sendable {
             }
         }
     }
+
+    /// One that was there before is taken as it is: its mode is its owner's business, as long as nobody else can write in it.
+    private static func requireSafe(_ path: String) throws(AgentError) {
+        guard let status = FileStatus(following: path), status.kind == .directory else {
+            throw AgentError(.state, "\(path) is not a directory")
+        }
+        guard status.owner == geteuid() else {
+            throw AgentError(
+                .state,
+                "\(path) belongs to user \(status.owner), and this agent is \(geteuid()): give it a directory of its own with --state"
+            )
+        }
+        guard status.permissions & 0o022 == 0 else {
+            throw AgentError(
+                .state,
+                "others can write in \(path), and keys are to be in it: give the agent a directory of its own with --state, or take that right away (chmod go-w)"
+            )
+        }
+        guard !DirectoryTree.exists(path + "/lock") else { return }
+        let strange = Set(DirectoryTree.names(in: path)).subtracting(File.allCases.map(\.rawValue)).sorted()
+        guard strange.isEmpty else {
+            throw AgentError(
+                .state,
+                "\(path) has other things in it than an agent's state (\(strange[0].forPeople(atMost: 60))): give the agent a directory of its own with --state"
+            )
+        }
+    }
+
+    /// Closed on exec: software that outlives the agent must not keep the lock. On a disk that can only be read it is taken, too: what runs is
+    /// watched and reported all the same.
+    private static func lock(_ path: String) throws(AgentError) -> Int32 {
+        var lock = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        if lock < 0, errno == EROFS { lock = open(path + "/lock", O_RDONLY | O_CLOEXEC) }
+        guard lock >= 0 else { throw .system("open", path + "/lock") }
+        return lock
+    }
+
+    /// For the next agent, which owns it from now on.
+    func letGo() { close(lock) }
 
     var bundles: String { path + "/bundles" }
     var releases: String { software.releases }

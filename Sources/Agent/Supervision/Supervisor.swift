@@ -112,6 +112,15 @@ struct Supervisor: Sendable {
     /// Nothing runs, and nothing is being started or stopped.
     var isDown: Bool { phase == .down }
 
+    /// Nothing is being started, stopped or tried.
+    var isSettled: Bool {
+        switch phase {
+        case .down, .waiting: true
+        case .up: !plan.onTrial
+        case .starting, .stopping: false
+        }
+    }
+
     /// When `due` is to come; nil: nothing waits for time.
     var deadline: TimeSpan? {
         switch phase {

@@ -7,13 +7,13 @@ enum DirectoryTree {
     struct Entry {
         /// Relative to the tree's root.
         var path: String
-        var status: stat
-        var isDirectory: Bool { status.st_mode & S_IFMT == S_IFDIR }
-        var isFile: Bool { status.st_mode & S_IFMT == S_IFREG }
+        var status: FileStatus
+        var isDirectory: Bool { status.kind == .directory }
+        var isFile: Bool { status.kind == .file }
 
         /// `link to TARGET`; nil where it is none.
         func target(in root: String) -> String? {
-            guard status.st_mode & S_IFMT == S_IFLNK else { return nil }
+            guard status.kind == .link else { return nil }
             var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
             let count = readlink(root + "/" + path, &bytes, bytes.count)
             guard count >= 0 else { return nil }
@@ -52,8 +52,7 @@ enum DirectoryTree {
         func walk(_ prefix: String, _ depth: Int) {
             for name in names(in: prefix.isEmpty ? root : root + "/" + prefix) {
                 let path = prefix.isEmpty ? name : prefix + "/" + name
-                var status = stat()
-                guard lstat(root + "/" + path, &status) == 0 else { continue }
+                guard let status = FileStatus(of: root + "/" + path) else { continue }
                 let entry = Entry(path: path, status: status)
                 found.append(entry)
                 if entry.isDirectory && depth < deepest { walk(path, depth + 1) }

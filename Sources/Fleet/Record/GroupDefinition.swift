@@ -6,6 +6,8 @@ package struct GroupDefinition: Hashable, Sendable {
     package var software: SoftwareReference
     /// A machine that is silent for three of these is away.
     package var heartbeat: TimeSpan
+    /// The version of the agent that its machines are to run; nil: each the one that is installed there.
+    package var agent: String?
     package var machines: MachineSet
     /// In the order of the text.
     package var environment: [EnvironmentEntry]
@@ -17,13 +19,14 @@ package struct GroupDefinition: Hashable, Sendable {
 
     package init(
         name: String, service: String, software: SoftwareReference, heartbeat: TimeSpan = defaultHeartbeat,
-        machines: MachineSet, environment: [EnvironmentEntry] = [], rollout: Rollout = Rollout(),
+        agent: String? = nil, machines: MachineSet, environment: [EnvironmentEntry] = [], rollout: Rollout = Rollout(),
         rules: [Rule] = Rule.defaults
     ) {
         self.name = name
         self.service = service
         self.software = software
         self.heartbeat = heartbeat
+        self.agent = agent
         self.machines = machines
         self.environment = environment
         self.rollout = rollout

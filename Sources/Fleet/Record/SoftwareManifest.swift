@@ -128,6 +128,9 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
 
     package var reference: SoftwareReference { SoftwareReference(name: name, version: version) }
 
+    /// The software that is no software: what it brings takes the agent's own place. Its bundle has the program of this name.
+    package static let agentName = "trunkline-agent"
+
     /// Where it stands in a bundle.
     package static let fileName = "software.trunk"
 }

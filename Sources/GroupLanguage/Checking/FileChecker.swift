@@ -55,7 +55,7 @@ extension Checker {
         case .block(let block): key = block.keyword
         case .clause(let clause): key = clause.keyword
         }
-        let inner = ["service", "heartbeat", "machines", "env", "rollout", "rule", "version", "run"]
+        let inner = ["service", "agent", "heartbeat", "machines", "env", "rollout", "rule", "version", "run"]
         faults.add(
             "unknown-block", key.span, "unknown block `\(key.text.prefix(64))`",
             hint: inner.contains(key.text)

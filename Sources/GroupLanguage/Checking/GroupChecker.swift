@@ -2,7 +2,8 @@ import Fleet
 
 extension Checker {
     private static let groupShape = Shape(
-        keys: ["service", "software", "heartbeat"], blocks: ["machines", "rollout"], named: ["rule"], maps: ["env"])
+        keys: ["service", "software", "agent", "heartbeat"], blocks: ["machines", "rollout"], named: ["rule"],
+        maps: ["env"])
 
     mutating func group(_ block: Block) -> GroupDefinition? {
         let name = label(of: block, check: { Name.isValid($0) }, rule: Self.groupNameRule)
@@ -14,6 +15,7 @@ extension Checker {
 
         let service = fields.pairs["service"].flatMap { self.name($0) }
         let software = fields.pairs["software"].flatMap { reference($0) }
+        let agent = fields.pairs["agent"].flatMap { version($0) }
         let heartbeat = fields.pairs["heartbeat"].map { duration($0, in: .seconds(1) ... .hours(1)) }
         let machines = fields.blocks["machines"]?.first.flatMap { self.machines($0) }
         let environment = fields.pairs["env"].map { self.environment($0) }
@@ -23,7 +25,8 @@ extension Checker {
         guard faults.isEmpty, let name, let service, let software, let machines else { return nil }
         return GroupDefinition(
             name: name, service: service, software: software,
-            heartbeat: (heartbeat ?? nil) ?? GroupDefinition.defaultHeartbeat, machines: machines,
+            heartbeat: (heartbeat ?? nil) ?? GroupDefinition.defaultHeartbeat, agent: agent,
+            machines: machines,
             environment: environment ?? [], rollout: rollout ?? Rollout(), rules: rules.isEmpty ? Rule.defaults : rules)
     }
 

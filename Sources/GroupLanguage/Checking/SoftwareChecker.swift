@@ -31,7 +31,7 @@ extension Checker {
             limits: limits, capabilities: capabilities)
     }
 
-    private mutating func version(_ pair: Pair) -> String? {
+    mutating func version(_ pair: Pair) -> String? {
         guard let version = string(pair) else { return nil }
         guard Name.isValidVersion(version) else {
             faults.add(

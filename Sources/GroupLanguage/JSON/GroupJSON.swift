@@ -35,7 +35,7 @@ struct GroupJSON {
             case "rollout": entries += block(member) { Self.rollout[$0] ?? .any }
             case "env": entries.append(pair(member, .environment))
             case "rules": entries += rules(member.value)
-            case "service": entries.append(pair(member, .text))
+            case "agent", "service": entries.append(pair(member, .text))
             case "software": entries.append(pair(member, .text))
             default: entries.append(pair(member, member.key.text == "heartbeat" ? .language : .any))
             }

@@ -5,7 +5,8 @@ extension GroupJSON {
     static func text(of group: GroupDefinition) -> String {
         object([
             ("group", quoted(group.name)), ("service", quoted(group.service)),
-            ("software", quoted(group.software.description)), ("heartbeat", quoted(group.heartbeat.description)),
+            ("software", quoted(group.software.description)), ("agent", group.agent.map(quoted)),
+            ("heartbeat", quoted(group.heartbeat.description)),
             ("machines", machines(group.machines)),
             ("env", object(group.environment.map { ($0.name, variable($0.value)) })),
             ("rollout", rollout(group.rollout)),

@@ -6,6 +6,7 @@ enum GroupText {
         var text = "group \(ExpressionText.quoted(group.name)) {\n"
         text += "service = \(ExpressionText.word(group.service))\n"
         text += "software = \(ExpressionText.quoted(group.software.description))\n"
+        if let agent = group.agent { text += "agent = \(ExpressionText.quoted(agent))\n" }
         text += "heartbeat = \(group.heartbeat)\n\n"
         text += machines(group.machines) + "\n"
         if !group.environment.isEmpty {

@@ -45,6 +45,14 @@ extension Control {
                     "\(definition.software) provides \(software.manifest.service), but the group's service is \(definition.service)."
             )
         }
+        if let agent = definition.agent {
+            let reference = SoftwareReference(name: SoftwareManifest.agentName, version: agent)
+            guard try records.software(reference) != nil else {
+                throw Refusal(
+                    code: .invalid,
+                    message: "The agent \(agent) is not here; push it first with: trunkline agent push FILE")
+            }
+        }
         try requireOrdersFit(definition, software: software, source: source)
         return CheckedRecord(definition: definition, text: text, software: software)
     }
@@ -126,6 +134,8 @@ extension Control {
         if record.run == .running { try requireSecrets(of: checked.definition) }
         let before = record.definition
         record.definition = checked.definition
+        // An order that is said again never brings the agent before back.
+        if before.agent != checked.definition.agent { burst.overtaken = burst.overtaken ?? issue }
         record.revision = row.revision + 1
         record.digest = checked.software.digest
         record.manifest = checked.software.manifest

@@ -2,6 +2,7 @@ import Bundles
 import Fleet
 import Foundation
 import GroupLanguage
+import Monitor
 import OperatingSystem
 import Records
 
@@ -10,6 +11,7 @@ extension Control {
         _ reference: SoftwareReference, bundleAt path: String, digest: String, size: Int, by caller: Caller
     ) async throws -> (software: SoftwareView, created: Bool) {
         let (manifest, text) = try await Self.manifest(ofBundleAt: path, expecting: reference)
+        if reference.name == SoftwareManifest.agentName { try Self.requireAgent(manifest, by: caller) }
         let row = SoftwareRow(
             name: manifest.name, version: manifest.version, service: manifest.service, digest: digest, size: size,
             manifest: manifest, pushed: .wall)
@@ -19,6 +21,24 @@ extension Control {
                 try? FileManager.default.removeItem(atPath: configuration.bundle(digest))
             }
             throw error
+        }
+    }
+
+    /// An agent may do on a machine what it likes, which software may not.
+    private static func requireAgent(_ manifest: SoftwareManifest, by caller: Caller) throws {
+        guard caller.role == .admin, caller.groups == nil else {
+            throw Refusal(
+                code: .forbidden,
+                message:
+                    "Pushing an agent needs a token of an admin for all groups: it is root on every machine that takes it."
+            )
+        }
+        guard manifest.run == ["./" + SoftwareManifest.agentName] else {
+            throw Refusal(
+                code: .invalid,
+                message:
+                    "The bundle of an agent runs ./\(SoftwareManifest.agentName) and nothing else; make it with: trunkline agent push FILE"
+            )
         }
     }
 
@@ -83,7 +103,12 @@ extension Control {
             guard let row = try control.records.software(reference) else {
                 throw Refusal(code: .notFound, message: "There is no software \(reference).")
             }
-            let users = try control.records.groups(usingDigest: row.digest)
+            var users = try control.records.groups(usingDigest: row.digest)
+            if reference.name == SoftwareManifest.agentName {
+                users += try control.records.allGroups().map(\.name).filter {
+                    control.monitor.group($0)?.definition.agent == reference.version
+                }
+            }
             guard users.isEmpty else {
                 throw Refusal(
                     code: .conflict,

@@ -34,7 +34,8 @@ struct GroupScope: Operations {
     func pushSoftware(
         _ reference: SoftwareReference, bundleAt path: String, digest: String, size: Int, by caller: Caller
     ) async throws -> (software: SoftwareView, created: Bool) {
-        try await base.pushSoftware(reference, bundleAt: path, digest: digest, size: size, by: caller)
+        guard reference.name != SoftwareManifest.agentName else { throw refuse("pushing an agent") }
+        return try await base.pushSoftware(reference, bundleAt: path, digest: digest, size: size, by: caller)
     }
     func software(after: String?, limit: Int) async throws -> Page<SoftwareView> {
         try await base.software(after: after, limit: limit)

@@ -1,8 +1,9 @@
 import Fleet
 import Messaging
 import Monitor
-import Platforms
 import OperatingSystem
+import Platforms
+import Records
 
 extension Control {
     /// Puts into the lanes what was committed, with what the monitor has to say of it now.
@@ -36,11 +37,19 @@ extension Control {
     /// Nil when the machine's order no longer asks for this bundle.
     private func partRequest(of status: Status) -> PartRequest? {
         guard let receiving = status.receiving, let machine = monitor.machine(status.machine),
-            let order = machine.order, order.digest == receiving.digest, order.action == .run,
-            machine.phase == .joined, machine.awaySince == nil, let draft = draft(of: status.machine),
-            let group = monitor.group(status.group)
+            let order = machine.order, machine.phase == .joined, machine.awaySince == nil,
+            let draft = draft(of: status.machine), let group = monitor.group(status.group)
         else { return nil }
+        let software: SoftwareReference
+        if order.digest == receiving.digest, order.action == .run {
+            software = order.software
+        } else if let agent = draft.agent, (try? records.software(agent))??.digest == receiving.digest {
+            software = agent
+        } else {
+            return nil
+        }
         return PartRequest(
-            software: order.software, key: draft.contentKey, bandwidth: group.definition.rollout.bandwidth)
+            software: software, key: draft.contentKey(of: receiving.digest),
+            bandwidth: group.definition.rollout.bandwidth)
     }
 }

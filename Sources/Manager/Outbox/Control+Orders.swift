@@ -23,7 +23,8 @@ extension Control {
         return OrderDraft(
             machine: id, group: machine.group, index: machine.index, order: order,
             delivery: group.definition.rollout.delivery, heartbeat: group.definition.heartbeat,
-            issue: issue, session: machine.sessionFloor, watch: watches[id])
+            issue: issue, session: machine.sessionFloor, watch: watches[id],
+            agent: group.definition.agent.map { SoftwareReference(name: SoftwareManifest.agentName, version: $0) })
     }
 
     /// The same, sealed; only for what cannot wait for the outbox.

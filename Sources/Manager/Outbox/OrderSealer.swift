@@ -18,10 +18,16 @@ struct OrderDraft: Hashable, Sendable {
     var session: Int?
     /// Somebody watches its log.
     var watch: OrderContent.Watch?
+    /// Which agent it is to be; nil: the one that is installed there.
+    var agent: SoftwareReference?
 
     /// Under which content key its software comes.
     var contentKey: ContentKeyName {
-        ContentKeyName(group: group, digest: order.digest, machine: delivery == .individual ? machine : nil)
+        contentKey(of: order.digest)
+    }
+
+    func contentKey(of digest: String) -> ContentKeyName {
+        ContentKeyName(group: group, digest: digest, machine: delivery == .individual ? machine : nil)
     }
 }
 
@@ -58,11 +64,12 @@ struct OrderSealer: Sendable {
                 metadata: ["machine": "\(draft.machine)"])
             return nil
         }
+        let agent = try draft.agent.flatMap { try offer(of: $0, to: draft) }
         let content = Self.content(
             of: draft, software: software, contentKey: try contentKey(draft.contentKey),
             trust: issuer?.orderTrust(groupKey: row.keyPublic),
             environment: try Self.environment(
-                of: draft.order, manifest: software.manifest, index: draft.index, secret: secret))
+                of: draft.order, manifest: software.manifest, index: draft.index, secret: secret), agent: agent)
         let payload = try Self.payload(
             of: draft, content, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey)
         return Message(
@@ -86,7 +93,7 @@ struct OrderSealer: Sendable {
 
     static func content(
         of draft: OrderDraft, software: SoftwareRow, contentKey: ContentKey, trust: OrderContent.Trust?,
-        environment: [String: String]
+        environment: [String: String], agent: AgentOffer? = nil
     ) -> OrderContent {
         let order = draft.order
         return OrderContent(
@@ -95,7 +102,7 @@ struct OrderSealer: Sendable {
             partSize: Control.partSize, parts: Control.parts(of: software.size),
             contentKey: contentKey.rawRepresentation, delivery: draft.delivery, manifest: software.manifest,
             environment: environment, secrets: Self.secretVariables(of: order), heartbeat: draft.heartbeat,
-            trust: trust, session: draft.session, watch: draft.watch)
+            trust: trust, session: draft.session, watch: draft.watch, agent: agent)
     }
 
     private static func secretVariables(of order: Order) -> [String]? {
@@ -103,6 +110,15 @@ struct OrderSealer: Sendable {
             if case .secret = value { name } else { nil }
         }
         return names.isEmpty ? nil : names.sorted()
+    }
+
+    /// Nil where it is gone meanwhile.
+    private func offer(of agent: SoftwareReference, to draft: OrderDraft) throws -> AgentOffer? {
+        guard let row = try records.software(agent) else { return nil }
+        return AgentOffer(
+            version: row.version, digest: row.digest, size: row.size, partSize: Control.partSize,
+            parts: Control.parts(of: row.size),
+            contentKey: try contentKey(draft.contentKey(of: row.digest)).rawRepresentation)
     }
 
     static func environment(

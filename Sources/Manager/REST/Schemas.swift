@@ -62,6 +62,7 @@ enum Schemas {
                 "required": ["group"],
                 "properties": [
                     "group": OpenAPI.reference("Name"), "service": text(), "software": text("NAME@VERSION"),
+                    "agent": OpenAPI.reference("SoftwareVersion"),
                     "heartbeat": OpenAPI.reference("Span"), "machines": ["type": "object"], "env": ["type": "object"],
                     "rollout": ["type": "object"], "rules": ["type": "array", "items": ["type": "object"]],
                 ],

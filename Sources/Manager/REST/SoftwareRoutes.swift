@@ -11,7 +11,7 @@ extension API {
                 answers: [
                     .init(status: 201, says: "It is there now.", schema: "Software"),
                     .init(status: 200, says: "It was there before.", schema: "Software"),
-                ], problems: [400, 409, 413, 415, 422, 503]
+                ], problems: [400, 403, 409, 413, 415, 422, 503]
             ) { api, incoming in
                 let reference = try incoming.reference()
                 let bundle = try await ArrivedBundle.receive(incoming.request, api.configuration)

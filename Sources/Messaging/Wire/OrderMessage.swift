@@ -130,6 +130,8 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package var watch: Watch?
     /// Why, for people; only with `leave`.
     package var reason: String?
+    /// Which agent the machine is to be; nil: the one that is installed there. Changes without a new generation.
+    package var agent: AgentOffer?
 
     /// For so long from when it is first heard, the machine sends its log.
     package struct Watch: Codable, Hashable, Sendable {
@@ -167,7 +169,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         partSize: Int = standardPartSize, parts: Int,
         contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
         secrets: [String]? = nil, heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil,
-        watch: Watch? = nil, reason: String? = nil
+        watch: Watch? = nil, reason: String? = nil, agent: AgentOffer? = nil
     ) {
         self.action = action
         self.generation = generation
@@ -186,6 +188,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         self.session = session
         self.watch = watch
         self.reason = reason
+        self.agent = agent
     }
 
     /// Tells a machine that it is not wanted any more. It holds whatever the machine has accepted: its generation says nothing.
@@ -208,11 +211,8 @@ package struct OrderContent: Codable, Hashable, Sendable {
         try WireChecks.count(content.issue.epoch, "epoch")
         try WireChecks.count(content.issue.number, "issue")
         try WireChecks.digest(content.digest)
-        try WireChecks.count(content.size, "size")
-        try WireChecks.require((1...(1 << 20)).contains(content.partSize), "the part size is out of range")
-        let parts = content.size / content.partSize + (content.size % content.partSize == 0 ? 0 : 1)
-        try WireChecks.require(
-            content.parts == parts && parts <= PartRanges.mostParts, "the number of parts does not fit the size")
+        try WireChecks.parts(content.parts, of: content.partSize, in: content.size)
+        try content.agent?.check()
         try WireChecks.require(content.contentKey.count == 32, "the content key does not have 32 bytes")
         if let trust = content.trust {
             try WireChecks.require(trust.groupKey.count == 32, "the group's key does not have 32 bytes")

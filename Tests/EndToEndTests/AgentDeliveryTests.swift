@@ -1,0 +1,88 @@
+import Client
+import Fleet
+import Foundation
+import Testing
+import TestSupport
+
+@Suite("Agents are delivered as software is")
+struct AgentDeliveryTests {
+    /// The real program under another version, of as many characters.
+    static func next(in installation: Installation) throws -> (file: String, version: String) {
+        var program = try Data(contentsOf: Installation.programs.appending(path: "trunkline-agent"))
+        let version = String(Version.text.dropLast()) + "9"
+        var start = program.startIndex
+        var found = 0
+        while let place = program.range(of: Data(Version.text.utf8), in: start..<program.endIndex) {
+            program.replaceSubrange(place, with: Data(version.utf8))
+            start = place.upperBound
+            found += 1
+        }
+        try #require(found > 0)
+        let file = installation.directory.appending(path: "next-agent")
+        try program.write(to: file)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
+        return (file.path, version)
+    }
+
+    @Test(
+        "push, name it in the record: every machine runs it, and no software notices; take the line away, and it is undone"
+    )
+    func delivered() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            let record = Installation.record(software: "soft@1", count: 2, platform: "local")
+            _ = try await client.createGroup(record)
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            let before = try await client.allMachines(group: "test")
+            let (file, version) = try Self.next(in: installation)
+            let newer = record.replacing("software", with: "agent = \"\(version)\"\n  software", maxReplacements: 1)
+
+            let early = try installation.trunkline("group", "apply", "-", input: newer)
+            #expect(early.status == 1)
+            #expect(
+                early.error.contains("The agent \(version) is not here; push it first with: trunkline agent push FILE"))
+            let editor = try await client.createToken(TokenRequest(name: "ed", role: .editor)).token
+            let forbidden = try Ended.run(
+                Installation.programs.appending(path: "trunkline"), ["agent", "push", file],
+                environment: [
+                    "TRUNKLINE_SERVER": installation.server, "TRUNKLINE_TOKEN": editor,
+                    "TRUNKLINE_TRUST": installation.trustFile,
+                ], directory: installation.directory)
+            #expect(forbidden.status == 1)
+            #expect(forbidden.error.contains("admin"), "\(forbidden.error)")
+            let pushed = try installation.trunkline("agent", "push", file)
+            #expect(pushed.status == 0, "\(pushed.error)")
+
+            let plan = try installation.trunkline("group", "plan", "-", input: newer)
+            #expect(plan.output.contains("agent \(Version.text) → \(version), the software runs on"), "\(plan.output)")
+            let applied = try installation.trunkline("group", "apply", "-", input: newer)
+            #expect(applied.status == 0, "\(applied.error)")
+            let isNew = try await eventually(within: .seconds(90)) {
+                try await client.allMachines(group: "test").allSatisfy { $0.agent == version && $0.verified }
+            }
+            #expect(isNew)
+            func expectUntouched(_ machines: [MachineView]) {
+                #expect(machines.map(\.id) == before.map(\.id))
+                #expect(machines.map(\.software?.since) == before.map(\.software?.since))
+                #expect(machines.allSatisfy { $0.software?.restarts == 0 && $0.generation == 1 })
+            }
+            expectUntouched(try await client.allMachines(group: "test"))
+            let list = try installation.trunkline("agent", "list").output
+            #expect(
+                list.contains("\(version) ")
+                    && list.split(separator: "\n").contains { $0.contains(version) && $0.contains(" 2 ") }, "\(list)")
+            let removal = try installation.trunkline("software", "rm", "trunkline-agent@\(version)")
+            #expect(removal.status == 1 && removal.error.contains("is named by test"), "\(removal.error)")
+            #expect(try await client.allEvents(group: "test").allSatisfy { $0.kind != .machineAway })
+
+            #expect(try installation.trunkline("group", "apply", "-", input: record).status == 0)
+            let isBack = try await eventually(within: .seconds(90)) {
+                try await client.allMachines(group: "test").allSatisfy { $0.agent == Version.text && $0.verified }
+            }
+            #expect(isBack)
+            expectUntouched(try await client.allMachines(group: "test"))
+            #expect(try installation.trunkline("software", "rm", "trunkline-agent@\(version)").status == 0)
+        }
+    }
+}
