@@ -27,12 +27,3 @@ package struct FileIdentity: Hashable, Sendable {
     /// Whether both are one file, however long it has become.
     package func isSame(as other: FileIdentity) -> Bool { device == other.device && inode == other.inode }
 }
-
-/// The members of `stat` by names of our own: whichever module a compiler that also sees CoreFoundation takes theirs from, it finds these.
-extension stat {
-    package var size: Int { Int(st_size) }
-    package var mode: mode_t { st_mode }
-    package var inode: UInt { UInt(st_ino) }
-    package var modified: timespec { st_mtim }
-    package var changed: timespec { st_ctim }
-}

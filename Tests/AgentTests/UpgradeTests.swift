@@ -8,7 +8,12 @@ import TestSupport
 @Suite("Another agent takes the place of the one that runs")
 struct UpgradeTests {
     /// The real program, with another version: the text of its own is the same number of bytes in it.
-    private static func next() throws -> SampleBundle {
+    private static func next() throws -> SampleBundle { try made.get() }
+
+    /// Once: it is large.
+    private static let made = Result { try make() }
+
+    private static func make() throws -> SampleBundle {
         var program = try Data(contentsOf: AgentProcess.program)
         let version = String(Version.text.dropLast()) + "9"
         var found = 0
@@ -176,15 +181,5 @@ extension Processes {
     fileprivate static func arguments(_ pid: Int32) -> [String] {
         let bytes = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
         return bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    fileprivate static func children(of parent: Int32) -> [Int32] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return names.compactMap { Int32($0) }.filter { pid in
-            guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
-                let end = text.lastIndex(of: ")")
-            else { return false }
-            return text[end...].split(separator: " ").dropFirst(2).first.map { Int32($0) == parent } == true
-        }
     }
 }
