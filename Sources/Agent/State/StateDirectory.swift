@@ -43,8 +43,12 @@ struct StateDirectory: Sendable {
         free(resolved)
         if !isOurs { try Self.requireSafe(path) }
         lock = try Self.lock(path)
-        guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            throw AgentError(.owned, "another agent owns \(path)")
+        // A process that an agent was just starting when it ended has the lock until it is executed.
+        var attempts = 0
+        while flock(lock, LOCK_EX | LOCK_NB) != 0 {
+            attempts += 1
+            guard attempts < 20 else { throw AgentError(.owned, "another agent owns \(path)") }
+            usleep(50_000)
         }
         software = try SoftwareHome(state: path, wish: isolation, users: users)
         for directory in ["bundles", "log"] {
