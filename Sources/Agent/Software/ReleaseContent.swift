@@ -31,7 +31,7 @@ struct ReleaseContent: Hashable, Sendable, Codable {
             entry.isFile
             ? (try? BundleDigest.hex(ofFile: path)) ?? "unreadable" : entry.target(in: directory) ?? "not a file"
         return File(
-            path: entry.path, size: Int(entry.status.st_size), mode: entry.status.st_mode & 0o7777, digest: digest)
+            path: entry.path, size: entry.size, mode: entry.mode & 0o7777, digest: digest)
     }
 
     /// What became of these files in the directory; reads no others.
@@ -116,10 +116,10 @@ struct ReleaseStamp: Hashable, Sendable {
     init(of directory: String) {
         files = DirectoryTree.entries(of: directory).filter { !$0.isDirectory }.map { entry in
             File(
-                path: entry.path, size: Int(entry.status.st_size), mode: entry.status.st_mode,
-                inode: UInt(entry.status.st_ino), seconds: entry.status.st_mtim.tv_sec,
-                nanoseconds: entry.status.st_mtim.tv_nsec, changedSeconds: entry.status.st_ctim.tv_sec,
-                changedNanoseconds: entry.status.st_ctim.tv_nsec)
+                path: entry.path, size: entry.size, mode: entry.mode,
+                inode: entry.inode, seconds: entry.modified.seconds,
+                nanoseconds: entry.modified.nanoseconds, changedSeconds: entry.changed.seconds,
+                changedNanoseconds: entry.changed.nanoseconds)
         }
     }
 }

@@ -10,6 +10,12 @@ enum DirectoryTree {
         var status: stat
         var isDirectory: Bool { status.st_mode & S_IFMT == S_IFDIR }
         var isFile: Bool { status.st_mode & S_IFMT == S_IFREG }
+        // Read in this file only: elsewhere the compiler takes `stat` for CoreFoundation's, depending on what it compiles together.
+        var size: Int { Int(status.st_size) }
+        var mode: UInt32 { status.st_mode }
+        var inode: UInt { UInt(status.st_ino) }
+        var modified: (seconds: Int, nanoseconds: Int) { (status.st_mtim.tv_sec, status.st_mtim.tv_nsec) }
+        var changed: (seconds: Int, nanoseconds: Int) { (status.st_ctim.tv_sec, status.st_ctim.tv_nsec) }
 
         /// `link to TARGET`; nil where it is none.
         func target(in root: String) -> String? {
