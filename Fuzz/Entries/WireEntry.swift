@@ -22,7 +22,9 @@ enum WireEntry {
                 case .part(let group, let digest, let index): topics.part(group: group, digest: digest, index: index)
                 case .machinePart(let group, let machine, let digest, let index):
                     topics.machinePart(group: group, machine: machine, digest: digest, index: index)
+                case .renewal(let group, let machine): topics.renewal(group: group, machine: machine)
                 case .answer(let client): topics.answer(to: client)
+                case .machineAnswer(let group, let machine): topics.answer(group: group, machine: machine)
                 case .manager: topics.manager
                 }
             try Finding.require(written.utf8.elementsEqual(text.utf8), "\(topic) is written \(written)")

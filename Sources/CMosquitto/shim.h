@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 
 // The one place where callbacks are registered. Each parameter is @Sendable, because a closure literal that is used as a
@@ -75,6 +76,16 @@ static inline int trunkline_tls_is_complete(struct mosquitto *client)
     SSL *ssl = (SSL *)mosquitto_ssl_get(client);
     return ssl && SSL_is_init_finished(ssl);
 }
+
+// Bytes that were decrypted and not read.
+static inline int trunkline_tls_pending(struct mosquitto *client)
+{
+    SSL *ssl = (SSL *)mosquitto_ssl_get(client);
+    return ssl ? SSL_pending(ssl) : 0;
+}
+
+// Bytes that wait in the socket; ioctl(2) is variadic, which Swift cannot call.
+static inline int trunkline_readable(int descriptor, int *count) { return ioctl(descriptor, FIONREAD, count); }
 
 // How many authorities were added.
 static inline int trunkline_tls_trust(SSL_CTX *context, const char *pem)

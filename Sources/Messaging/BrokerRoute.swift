@@ -25,6 +25,8 @@ package struct BrokerRoute: Sendable {
         case unreachable
         /// A broker was reached, and one of the two would not have the other: a certificate, a name, a password.
         case refused
+        /// The connection was cut before the broker had said anything: a network's fault, or a broker's that says no in this way.
+        case cut
         /// It was a connection, until it ended.
         case connected
     }

@@ -46,10 +46,10 @@ package final class Connection: Sendable {
         package init(
             broker: BrokerAddress, clientID: String, security: TransportSecurity? = nil,
             keepAlive: TimeSpan = .seconds(10), cleanStart: Bool = true,
-            will: @escaping @Sendable () -> Message? = { nil }
+            room: Room = Room(), will: @escaping @Sendable () -> Message? = { nil }
         ) {
             let route = BrokerRoute(broker: broker, clientID: clientID, security: security, will: will)
-            self.init(keepAlive: keepAlive, cleanStart: cleanStart) { _ in route }
+            self.init(keepAlive: keepAlive, cleanStart: cleanStart, room: room) { _ in route }
         }
     }
 
@@ -59,7 +59,7 @@ package final class Connection: Sendable {
         case ended
     }
 
-    /// For one consumer, in order; ends when the connection is closed. What there is no `room` for is dropped.
+    /// For one consumer, in order; ends when the connection is closed. While there is no `room` nothing is read from the broker.
     package let events: AsyncStream<ConnectionEvent>
 
     private let configuration: Configuration
@@ -72,17 +72,18 @@ package final class Connection: Sendable {
     package init(_ configuration: Configuration, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
-        let queue = EventQueue(room: configuration.room, logger: logger)
+        let queue = EventQueue(room: configuration.room, logger: logger) { [mailbox] in mailbox.wake() }
         self.queue = queue
         events = AsyncStream { await queue.next() }
     }
 
     package var isConnected: Bool { mailbox.isConnected }
 
-    /// Incoming messages that were too large, had too long a topic, or found the buffer full.
+    /// Incoming messages that were too large or had too long a topic.
     package var droppedMessages: Int { queue.dropped }
 
-    /// Those of `droppedMessages` that found the buffer full: whoever sent them did nothing wrong, and may have to be asked again.
+    /// How often the buffer became full, so that messages had to wait at the broker, which may have dropped some: whoever sent them did
+    /// nothing wrong, and may have to be asked again.
     package var overflowedMessages: Int { queue.overflows }
 
     /// How often the broker ended the connection because another client with the same id came: it says so in MQTT 5 only. Counted before

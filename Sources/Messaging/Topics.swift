@@ -25,8 +25,16 @@ package struct Topics: Hashable, Sendable {
         "\(root)/\(group)/machines/\(machine)/software/\(digest)/\(index)"
     }
     package var manager: String { "\(root)/manager" }
-    /// What answers the registration of whoever has this client id.
+    /// Where a machine with a certificate asks for the next one.
+    package func renewal(group: String, machine: String) -> String { "\(root)/\(group)/machines/\(machine)/register" }
+    /// What answers that.
+    package func answer(group: String, machine: String) -> String { "\(root)/\(group)/machines/\(machine)/answer" }
+    /// What answers, on the boot broker, the registration of whoever has this client id.
     package func answer(to client: String) -> String { "\(root)/answers/\(client)" }
+
+    /// The common name of a machine's certificate, by which a broker knows it. All topics of its own, and no others, are below the root
+    /// and this: a static list of rights (`trunkline/%u/status`) leaves it nothing of another machine's or under another group.
+    package static func name(group: String, machine: String) -> String { "\(group)/machines/\(machine)" }
 
     /// How whoever has no certificate begins the client id to which his answer goes; no machine's id begins like this.
     package static let bootClient = "boot-"
@@ -40,6 +48,7 @@ package struct Topics: Hashable, Sendable {
     // MARK: Filters
 
     package var allRegistrations: String { "\(root)/+/register/+" }
+    package var allRenewals: String { "\(root)/+/machines/+/register" }
     package var allStatuses: String { "\(root)/+/machines/+/status" }
     package func parts(group: String, digest: String) -> String { "\(root)/\(group)/software/\(digest)/+" }
     package func machineParts(group: String, machine: String, digest: String) -> String {
@@ -62,6 +71,8 @@ package struct Topics: Hashable, Sendable {
             case "order": return .order(group: group, machine: levels[2])
             case "status": return .status(group: group, machine: levels[2])
             case "log": return .log(group: group, machine: levels[2])
+            case "register": return .renewal(group: group, machine: levels[2])
+            case "answer": return .machineAnswer(group: group, machine: levels[2])
             default: return nil
             }
         case 4 where levels[1] == "software" && Digest.isValid(levels[2]):
@@ -86,7 +97,9 @@ package struct Topics: Hashable, Sendable {
 /// What a topic says about its message.
 package enum Topic: Hashable, Sendable {
     case registration(group: String, machine: String)
+    case renewal(group: String, machine: String)
     case answer(client: String)
+    case machineAnswer(group: String, machine: String)
     case order(group: String, machine: String)
     case status(group: String, machine: String)
     case log(group: String, machine: String)

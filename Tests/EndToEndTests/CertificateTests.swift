@@ -31,7 +31,7 @@ struct CertificateTests {
         try await running { installation, client, machines in
             let machine = try #require(try await client.allMachines(group: "test").first)
             let certificate = try certificate(of: machines[0])
-            #expect(certificate.commonName == machine.id)
+            #expect(certificate.commonName == "test/machines/\(machine.id)")
             let life = certificate.notAfter.milliseconds - certificate.notBefore.milliseconds
             #expect(abs(life - 7 * 86_400_000) < 600_000)
             for file in [
@@ -150,7 +150,7 @@ struct CertificateTests {
     func revoked() async throws {
         try await running(3) { installation, client, machines in
             let views = try await client.allMachines(group: "test")
-            let names = try machines.map { try certificate(of: $0).commonName }
+            let names = try machines.map { try certificate(of: $0).commonName.replacing("test/machines/", with: "") }
             let outcast = try #require(views.first)
             let place = try #require(names.firstIndex(of: outcast.id))
             let stolen = try machines[place].security(in: installation)
@@ -250,7 +250,7 @@ struct CertificateTests {
         #expect(isFinished)
         let (before, certificates) = (try trusted(), try machines.map { try certificate(of: $0).serial })
         let orders = words.filter { !$0.payload.isEmpty && $0.topic.hasSuffix("/order") }
-        let answers = words.filter { $0.topic.contains("/answers/") }
+        let answers = words.filter { $0.topic.hasSuffix("/answer") }
         #expect(Set(orders.map(\.topic)).count == machines.count && !answers.isEmpty)
         // A machine that had believed one would soon be told better: it must not have been so for a moment.
         var seen = Set(before)
@@ -321,6 +321,12 @@ struct CertificateTests {
                 URL(filePath: "/usr/bin/mosquitto_pub"),
                 common + ["-q", "1", "-t", "trunkline/test/machines/\(machine.id)/order", "-m", "stop"])
             #expect(said.error.contains("Not authorized"), "\(said.error)")
+            for topic in ["debug0/status", "debug0/register", "test/machines/debug0/status"] {
+                let own = try Ended.run(
+                    URL(filePath: "/usr/bin/mosquitto_pub"),
+                    common + ["-q", "1", "-r", "-t", "trunkline/\(topic)", "-m", "here"])
+                #expect(own.error.contains("Not authorized"), "\(topic): \(own.error)")
+            }
             let long = try installation.trunkline("debug-certificate", "--ttl", "30d")
             #expect(long.status == 1 && long.error.contains("7d"), "\(long.error)")
         }

@@ -67,4 +67,14 @@ struct BackoffTests {
         let ends: [Int32] = [4000, 8000, 16_000, 32_000, 60_000, 60_000]
         for (pause, end) in zip(pauses(&backoff, ends.count), ends) { #expect((end / 10...end).contains(pause)) }
     }
+
+    @Test("who is refused asks every few minutes in the end, and soon again once he was let in")
+    func refused() {
+        var backoff = Backoff.afterRefusal
+        #expect(pauses(&backoff, 1).allSatisfy { $0 <= 1000 })
+        _ = pauses(&backoff, 10)
+        #expect(pauses(&backoff, 100).allSatisfy { (30_000...300_000).contains($0) })
+        backoff.reset()
+        #expect(pauses(&backoff, 1).allSatisfy { $0 <= 1000 })
+    }
 }

@@ -206,6 +206,34 @@ struct ConnectionTests {
         }
     }
 
+    @Test("who is behind makes the broker wait: nothing is dropped, and all of it comes in order")
+    func backPressure() async throws {
+        try await withBroker { broker in
+            guard let address = BrokerAddress(broker.url) else { throw MessagingError(.invalid, broker.url) }
+            let slow = Connection(
+                Connection.Configuration(
+                    broker: address, clientID: "slow", keepAlive: .seconds(300), room: Connection.Room(messages: 50)),
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            async let running: Void = slow.run()
+            #expect(try await eventually { slow.isConnected })
+            try await slow.subscribe(["a"], qos: .atLeastOnce)
+            // More than the sockets between the two take.
+            let padding = String(repeating: "x", count: 20_000)
+            try await withConnection(to: broker.url) { fast, _ in
+                for number in 0..<1000 { try await fast.publish(text("a", "\(number) \(padding)")) }
+            }
+            #expect(try await eventually { slow.overflowedMessages == 1 })
+            let inbox = Inbox()
+            async let consuming: Void = inbox.consume(slow, subscribing: [], qos: .atLeastOnce)
+            #expect(try await eventually { inbox.count == 1000 }, "\(inbox.count)")
+            #expect(inbox.texts == (0..<1000).map { "\($0) \(padding)" })
+            #expect(slow.droppedMessages == 0)
+            #expect(slow.overflowedMessages > 1)
+            await slow.close()
+            _ = await (running, consuming)
+        }
+    }
+
     @Test("closing leaves no thread and no descriptor behind")
     func leavesNothing() async throws {
         try await withBroker { broker in

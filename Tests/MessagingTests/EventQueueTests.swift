@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Logging
+import Synchronization
 import Testing
 
 @testable import Messaging
@@ -19,34 +20,39 @@ struct EventQueueTests {
         return (messages, others)
     }
 
-    @Test("when it is full, messages are dropped and counted, and nothing else is")
+    @Test("when it is full it says so and keeps what comes all the same; half empty it has room again")
     func full() async {
-        let queue = queue()
-        for number in 0..<Connection.Room().messages + 5 { queue.yield(.message(text("a", "\(number)"))) }
+        let room = Connection.Room(messages: 10)
+        let wakes = Mutex(0)
+        let queue = EventQueue(room: room, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) {
+            wakes.withLock { $0 += 1 }
+        }
+        for number in 0..<9 { queue.yield(.message(text("a", "\(number)"))) }
+        #expect(!queue.isFull)
+        for number in 9..<12 { queue.yield(.message(text("a", "\(number)"))) }
         queue.yield(.disconnected(reason: ""))
-        queue.yield(.connected)
-        queue.finish()
-        #expect(queue.dropped == 5 && queue.overflows == 5)
-        // One that was too large is nobody's but its sender's loss.
+        #expect(queue.isFull && queue.overflows == 1 && queue.dropped == 0)
+        for _ in 0..<6 { _ = await queue.next() }
+        #expect(queue.isFull && wakes.withLock { $0 } == 0)
+        _ = await queue.next()
+        #expect(!queue.isFull && wakes.withLock { $0 } == 1)
         queue.drop()
-        #expect(queue.dropped == 6 && queue.overflows == 5)
+        queue.finish()
+        #expect(queue.dropped == 1 && queue.overflows == 1)
         let (messages, others) = await drain(queue)
-        #expect(messages.map(\.payload) == (0..<Connection.Room().messages).map { Data("\($0)".utf8) })
-        #expect(others == 2)
+        #expect(messages.map(\.payload) == (7..<12).map { Data("\($0)".utf8) } && others == 1)
     }
 
-    @Test("its bytes are bounded too, and room comes back as it is read")
+    @Test("its bytes fill it too")
     func bytes() async {
         let queue = queue()
         let payload = Data(count: 1 << 20)
-        for _ in 0..<300 { queue.yield(.message(Message(topic: "a", payload: payload))) }
-        #expect(queue.dropped == 44)
-        _ = await queue.next()
+        for _ in 0..<255 { queue.yield(.message(Message(topic: "a", payload: payload))) }
+        #expect(!queue.isFull)
         queue.yield(.message(Message(topic: "a", payload: payload)))
-        queue.yield(.message(Message(topic: "a", payload: payload)))
-        #expect(queue.dropped == 45)
-        queue.finish()
-        #expect(await drain(queue).messages.count == 256)
+        #expect(queue.isFull)
+        for _ in 0..<128 { _ = await queue.next() }
+        #expect(!queue.isFull)
     }
 
     @Test("a consumer that waits gets the next event, and none once it was cancelled")

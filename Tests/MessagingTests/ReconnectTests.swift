@@ -133,7 +133,7 @@ extension ConnectionTests {
         }
 
         @Test(
-            "a broker that does not speak MQTT 5 is spoken to in 3.1.1, at once and ever after",
+            "a broker that does not speak MQTT 5 is spoken to in 3.1.1, at once; who only hung up is asked again the next time",
             arguments: [Relay.VersionFive.closed, .refused])
         func fallsBack(behaviour: Relay.VersionFive) async throws {
             try await withBroker { broker in
@@ -146,7 +146,7 @@ extension ConnectionTests {
                     #expect(try await eventually { inbox.texts == ["b"] })
                     relay.cut()
                     #expect(try await eventually { inbox.connects == 2 })
-                    #expect(relay.versions == [5, 4, 4])
+                    #expect(relay.versions == (behaviour == .closed ? [5, 4, 5, 4] : [5, 4, 4]))
                 }
                 try await relay.close()
             }

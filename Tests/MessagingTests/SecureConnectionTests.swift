@@ -15,7 +15,7 @@ struct SecureConnectionTests {
         try await withSecureBroker { site in
             try await site.with("manager") { manager in
                 try await manager.connection.subscribe(["trunkline/#"], qos: .atLeastOnce)
-                try await site.with("edge-1") { machine in
+                try await site.with("edge/machines/edge-1") { machine in
                     for index in 0..<20 {
                         try await machine.connection.publish(
                             Message(
@@ -32,12 +32,16 @@ struct SecureConnectionTests {
         "a machine can neither order, nor speak for another, nor say anything that is not its business",
         arguments: [
             "trunkline/edge/machines/edge-1/order", "trunkline/edge/machines/edge-2/status",
-            "trunkline/edge/machines/edge-2/log", "trunkline/edge/register/edge-2", "trunkline/edge/software/d/0",
-            "trunkline/manager", "trunkline/answers/edge-1", "boot/trunkline/edge/register/edge-1", "elsewhere",
+            "trunkline/edge/machines/edge-2/log", "trunkline/edge/machines/edge-2/register",
+            "trunkline/edge/machines/edge-1/answer", "trunkline/edge/software/d/0", "trunkline/manager",
+            "trunkline/other/machines/edge-1/status", "trunkline/other/machines/edge-1/log",
+            "trunkline/other/machines/edge-1/register", "trunkline/edge/register/edge-1",
+            "trunkline/other/register/edge-1", "trunkline/edge-1/status", "trunkline/edge/machines/edge-1",
+            "trunkline/edge/machines/edge-1/status/more", "elsewhere",
         ])
     func cannotSay(topic: String) async throws {
         try await withSecureBroker { site in
-            try await site.with("edge-1") { machine in
+            try await site.with("edge/machines/edge-1") { machine in
                 await #expect(throws: MessagingError.self) {
                     try await machine.connection.publish(Message(topic: topic, payload: Data("x".utf8)))
                 }
@@ -49,16 +53,16 @@ struct SecureConnectionTests {
     func cannotHear() async throws {
         try await withSecureBroker { site in
             try await site.with("manager") { manager in
-                try await site.with("edge-1") { machine in
+                try await site.with("edge/machines/edge-1") { machine in
                     try await machine.connection.subscribe(["#", "trunkline/#", "$SYS/#"], qos: .atLeastOnce)
                     let own = [
                         "trunkline/edge/machines/edge-1/order", "trunkline/edge/machines/edge-1/software/d/0",
-                        "trunkline/answers/edge-1", "trunkline/edge/software/d/0",
+                        "trunkline/edge/machines/edge-1/answer", "trunkline/edge/software/d/0",
                     ]
                     let others = [
                         "trunkline/edge/machines/edge-2/order", "trunkline/edge/machines/edge-2/status",
                         "trunkline/edge/machines/edge-1/log", "trunkline/edge/machines/edge-2/software/d/0",
-                        "trunkline/answers/edge-2", "trunkline/manager", "trunkline/answers/boot-x",
+                        "trunkline/edge/machines/edge-2/answer", "trunkline/manager", "trunkline/answers/boot-x",
                     ]
                     for topic in others + own {
                         try await manager.connection.publish(Message(topic: topic, payload: Data("x".utf8)))
@@ -104,7 +108,7 @@ struct SecureConnectionTests {
     func impostors() async throws {
         try await withSecureBroker { site in
             let trust = site.authority.pem
-            try await site.with("edge-1") { machine in
+            try await site.with("edge/machines/edge-1") { machine in
                 try await site.managerAtBoot { manager in
                     // The known broker without a certificate; the boot broker under the manager's name, with and without a password.
                     for route in [
@@ -146,8 +150,9 @@ struct SecureConnectionTests {
             let other = try CertificateAuthority(life: .hours(1), at: .test)
             let key = TransportKey()
             let certificates = [
-                try other.issue(to: "edge-1", for: .client, key: key, life: .hours(1), at: .test),
-                try site.authority.issue(to: "edge-1", for: .client, key: key, life: .hours(1), at: .test - .hours(2)),
+                try other.issue(to: "edge/machines/edge-1", for: .client, key: key, life: .hours(1), at: .test),
+                try site.authority.issue(
+                    to: "edge/machines/edge-1", for: .client, key: key, life: .hours(1), at: .test - .hours(2)),
                 try site.authority.issue(to: "edge-1", for: .server(names: []), key: key, life: .hours(1), at: .test),
             ]
             for certificate in certificates {
@@ -193,9 +198,9 @@ struct SecureConnectionTests {
         try await withSecureBroker { site in
             let key = TransportKey()
             let certificate = try site.authority.issue(
-                to: "edge-1", for: .client, key: key, life: .hours(1), at: .test)
+                to: "edge/machines/edge-1", for: .client, key: key, life: .hours(1), at: .test)
             let second = try CertificateAuthority(life: .hours(1), at: .test)
-            let newer = try second.issue(to: "edge-2", for: .client, key: key, life: .hours(1), at: .test)
+            let newer = try second.issue(to: "edge/machines/edge-2", for: .client, key: key, life: .hours(1), at: .test)
             func route(_ certificate: TransportCertificate) -> BrokerRoute {
                 BrokerRoute(
                     broker: site.broker, clientID: "boot-1",
@@ -220,7 +225,8 @@ struct SecureConnectionTests {
     func reconnects() async throws {
         try await withSecureBroker { site in
             let key = TransportKey()
-            let certificate = try site.authority.issue(to: "edge-1", for: .client, key: key, life: .hours(1), at: .test)
+            let certificate = try site.authority.issue(
+                to: "edge/machines/edge-1", for: .client, key: key, life: .hours(1), at: .test)
             let trust = site.authority.pem
             let (boot, broker) = (site.boot, site.broker)
             let party = Party(

@@ -23,7 +23,7 @@ struct SecureSite: Sendable {
         let certificate = try authority.issue(to: name, for: .client, key: key, life: .hours(1), at: .test)
         let party = Party(
             Connection.Configuration(
-                broker: broker, clientID: "boot-\(name)",
+                broker: broker, clientID: "some-id",
                 security: TransportSecurity(
                     trust: authority.pem, identity: .init(certificate: certificate.pem, key: key.pem))))
         try await party.run { try await body(party) }

@@ -41,6 +41,14 @@ struct TopicsTests {
     func names() {
         let topics = Topics()
         #expect(topics.register(group: "edge", machine: "m") == "trunkline/edge/register/m")
+        #expect(topics.renewal(group: "edge", machine: "m") == "trunkline/edge/machines/m/register")
+        #expect(topics.answer(group: "edge", machine: "m") == "trunkline/edge/machines/m/answer")
+        for topic in [
+            topics.order(group: "edge", machine: "m"), topics.status(group: "edge", machine: "m"),
+            topics.log(group: "edge", machine: "m"), topics.renewal(group: "edge", machine: "m"),
+            topics.answer(group: "edge", machine: "m"),
+            topics.machinePart(group: "edge", machine: "m", digest: digest, index: 0),
+        ] { #expect(topic.hasPrefix("trunkline/\(Topics.name(group: "edge", machine: "m"))/")) }
         #expect(topics.status(group: "edge", machine: "m") == "trunkline/edge/machines/m/status")
         #expect(topics.part(group: "edge", digest: digest, index: 3) == "trunkline/edge/software/\(digest)/3")
         #expect(topics.allRegistrations == "trunkline/+/register/+")

@@ -12,7 +12,11 @@ extension AgentLoop {
         passport.way == .boot ? identity.boot?.client ?? identity.machine : identity.machine
     }
 
-    var answerTopic: String { identity.topics.answer(to: replyTo) }
+    var answerTopic: String {
+        passport.way == .boot
+            ? identity.topics.answer(to: replyTo)
+            : identity.topics.answer(group: identity.group, machine: identity.machine)
+    }
 
     /// When to ask for the next certificate, by the clock that `deadline` goes by.
     var renewalDeadline: TimeSpan? {

@@ -10,6 +10,7 @@ extension AgentLoop {
         switch event {
         case .connected:
             logger.info("connected to the broker (\(passport.way)), session \(sessions.current)")
+            detourEnds = passport.detour.map { now + $0 }
             subscribe()
         case .disconnected(let reason):
             logger.notice("not connected to the broker: \(reason)")
@@ -19,6 +20,7 @@ extension AgentLoop {
                 foundAnotherHolder(now: now)
             }
             subscribeAgainAt = nil
+            detourEnds = nil
             registration.disconnected()
             certification = Registration(done: true)
             isRenewing = false
@@ -28,7 +30,7 @@ extension AgentLoop {
             }
         case .message(let message):
             switch identity.topics.parse(message.topic) {
-            case .answer: handleAnswer(message.payload, now: now)
+            case .answer, .machineAnswer(identity.group, identity.machine): handleAnswer(message.payload, now: now)
             case .order(identity.group, identity.machine): handleOrder(message.payload, now: now)
             case .status(identity.group, identity.machine): lookForAnotherHolder(in: message.payload, now: now)
             case .part(identity.group, let digest, let index),
@@ -106,8 +108,11 @@ extension AgentLoop {
     }
 
     func publish(registration payload: Data) {
-        let message = Message(
-            topic: identity.topics.register(group: identity.group, machine: identity.machine), payload: payload)
+        let (topics, group, machine) = (identity.topics, identity.group, identity.machine)
+        let topic =
+            passport.way == .known
+            ? topics.renewal(group: group, machine: machine) : topics.register(group: group, machine: machine)
+        let message = Message(topic: topic, payload: payload)
         logger.info("registering as \(identity.machine) of group \(identity.group)")
         work.append { [connection, logger] in
             do { try await connection.publish(message) } catch { logger.warning("cannot register: \(error)") }

@@ -68,6 +68,8 @@ final class AgentLoop {
     /// When the last start was tried.
     var startedAt = SystemClock.now
     var subscribeAgainAt: TimeSpan?
+    /// When to leave the boot broker, where nobody answers, and to try the known one again.
+    var detourEnds: TimeSpan?
     var isTerminating = false
     /// Whether the software ends with the agent, where it is asked to end; else the next one takes it over.
     let stopsSoftware: Bool
@@ -195,7 +197,7 @@ final class AgentLoop {
         [
             registration.deadline, certification.deadline, renewalDeadline,
             mayReport ? reporter.deadline : nil, supervisor.deadline,
-            installation?.deadline, glanceAt, outputAt, writerAt, watchdogAt, subscribeAgainAt, tidyAt, unkept?.again,
+            installation?.deadline, glanceAt, outputAt, writerAt, watchdogAt, subscribeAgainAt, detourEnds, tidyAt, unkept?.again,
             saveAgainAt,
             notices.deadline, patience.deadline, upgradeDeadline,
         ].compactMap { $0 }.min()
@@ -204,6 +206,11 @@ final class AgentLoop {
     private func due(now: TimeSpan) {
         if let at = watchdogAt, at <= now { sayAlive(now: now) }
         if let at = subscribeAgainAt, at <= now { subscribe() }
+        if let at = detourEnds, at <= now {
+            detourEnds = nil
+            logger.notice("nobody answers at the boot broker: trying the certificate that there is once more")
+            connection.reconnect()
+        }
         if registration.due(now: now, jitter: .random(in: 0...1)) { publishRegistration() }
         renewalDue(now: now)
         if let at = supervisor.deadline, at <= now { supervise(.due, now: now) }

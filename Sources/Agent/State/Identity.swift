@@ -29,6 +29,9 @@ struct Identity: Sendable {
     /// Of this process of the agent: who reads the statuses of two machines with one identity sees two of them taking turns.
     let holder = String(BundleDigest.hex(of: RandomBytes.data(count: 16)).prefix(8))
 
+    /// The common name that its certificates have.
+    var brokerName: String { Topics.name(group: group, machine: machine) }
+
     /// How a machine without a certificate gets one.
     struct Boot: Sendable {
         var broker: BrokerAddress

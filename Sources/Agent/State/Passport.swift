@@ -17,7 +17,7 @@ final class Passport: Sendable {
     }
 
     private struct State {
-        var way: Way
+        var route: Route
         var certificate: TransportCertificate?
         var trust: String
         /// The one that signs now, as far as this agent has heard.
@@ -42,8 +42,9 @@ final class Passport: Sendable {
         func text(_ file: StateDirectory.File) throws(AgentError) -> String? {
             try directory.read(file).map { String(decoding: $0, as: UTF8.self) }
         }
-        // A damaged certificate is as good as none: there is a way to a new one.
+        // A damaged certificate is as good as none, and so is one in another name: there is a way to a new one.
         let certificate = try text(.certificate).flatMap { try? TransportCertificate(pem: $0) }
+            .flatMap { $0.commonName == identity.brokerName ? $0 : nil }
         let kept = try text(.trust)
         let isKept = kept?.contains("-----BEGIN CERTIFICATE-----") == true
         if kept != nil, !isKept {
@@ -53,14 +54,24 @@ final class Passport: Sendable {
         }
         let trust =
             isKept ? kept ?? "" : directory.lastTrust(under: identity.key)?.authorities ?? identity.boot?.trust ?? ""
-        state = Mutex(State(way: identity.boot == nil ? .plain : .boot, certificate: certificate, trust: trust))
+        state = Mutex(
+            State(route: Route(identity.boot == nil ? .plain : .boot), certificate: certificate, trust: trust))
     }
 
     /// Of the current connection, or the last attempt.
-    var way: Way { state.withLock { $0.way } }
+    var way: Way { state.withLock { $0.route.way } }
 
     /// Whether a certificate was ever issued: then the key is known, and no ticket is needed.
     var isRegistered: Bool { state.withLock { $0.certificate != nil } }
+
+    /// How long a connection with the boot broker is to be kept without an answer; nil: as long as it takes, since there is no other way.
+    var detour: TimeSpan? {
+        state.withLock { state in
+            guard state.route.way == .boot, let certificate = state.certificate, certificate.notAfter > SystemClock.now
+            else { return nil }
+            return state.route.detour
+        }
+    }
 
     var renewAt: Timestamp? {
         state.withLock { state in
@@ -90,16 +101,13 @@ final class Passport: Sendable {
             guard let boot = identity.boot else {
                 return BrokerRoute(broker: identity.broker, clientID: identity.machine, will: will)
             }
-            // Who is refused as himself (expired by the broker's clock, another authority) asks anew, and tries again after that.
-            let wasRefused = state.way == .known && outcome == .refused
-            guard let certificate = state.certificate, certificate.notAfter > SystemClock.now, !wasRefused else {
-                state.way = .boot
+            let certificate = state.certificate.flatMap { $0.notAfter > SystemClock.now ? $0 : nil }
+            guard state.route.next(after: outcome, hasCertificate: certificate != nil) == .known, let certificate else {
                 return BrokerRoute(
                     broker: boot.broker, clientID: boot.client, security: TransportSecurity(trust: state.trust))
             }
-            state.way = .known
             return BrokerRoute(
-                broker: identity.broker, clientID: boot.client,
+                broker: identity.broker, clientID: identity.machine,
                 security: TransportSecurity(
                     trust: state.trust, identity: .init(certificate: certificate.pem, key: boot.key.pem)), will: will)
         }
@@ -111,7 +119,7 @@ final class Passport: Sendable {
         do { certificate = try TransportCertificate(pem: content.certificate) } catch {
             throw AgentError(.state, "the manager's answer has no certificate: \(error)")
         }
-        guard certificate.commonName == identity.machine, identity.boot?.key.fits(certificate) == true else {
+        guard certificate.commonName == identity.brokerName, identity.boot?.key.fits(certificate) == true else {
             throw AgentError(.state, "the certificate is not this machine's")
         }
         guard content.trust.contains("-----BEGIN CERTIFICATE-----") else {
@@ -125,4 +133,44 @@ final class Passport: Sendable {
             state.trust = content.trust
         }
     }
+}
+
+/// Which way to the broker is tried next, where there are two. Pure.
+///
+/// A machine with a good certificate goes as itself. Who is refused as himself (revoked, expired by the broker's clock, another authority)
+/// asks for another certificate over boot, but stays there for a while only: a network that cuts connections, or a manager that is away,
+/// parks nobody there.
+struct Route: Sendable {
+    private(set) var way: Passport.Way
+    /// As itself, in a row, before the broker had said a word.
+    private var cuts = 0
+    /// In a row; a connection as itself ends them.
+    private var refusals = 0
+
+    /// So many cuts are no network's any more: some brokers say no by hanging up.
+    static let mostCuts = 5
+    /// How long who has a certificate waits over boot for another. It doubles with each refusal.
+    static let firstDetour = TimeSpan.seconds(15)
+    static let longestDetour = TimeSpan.minutes(10)
+
+    init(_ way: Passport.Way) { self.way = way }
+
+    mutating func next(after outcome: BrokerRoute.Outcome, hasCertificate: Bool) -> Passport.Way {
+        guard way != .plain else { return way }
+        var isRefused = false
+        if way == .known {
+            switch outcome {
+            case .connected: (cuts, refusals) = (0, 0)
+            case .cut: cuts += 1
+            case .none, .unreachable, .refused: break
+            }
+            isRefused = outcome == .refused || cuts >= Self.mostCuts
+        }
+        if isRefused { (cuts, refusals) = (0, refusals + 1) }
+        way = hasCertificate && !isRefused ? .known : .boot
+        return way
+    }
+
+    /// How long a connection over boot is kept without an answer, where there is another way.
+    var detour: TimeSpan { min(Self.firstDetour * (1 << Int64(min(max(refusals - 1, 0), 10))), Self.longestDetour) }
 }

@@ -109,21 +109,29 @@ final class CertificateIssuer: Sendable {
         return TransportSecurity(trust: trust, identity: .init(certificate: certificate.pem, key: key.pem))
     }
 
+    /// Under which names this machine's revoked certificates let it in.
+    func revokedNames(of machine: String) throws -> Set<String> {
+        let rows = try records.revokedCertificates(at: .wall).filter { $0.name == machine }
+        return Set(try rows.map { try TransportCertificate(pem: $0.pem).commonName })
+    }
+
     /// The certificate that answers a request: the one that the machine has where it will do, so that a message that is said
     /// again makes no new one.
     ///
     /// - Returns: nil as the row where there is nothing to commit.
     func certificate(
-        for machine: String, request der: Data, at now: Timestamp
+        for machine: String, of group: String, request der: Data, at now: Timestamp
     ) throws -> (pem: String, row: CertificateRow?) {
         let request = try CertificateRequest(der: der)
         let current = state.withLock { $0.current }
+        let name = Topics.name(group: group, machine: machine)
         if let row = try records.certificate(of: machine, at: now), row.issuer == current.identifier,
-            let kept = try? TransportCertificate(pem: row.pem), request.isFor(kept), kept.renewAt > now
+            let kept = try? TransportCertificate(pem: row.pem), request.isFor(kept), kept.renewAt > now,
+            kept.commonName == name
         {
             return (row.pem, nil)
         }
-        let certificate = try current.issue(to: machine, for: .client, request: request, life: machineLife, at: now)
+        let certificate = try current.issue(to: name, for: .client, request: request, life: machineLife, at: now)
         return (certificate.pem, Self.row(certificate, of: machine))
     }
 

@@ -19,7 +19,8 @@ extension Control {
         } catch let refusal as RegistrationRefusal {
             counters.refused()
             let isStranger = registration.boots || statusKeys[registration.machine] == nil
-            let (may, more) = budgets.mayRecord(refusalOf: isStranger ? nil : registration.machine, at: burst.now)
+            let (may, more) = budgets.mayRecord(
+                refusalOf: isStranger ? nil : registration.machine, proof: registration.proof.identifier, at: burst.now)
             guard may else { return counters.refusalUnlisted() }
             record(
                 RefusedMessage(

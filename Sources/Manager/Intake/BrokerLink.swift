@@ -25,7 +25,8 @@ struct BrokerLink: Sendable {
     ) throws -> Connection {
         let topics = Topics(root: configuration.root)
         let broker = try address(configuration)
-        let clientID = issuer == nil ? "trunkline-manager-\(AdminToken.hash(token).prefix(12))" : "boot-manager"
+        let clientID =
+            issuer == nil ? "trunkline-manager-\(AdminToken.hash(token).prefix(12))" : CertificateIssuer.managerName
         return Connection(
             Connection.Configuration(keepAlive: .seconds(20)) { _ in
                 // Without a certificate the broker says why it refuses; making one cannot fail for long.
@@ -101,7 +102,7 @@ struct BrokerLink: Sendable {
         var pause = Self.firstPause
         while !Task.isCancelled {
             do {
-                try await connection.subscribe([topics.allRegistrations], qos: .atLeastOnce)
+                try await connection.subscribe([topics.allRegistrations, topics.allRenewals], qos: .atLeastOnce)
                 // QoS 0: a broker under default limits hands over 1,020 retained statuses of 10,000 at QoS 1, all of them at QoS 0;
                 // each status is retained and repeated, so none is needed twice.
                 try await connection.subscribe([topics.allStatuses], qos: .atMostOnce)

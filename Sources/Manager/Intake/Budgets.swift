@@ -16,6 +16,8 @@ final class Budgets: Sendable {
         var returns = TokenBuckets(TokenBucket(burst: 10, perHour: 720))
         var refusedOfMachine = TokenBuckets(TokenBucket(burst: 10, perHour: 20))
         var refusedOfStrangers = TokenBucket(burst: 60, perHour: 120)
+        /// Of those who have a ticket's secret, or a machine's: garbage hides none of them. By what they proved.
+        var refusedOfHolders = TokenBuckets(TokenBucket(burst: 3, perHour: 12))
         /// What was refused and not written down, by machine; nil: strangers.
         var unwritten: [String?: Int] = [:]
     }
@@ -36,9 +38,12 @@ final class Budgets: Sendable {
 
     /// Whether a refusal is to stand in the history; then with how many that did not.
     ///
-    /// - Parameter machine: nil for a stranger.
-    func mayRecord(refusalOf machine: String?, at now: Timestamp) -> (Bool, more: Int) {
+    /// - Parameters:
+    ///   - machine: nil for a stranger.
+    ///   - proof: which secret the sender has, of those that the manager gave out: his use of it has a budget of its own.
+    func mayRecord(refusalOf machine: String?, proof: String? = nil, at now: Timestamp) -> (Bool, more: Int) {
         state.withLock { state in
+            if let proof { return (state.refusedOfHolders.take(proof, at: now), 0) }
             let may = machine.map { state.refusedOfMachine.take($0, at: now) } ?? state.refusedOfStrangers.take(at: now)
             guard may else {
                 // Bounded like the buckets: by the machines that there are keys of.

@@ -77,7 +77,8 @@ final class Dismisser: Sendable {
                 let sealed = try AuthenticSeal.certificate.seal(answer, to: key, from: groupKey, authenticating: header)
                 return (sealed.encapsulated, sealed.ciphertext)
             }
-            return Message(topic: topics.answer(to: asked.reply), payload: payload, qos: .atLeastOnce)
+            let topic = boots ? topics.answer(to: asked.reply) : topics.answer(group: group, machine: machine)
+            return Message(topic: topic, payload: payload, qos: .atLeastOnce)
         }
         return true
     }

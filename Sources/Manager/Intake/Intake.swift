@@ -65,7 +65,9 @@ final class Intake: Sendable {
             }
             if !taken { counters.messageDropped() }
             return taken
-        case .registration(let group, let machine):
+        case .registration(let group, let machine), .renewal(let group, let machine):
+            // Cleared, or an empty one.
+            guard !message.payload.isEmpty else { return true }
             open(message.payload, group: group, machine: machine, boots: false)
         default: break
         }

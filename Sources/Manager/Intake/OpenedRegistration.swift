@@ -11,6 +11,14 @@ struct OpenedRegistration: Sendable {
         case ticket(String, digest: String, statusKey: StatusKey, sealedStatusKey: Data)
         /// Of a machine that comes back by the key that it registered with.
         case key(fingerprint: String)
+
+        /// Of the secret that its sender has.
+        var identifier: String {
+            switch self {
+            case .ticket(let id, _, _, _): id
+            case .key(let fingerprint): fingerprint
+            }
+        }
     }
 
     var group: String

@@ -157,7 +157,9 @@ struct RegistrationOpener: Sendable {
             throw RegistrationRefusal("its answer would go to somebody else")
         }
         let issued: (pem: String, row: CertificateRow?)
-        do { issued = try issuer.certificate(for: machine, request: asked.request, at: clock.wall) } catch let error
+        do {
+            issued = try issuer.certificate(for: machine, of: group, request: asked.request, at: clock.wall)
+        } catch let error
             as CertificateError
         {
             throw RegistrationRefusal("its certificate request is wrong: \(error)")
@@ -171,7 +173,8 @@ struct RegistrationOpener: Sendable {
             return (sealed.encapsulated, sealed.ciphertext)
         }
         registration.answer = Message(
-            topic: topics.answer(to: asked.reply), payload: payload, qos: .atLeastOnce)
+            topic: boots ? topics.answer(to: asked.reply) : topics.answer(group: group, machine: machine),
+            payload: payload, qos: .atLeastOnce)
         registration.certificate = issued.row
     }
 }

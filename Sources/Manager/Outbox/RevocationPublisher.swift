@@ -95,27 +95,31 @@ actor RevocationPublisher {
     func exclude(_ machine: String) async {
         await publish()
         do {
-            let security = try issuer.security(of: machine, life: .minutes(10))
-            var quiet = Logger(label: "trunkline.revocations")
-            quiet.logLevel = .critical
-            let connection = Connection(
-                Connection.Configuration(broker: broker, clientID: "boot-revocations", security: security),
-                logger: quiet)
-            async let running: Void = connection.run()
-            var failures = 0
-            for await event in connection.events {
-                guard case .disconnected(let reason) = event else { break }
-                failures += 1
-                guard failures >= Self.tries else { continue }
-                // The broker is gone, and all connections with it: none comes back with what was revoked.
-                logger.notice(
-                    "a connection could not be ended", metadata: ["machine": "\(machine)", "reason": "\(reason)"])
-                break
+            for name in try issuer.revokedNames(of: machine) {
+                try await takePlace(of: machine, security: try issuer.security(of: name, life: .minutes(10)))
             }
-            await connection.close()
-            await running
         } catch {
             logger.error("a connection was not ended", metadata: ["machine": "\(machine)", "error": "\(error)"])
         }
+    }
+
+    private func takePlace(of machine: String, security: TransportSecurity) async throws {
+        var quiet = Logger(label: "trunkline.revocations")
+        quiet.logLevel = .critical
+        let connection = Connection(
+            Connection.Configuration(broker: broker, clientID: machine, security: security), logger: quiet)
+        async let running: Void = connection.run()
+        var failures = 0
+        for await event in connection.events {
+            guard case .disconnected(let reason) = event else { break }
+            failures += 1
+            guard failures >= Self.tries else { continue }
+            // The broker is gone, and all connections with it: none comes back with what was revoked.
+            logger.notice(
+                "a connection could not be ended", metadata: ["machine": "\(machine)", "reason": "\(reason)"])
+            break
+        }
+        await connection.close()
+        await running
     }
 }

@@ -17,6 +17,9 @@ struct Backoff {
     /// For when another client has the same id: two that took the connection from each other at once would do so for ever.
     static let afterTakeOver = Backoff(first: 4000, longest: 60_000)
 
+    /// For when the broker would not have this client: a revoked machine asks every five minutes in the end.
+    static let afterRefusal = Backoff(first: 1000, longest: 300_000)
+
     mutating func next(using generator: inout some RandomNumberGenerator) -> Int32 {
         defer { limit = min(limit * 2, longest) }
         return Int32.random(in: max(limit / 10, 1)...limit, using: &generator)

@@ -1,12 +1,11 @@
 import Logging
 import Synchronization
 
-/// What the loop's thread hands to the one consumer: in order, bounded, and never silently less.
+/// What the loop's thread hands to the one consumer: in order, bounded, and all of it.
 ///
-/// An `AsyncStream` with a bounded buffer would drop `.connected` as readily as a message; here only messages are
-/// dropped, and the payloads' bytes are bounded too.
+/// Bounded by who fills it: while it is full the loop's thread reads nothing from the broker, and goes on when half of it was taken. So it
+/// holds at most one message more than there is room for.
 final class EventQueue: Sendable {
-
     private struct State {
         /// From `head` on; what is before it was taken.
         var items: [ConnectionEvent?] = []
@@ -14,6 +13,8 @@ final class EventQueue: Sendable {
         var messages = 0
         var bytes = 0
         var dropped = 0
+        /// Until half of the room is there again.
+        var isFull = false
         var overflows = 0
         var waiter: CheckedContinuation<ConnectionEvent?, Never>?
         var finished = false
@@ -41,21 +42,26 @@ final class EventQueue: Sendable {
     private let state = Mutex(State())
     private let room: Connection.Room
     private let logger: Logger
+    private let roomAgain: @Sendable () -> Void
 
-    init(room: Connection.Room, logger: Logger) {
+    /// - Parameter roomAgain: told on any thread when it is not full any more.
+    init(room: Connection.Room, logger: Logger, roomAgain: @escaping @Sendable () -> Void = {}) {
+        self.roomAgain = roomAgain
         self.room = room
         self.logger = logger
     }
 
     var dropped: Int { state.withLock { $0.dropped } }
-    /// Those of `dropped` for which there was no room.
+    /// Whether nothing more is to be read now.
+    var isFull: Bool { state.withLock { $0.isFull } }
+    /// How often it became full.
     var overflows: Int { state.withLock { $0.overflows } }
 
-    /// Messages for which there is no room are counted instead; everything else is always kept.
+    /// Everything is kept; a message may make it full.
     func yield(_ event: ConnectionEvent) {
         enum Outcome {
             case kept
-            case dropped(Int)
+            case full(Int)
             case handed(CheckedContinuation<ConnectionEvent?, Never>)
         }
         let outcome = state.withLock { state -> Outcome in
@@ -65,21 +71,19 @@ final class EventQueue: Sendable {
                 return .handed(waiter)
             }
             if case .message(let message) = event {
-                guard state.messages < room.messages, state.bytes + message.payload.count <= room.bytes else {
-                    state.dropped += 1
-                    state.overflows += 1
-                    return .dropped(state.dropped)
-                }
                 state.messages += 1
                 state.bytes += message.payload.count
             }
             state.items.append(event)
-            return .kept
+            guard !state.isFull, state.messages >= room.messages || state.bytes >= room.bytes else { return .kept }
+            state.isFull = true
+            state.overflows += 1
+            return .full(state.overflows)
         }
         switch outcome {
         case .kept: break
         case .handed(let waiter): waiter.resume(returning: event)
-        case .dropped(let count): warn(count)
+        case .full(let count): warn("incoming MQTT messages wait at the broker: this process is behind", count)
         }
     }
 
@@ -89,26 +93,34 @@ final class EventQueue: Sendable {
             state.dropped += 1
             return state.dropped
         }
-        warn(count)
+        warn("incoming MQTT messages were dropped", count)
     }
 
-    private func warn(_ count: Int) {
+    private func warn(_ what: Logger.Message, _ count: Int) {
         // At 1, 2, 4, 8…: a flood of messages must not become a flood of log lines.
         guard count & (count - 1) == 0 else { return }
-        logger.warning("incoming MQTT messages were dropped", metadata: ["dropped": "\(count)"])
+        logger.warning(what, metadata: ["count": "\(count)"])
     }
 
     /// The next event; nil once finished and empty, or when the consumer's task was cancelled.
     func next() async -> ConnectionEvent? {
         await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<ConnectionEvent?, Never>) in
-                let answer = state.withLock { state -> ConnectionEvent?? in
-                    if let event = state.take() { return event }
+                var hasRoom = false
+                let answer = state.withLock { [room] state -> ConnectionEvent?? in
+                    if let event = state.take() {
+                        if state.isFull, state.messages <= room.messages / 2, state.bytes <= room.bytes / 2 {
+                            state.isFull = false
+                            hasRoom = true
+                        }
+                        return event
+                    }
                     // A cancellation after this look finds the waiter, since the handler takes the lock too.
                     if state.finished || Task.isCancelled || state.waiter != nil { return .some(nil) }
                     state.waiter = continuation
                     return nil
                 }
+                if hasRoom { roomAgain() }
                 if let answer { continuation.resume(returning: answer) }
             }
         } onCancel: {

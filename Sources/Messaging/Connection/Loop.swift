@@ -13,8 +13,11 @@ final class Loop {
         case failed(String)
         /// The broker gave the connection's place to another client of the same id.
         case takenOver(String)
-        /// The broker does not speak this version of MQTT, or hung up when it heard it.
+        /// The broker said that it does not speak this version of MQTT.
         case wrongVersion(String)
+        /// Somebody hung up before the broker accepted: some brokers do so when they hear a version that they do not know, and networks do it
+        /// at any time.
+        case hungUp(String)
         /// One of the two would not have the other.
         case refused(String)
         /// Left on purpose, to come back at once.
@@ -40,6 +43,7 @@ final class Loop {
     private let takeOvers: Tally
     private var backoff: Backoff
     private var takeOverBackoff = Backoff.afterTakeOver
+    private var refusalBackoff = Backoff.afterRefusal
     private var wasTakenOver = false
     private var generator = SystemRandomNumberGenerator()
     private let clock = ContinuousClock()
@@ -79,7 +83,13 @@ final class Loop {
             if wasTakenOver { takeOvers.add() }
             events.yield(.disconnected(reason: reason))
             let isContested = mailbox.takeContested() || wasTakenOver
-            pause(isContested ? takeOverBackoff.next(using: &generator) : backoff.next(using: &generator))
+            if isContested {
+                pause(takeOverBackoff.next(using: &generator))
+            } else if outcome == .refused {
+                pause(refusalBackoff.next(using: &generator))
+            } else {
+                pause(backoff.next(using: &generator))
+            }
         }
     }
 
@@ -93,26 +103,35 @@ final class Loop {
         }
         var (outcome, reason) = (BrokerRoute.Outcome.unreachable, "")
         for address in addresses {
-            var versions = configuration.cleanStart ? [version, version.other] : [version]
+            var versions = configuration.cleanStart && version == .five ? [.five, .threeOneOne] : [version]
+            var isHungUp = false
             attempts: while let next = versions.first {
                 versions.removeFirst()
                 if mailbox.isClosing { return (outcome, "closed") }
                 let (end, wasConnected) = attempt(address, by: route, version: next)
                 if wasConnected {
-                    version = next
                     outcome = .connected
+                    // Who has shown that he is known here may be refused again, and try again soon.
+                    if route.security?.identity != nil || !route.broker.isSecure { refusalBackoff.reset() }
                 }
                 switch end {
                 case .closed: return (outcome, "closed")
                 case .left: return (outcome, nil)
-                case .wrongVersion(let why): (outcome, reason) = (.refused, why)
+                case .wrongVersion(let why):
+                    (outcome, reason) = (.refused, why)
+                    // Its word, and so for good.
+                    if configuration.cleanStart { version = next.other }
+                case .hungUp(let why):
+                    // Only for this time: the next one begins with the newest version again.
+                    if !isHungUp { (outcome, reason) = (.cut, why) }
+                    isHungUp = true
                 case .refused(let why): return (wasConnected ? .connected : .refused, why)
                 case .takenOver(let why):
                     wasTakenOver = true
                     return (.connected, why)
                 case .failed(let why):
                     if wasConnected { return (.connected, why) }
-                    reason = why
+                    if !isHungUp { reason = why }
                     break attempts
                 }
             }
@@ -153,7 +172,10 @@ final class Loop {
             let takenOver = session.context.farewell == Int32(MQTT_RC_SESSION_TAKEN_OVER.rawValue)
             backoff.lost(after: clock.now - began, takenOver: takenOver)
             if clock.now - began > Self.undisturbed { takeOverBackoff.reset() }
-            if case .wrongVersion(let why) = end { end = .failed(why) }
+            switch end {
+            case .wrongVersion(let why), .hungUp(let why): end = .failed(why)
+            default: break
+            }
         }
         return (end, wasConnected)
     }
@@ -181,19 +203,24 @@ final class Loop {
             if !isAccepted, remaining < .zero { return .failed("the broker does not answer") }
             let timeout = isAccepted ? tick : min(tick, Int32(clamping: remaining.components.seconds * 1000 + 100))
             let ready = wait(session, writing: !isEstablished || session.wantsToWrite, milliseconds: timeout)
+            let mayRead = !events.isFull
             if ready != 0, !isEstablished {
                 let error = session.connectError
                 if error != 0 { return .failed(String(cString: strerror(error))) }
                 isEstablished = true
                 isReached = session.hasPeer
             }
-            if ready & ~Int16(POLLOUT) != 0, let error = session.read() { return over(session, error) }
+            if !mayRead, ready & Int16(POLLHUP | POLLERR) != 0 { return over(session, nil) }
+            if mayRead, ready & ~Int16(POLLOUT) != 0 || session.hasBufferedInput, let error = session.read() {
+                return over(session, error)
+            }
             if session.socket < 0 { return over(session, nil) }
             // In a TLS handshake libmosquitto takes a socket that nobody answers for one that is not ready yet, for ever.
             if session.isSecure, session.context.answer == nil, ready & Int16(POLLHUP) != 0 {
                 return isReached ? over(session, nil) : .failed(String(cString: strerror(ECONNREFUSED)))
             }
-            if isEstablished, let error = session.keepAlive() { return over(session, error) }
+            // Whose answers are not read can't be said to have given none; who is behind for long is cut off by the broker.
+            if isEstablished, mayRead, let error = session.keepAlive() { return over(session, error) }
         }
     }
 
@@ -204,10 +231,10 @@ final class Loop {
         guard let answer = context.answer else {
             // Some brokers close the connection without a word when they hear a version that they do not know.
             let how = error?.message ?? "it closed the connection"
-            guard session.isSecure else { return .wrongVersion("the broker did not accept the connection: \(how)") }
+            guard session.isSecure else { return .hungUp("the broker did not accept the connection: \(how)") }
             // Mosquitto 2.0 also drops an innocent connection after somebody else's handshake failed: so this says nothing about us.
             guard session.isTLSComplete else { return .failed("the TLS handshake with the broker broke off: \(how)") }
-            return .wrongVersion(
+            return .hungUp(
                 "TLS with the broker ended before it accepted the connection (\(how)); does it accept the certificate?")
         }
         if answer != 0 {
@@ -255,8 +282,11 @@ final class Loop {
 
     /// Waits for the socket or a wake-up; returns what the socket is ready for.
     private func wait(_ session: Session, writing: Bool, milliseconds: Int32) -> Int16 {
+        // Who is behind leaves the rest in the socket, where it is the broker's to wait.
+        let reading = events.isFull ? 0 : Int16(POLLIN)
+        let milliseconds = reading != 0 && session.hasBufferedInput ? 0 : milliseconds
         var descriptors = [
-            pollfd(fd: session.socket, events: Int16(POLLIN) | (writing ? Int16(POLLOUT) : 0), revents: 0),
+            pollfd(fd: session.socket, events: reading | (writing ? Int16(POLLOUT) : 0), revents: 0),
             pollfd(fd: wakeup, events: Int16(POLLIN), revents: 0),
         ]
         guard poll(&descriptors, 2, milliseconds) > 0 else { return 0 }

@@ -66,6 +66,11 @@ final class Mailbox: Sendable {
         }
     }
 
+    /// Makes the loop look at everything again.
+    func wake() {
+        state.withLock { state in if state.wakeup >= 0 { trunkline_wakeup_signal(state.wakeup) } }
+    }
+
     func contest() { state.withLock { $0.isContested = true } }
 
     // MARK: For the loop's thread

@@ -141,13 +141,24 @@ final class Session {
         for _ in 0..<256 {
             errno = 0
             let result = mosquitto_loop_read(handle, 1)
-            let drained = errno == EAGAIN
+            // EAGAIN alone says nothing: libmosquitto's own pair of sockets, which nobody drains here, is full after 278 packets.
+            let drained = errno == EAGAIN && !hasInput
             if isSecure, !isTLSComplete, trunkline_tls_is_complete(handle) == 1 { isTLSComplete = true }
             if let error = Self.error(result) { return error }
-            if drained || socket < 0 { break }
+            if drained || socket < 0 || context.events.isFull { break }
         }
         return nil
     }
+
+    /// Whether there is something to be read, in the socket or decrypted already.
+    private var hasInput: Bool {
+        if hasBufferedInput { return true }
+        var count: Int32 = 0
+        return trunkline_readable(socket, &count) == 0 && count > 0
+    }
+
+    /// What OpenSSL has decrypted and nobody has read: poll(2) does not know of it.
+    var hasBufferedInput: Bool { isSecure && socket >= 0 && trunkline_tls_pending(handle) > 0 }
 
     func write() -> MessagingError? { Self.error(mosquitto_loop_write(handle, 1)) }
     func keepAlive() -> MessagingError? { Self.error(mosquitto_loop_misc(handle)) }
