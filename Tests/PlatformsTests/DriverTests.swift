@@ -56,7 +56,7 @@ struct DriverTests {
             let lines = try String(contentsOfFile: workspace.root + "/requests", encoding: .utf8)
             #expect(
                 lines == #"""
-                    {"group":"edge","id":1,"index":0,"labels":{"site":"den\nver"},"machine":"edge-1","op":"launch","ticket":{"broker":"mqtt://127.0.0.1:1883","expires":"2027-01-15T08:00:00.000Z","group":"edge","group_key":"a2V5","machine":"edge-1","root":"trunkline","secret":"c2VjcmV0","ticket":"t-1","v":1},"v":1}
+                    {"group":"edge","id":1,"index":0,"labels":{"site":"den\nver"},"machine":"edge-1","op":"launch","ticket":{"broker":"mqtt://127.0.0.1:1883","expires":"2027-01-15T08:00:00.000Z","group":"edge","group_key":"a2V5","machine":"edge-1","root":"trunkline","secret":"c2VjcmV0","ticket":"t-1","v":1,"wire":[2]},"v":1}
                     {"id":2,"machine":"edge-1","op":"release","v":1}
 
                     """#)

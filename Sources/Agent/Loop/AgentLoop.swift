@@ -197,7 +197,8 @@ final class AgentLoop {
         [
             registration.deadline, certification.deadline, renewalDeadline,
             mayReport ? reporter.deadline : nil, supervisor.deadline,
-            installation?.deadline, glanceAt, outputAt, writerAt, watchdogAt, subscribeAgainAt, detourEnds, tidyAt, unkept?.again,
+            installation?.deadline, glanceAt, outputAt, writerAt, watchdogAt, subscribeAgainAt, detourEnds, tidyAt,
+            unkept?.again,
             saveAgainAt,
             notices.deadline, patience.deadline, upgradeDeadline,
         ].compactMap { $0 }.min()

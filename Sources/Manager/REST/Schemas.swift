@@ -163,6 +163,9 @@ enum Schemas {
                     "trust": text(
                         "The authorities whose word about the broker is to be believed, PEM; absent with a plain broker."
                     ),
+                    "wire": [
+                        "type": "array", "items": number("A version of the wire that the manager speaks.", from: 1),
+                    ],
                 ]),
             "Token": object(
                 ["name": text(), "role": OpenAPI.reference("Role"), "created": time, "by": text()],
