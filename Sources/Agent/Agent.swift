@@ -140,7 +140,7 @@ package enum Agent {
             group.cancelAll()
         }
         if let successor = loop.successor {
-            Handover(successor: successor, store: loop.agents, logger: logger) { isAsked.withLock { $0 } }.run()
+            Handover(successor: successor, store: loop.agents, logger: logger, service: loop.service) { isAsked.withLock { $0 } }.run()
         }
         if let reason = loop.dismissal {
             StandardError.print(

@@ -22,6 +22,7 @@ struct Handover {
     let successor: Successor
     let store: AgentStore
     let logger: Logger
+    let service: ServiceManager
     /// Whether this agent is asked to end: then the trial ends with it.
     let isAskedToEnd: @Sendable () -> Bool
 
@@ -76,6 +77,8 @@ struct Handover {
         var word: UInt8 = 0
         var isSpeaking = false
         while !isSpeaking, !isAskedToEnd(), SystemClock.uptime < end {
+            // This process is the one that is watched.
+            service.say("WATCHDOG=1")
             isSpeaking = Spawned.isReadable(ends[0], until: min(end, SystemClock.uptime + .milliseconds(250)))
         }
         let hasSpoken = isSpeaking && read(ends[0], &word, 1) == 1
