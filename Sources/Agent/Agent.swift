@@ -80,7 +80,7 @@ package enum Agent {
             )
         }
         if identity.boot == nil {
-            logger.warning("INSECURE: \(identity.broker) is plain MQTT, where anybody can read and say everything")
+            logger.warning("INSECURE: \(identity.brokers[0]) is plain MQTT, where anybody can read and say everything")
         }
         if let user = state.software.user {
             logger.info("the software runs as user \(user), in \(state.software.root)")
@@ -140,7 +140,9 @@ package enum Agent {
             group.cancelAll()
         }
         if let successor = loop.successor {
-            Handover(successor: successor, store: loop.agents, logger: logger, service: loop.service) { isAsked.withLock { $0 } }.run()
+            Handover(successor: successor, store: loop.agents, logger: logger, service: loop.service) {
+                isAsked.withLock { $0 }
+            }.run()
         }
         if let reason = loop.dismissal {
             StandardError.print(

@@ -11,10 +11,11 @@ package struct ManagerConfiguration: Sendable {
     package var port: Int
     /// `mqtts://HOST:PORT`, for the manager itself; `mqtt://` only where `isInsecure`.
     package var broker: String
-    /// The same (known) broker as machines reach it; the manager's own unless given.
-    package var brokerForMachines: String?
-    /// The boot broker, where machines without a certificate get one: on the same host, the next port, unless given.
-    package var boot: String?
+    /// The same (known) broker as machines reach it, by each of these addresses in turn; the manager's own unless given.
+    package var brokersForMachines: [String]
+    /// The boot broker, where machines without a certificate get one, by each of these in turn: on the same hosts, the next ports, unless
+    /// given. The manager takes the first.
+    package var boots: [String] = []
     /// Plain MQTT and plain HTTP: whoever reaches them reads and says what he likes.
     package var isInsecure = false
     /// Of machines' certificates.
@@ -46,22 +47,29 @@ package struct ManagerConfiguration: Sendable {
     var retention = Retention()
 
     package init(
-        dataDirectory: String, host: String, port: Int, broker: String, brokerForMachines: String? = nil,
+        dataDirectory: String, host: String, port: Int, broker: String, brokersForMachines: [String] = [],
         root: String = "trunkline", agent: String, driverDirectory: String? = nil
     ) {
         self.dataDirectory = dataDirectory
         self.host = host
         self.port = port
         self.broker = broker
-        self.brokerForMachines = brokerForMachines
+        self.brokersForMachines = brokersForMachines
         self.root = root
         self.agent = agent
         self.driverDirectory = driverDirectory
     }
 
-    var bootForMachines: String? { boot ?? (isInsecure ? nil : Self.next(to: brokerForMachines ?? broker)) }
+    /// Where machines find the brokers; the first of each kind stands in every ticket.
+    var machineBrokers: BrokerAddresses {
+        let known = brokersForMachines.isEmpty ? [broker] : brokersForMachines
+        guard !isInsecure else { return BrokerAddresses(known: known, boot: []) }
+        return BrokerAddresses(known: known, boot: boots.isEmpty ? known.compactMap(Self.next) : boots)
+    }
+    /// The same for orders; nil where nothing was said of machines' ways to the brokers: then what their tickets say counts.
+    var orderBrokers: BrokerAddresses? { brokersForMachines.isEmpty && boots.isEmpty ? nil : machineBrokers }
     /// The boot broker as the manager itself reaches it; nil: the plain one is both.
-    var bootForManager: String? { isInsecure ? nil : boot ?? Self.next(to: broker) }
+    var bootForManager: String? { isInsecure ? nil : boots.first ?? Self.next(to: broker) }
 
     private static func next(to broker: String) -> String? {
         guard var address = BrokerAddress(broker) else { return nil }

@@ -44,4 +44,32 @@ struct RouteTests {
         _ = route.next(after: .refused, hasCertificate: true)
         #expect(route.detour == .seconds(15))
     }
+
+    @Test("addresses are tried in turn; one that works is kept, also where others come")
+    func turn() throws {
+        func address(_ host: String) throws -> BrokerAddress { try #require(BrokerAddress("mqtts://\(host):8883")) }
+        let (a, b, c) = (try address("a"), try address("b"), try address("c"))
+        var turn = Turn([a, b])
+        #expect(turn.current == a)
+        turn.pass()
+        #expect(turn.current == b)
+        turn.replace([c, b, a])
+        #expect(turn.current == b)
+        turn.pass()
+        #expect(turn.current == a)
+        turn.pass()
+        #expect(turn.current == c)
+        turn.replace([a])
+        #expect(turn.current == a)
+        var none = Turn([])
+        none.pass()
+        #expect(none.current == nil)
+    }
+
+    @Test("of the addresses in a ticket those count that are addresses of its kind, each once")
+    func ticket() throws {
+        let first = try #require(BrokerAddress("mqtts://a:8883"))
+        let all = Ticket.all(first, ["mqtts://b:1", "mqtt://c:1", "nonsense", "mqtts://a:8883"], isSecure: true)
+        #expect(all.map(\.description) == ["mqtts://a:8883", "mqtts://b:1"])
+    }
 }

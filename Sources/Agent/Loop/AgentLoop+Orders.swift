@@ -44,6 +44,7 @@ extension AgentLoop {
         if let session = content.session { begin(session: session, now: now) }
         // Only once it is on the disk that nothing older counts.
         guard order?.content.issue == content.issue else { return }
+        if let brokers = content.brokers { passport.hear(brokers) }
         if let trust = content.trust { hear(trust, underCurrentKey: isUnderCurrent, now: now) }
         // An order that is said again, by a broker that keeps it or anybody else, prolongs nothing.
         if content.issue > heard { hear(content.watch, now: now) }
@@ -94,6 +95,7 @@ extension AgentLoop {
         renewed.content.issue = content.issue
         renewed.content.trust = content.trust
         renewed.content.agent = content.agent
+        renewed.content.brokers = content.brokers
         guard renewed.content != order?.content else { return }
         do { try state.saveSecret(renewed, to: .order, under: identity.key) } catch {
             return logger.error("cannot keep the order: \(error)")

@@ -16,7 +16,8 @@ struct Identity: Sendable {
     let registration: Data?
     /// What an answer to it bears.
     let registrationNonce: Data
-    let broker: BrokerAddress
+    /// The ticket's; never empty.
+    let brokers: [BrokerAddress]
     /// Nil with a plain broker.
     let boot: Boot?
     let topics: Topics
@@ -34,7 +35,8 @@ struct Identity: Sendable {
 
     /// How a machine without a certificate gets one.
     struct Boot: Sendable {
-        var broker: BrokerAddress
+        /// The ticket's; never empty.
+        var brokers: [BrokerAddress]
         /// Whom the ticket said to trust.
         var trust: String
         /// Nobody else can know it, so nobody else waits for the answer.
@@ -79,13 +81,13 @@ struct Identity: Sendable {
         guard ticket.boot != nil || allowsPlain else {
             throw AgentError(
                 .ticket,
-                "ticket \(ticketFile) leads to \(ticket.broker), where anybody can read and say everything; if that is what you want, add --insecure"
+                "ticket \(ticketFile) leads to \(ticket.brokers[0]), where anybody can read and say everything; if that is what you want, add --insecure"
             )
         }
         isolation = state.software.isolation
         group = ticket.group
         machine = names?.machine ?? ticket.machine ?? "\(ticket.group.prefix(53))-x\(Self.randomName())"
-        broker = ticket.broker
+        brokers = ticket.brokers
         topics = Topics(root: ticket.root)
         if names == nil { try state.save(KeptIdentity.Names(group: group, machine: machine), to: .machine) }
         if let key = keptIdentity.key {
@@ -99,7 +101,7 @@ struct Identity: Sendable {
             let client = BundleDigest.hex(of: Data("boot".utf8) + key.rawRepresentation).prefix(16)
             let transportKey = try Self.transportKey(in: state, mended: &mended)
             self.boot = Boot(
-                broker: boot.broker, trust: boot.trust, client: "boot-\(client)", key: transportKey)
+                brokers: boot.brokers, trust: boot.trust, client: "boot-\(client)", key: transportKey)
             // A newer ticket is newer word on whom to trust.
             if isNewTicket { state.remove(.trust) }
         } else {

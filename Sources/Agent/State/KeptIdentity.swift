@@ -77,6 +77,12 @@ struct KeptIdentity {
 }
 
 extension StateDirectory {
+    /// Where the last order that was kept said that the brokers are; nil where it did not.
+    func lastBrokers(under key: SecurityKey) -> BrokerAddresses? {
+        let order: AcceptedOrder? = (try? secretValue(from: .order, under: key)).flatMap { $0 }
+        return order?.content.brokers
+    }
+
     /// What the last order that was kept said about whom to trust; nil where there is none.
     func lastTrust(under key: SecurityKey) -> OrderContent.Trust? {
         let order: AcceptedOrder? = (try? secretValue(from: .order, under: key)).flatMap { $0 }

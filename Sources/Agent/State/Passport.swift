@@ -22,6 +22,14 @@ final class Passport: Sendable {
         var trust: String
         /// The one that signs now, as far as this agent has heard.
         var authority: String?
+        /// In turn.
+        var known: Turn
+        var boot: Turn
+
+        mutating func passOn(after outcome: BrokerRoute.Outcome) {
+            guard outcome == .unreachable || outcome == .cut else { return }
+            if route.way == .boot { boot.pass() } else { known.pass() }
+        }
     }
 
     private let identity: Identity
@@ -54,8 +62,12 @@ final class Passport: Sendable {
         }
         let trust =
             isKept ? kept ?? "" : directory.lastTrust(under: identity.key)?.authorities ?? identity.boot?.trust ?? ""
+        let brokers = directory.lastBrokers(under: identity.key)
         state = Mutex(
-            State(route: Route(identity.boot == nil ? .plain : .boot), certificate: certificate, trust: trust))
+            State(
+                route: Route(identity.boot == nil ? .plain : .boot), certificate: certificate, trust: trust,
+                known: Turn(Self.addresses(brokers?.known, before: identity.brokers)),
+                boot: Turn(Self.addresses(brokers?.boot, before: identity.boot?.brokers ?? []))))
     }
 
     /// Of the current connection, or the last attempt.
@@ -95,19 +107,37 @@ final class Passport: Sendable {
         }
     }
 
+    /// Where the brokers are from now on; what the ticket said is tried after that.
+    func hear(_ brokers: BrokerAddresses) {
+        state.withLock { state in
+            state.known.replace(Self.addresses(brokers.known, before: identity.brokers))
+            state.boot.replace(Self.addresses(brokers.boot, before: identity.boot?.brokers ?? []))
+        }
+    }
+
+    /// A wrong word must not cut a machine off for ever.
+    private static func addresses(_ heard: [String]?, before ticket: [BrokerAddress]) -> [BrokerAddress] {
+        guard let isSecure = ticket.first?.isSecure else { return [] }
+        let heard = Ticket.all(nil, heard, isSecure: isSecure)
+        return heard + ticket.filter { !heard.contains($0) }
+    }
+
     /// The next attempt's; called on the connection's thread.
     func route(after outcome: BrokerRoute.Outcome) -> BrokerRoute {
         state.withLock { state in
+            state.passOn(after: outcome)
+            let known = state.known.current ?? identity.brokers[0]
             guard let boot = identity.boot else {
-                return BrokerRoute(broker: identity.broker, clientID: identity.machine, will: will)
+                return BrokerRoute(broker: known, clientID: identity.machine, will: will)
             }
             let certificate = state.certificate.flatMap { $0.notAfter > SystemClock.now ? $0 : nil }
             guard state.route.next(after: outcome, hasCertificate: certificate != nil) == .known, let certificate else {
                 return BrokerRoute(
-                    broker: boot.broker, clientID: boot.client, security: TransportSecurity(trust: state.trust))
+                    broker: state.boot.current ?? boot.brokers[0], clientID: boot.client,
+                    security: TransportSecurity(trust: state.trust))
             }
             return BrokerRoute(
-                broker: identity.broker, clientID: identity.machine,
+                broker: known, clientID: identity.machine,
                 security: TransportSecurity(
                     trust: state.trust, identity: .init(certificate: certificate.pem, key: boot.key.pem)), will: will)
         }
@@ -132,6 +162,26 @@ final class Passport: Sendable {
             state.authority = certificate.issuer
             state.trust = content.trust
         }
+    }
+}
+
+/// Addresses that are tried in turn: one that works is kept. Pure.
+struct Turn: Sendable {
+    private var addresses: [BrokerAddress]
+    private var index = 0
+
+    init(_ addresses: [BrokerAddress]) { self.addresses = addresses }
+
+    /// Nil where there are none.
+    var current: BrokerAddress? { addresses.isEmpty ? nil : addresses[index % addresses.count] }
+
+    mutating func pass() { index = addresses.isEmpty ? 0 : (index + 1) % addresses.count }
+
+    /// The one in use is kept where it is still among them.
+    mutating func replace(_ new: [BrokerAddress]) {
+        let used = current
+        addresses = new
+        index = used.flatMap { new.firstIndex(of: $0) } ?? 0
     }
 }
 

@@ -8,9 +8,10 @@ package struct Ticket: Sendable {
     var group: String
     /// Nil: the machine names itself.
     var machine: String?
-    var broker: BrokerAddress
+    /// Never empty.
+    var brokers: [BrokerAddress]
     /// Where to get a certificate, and whom to trust (PEM); nil with a plain broker.
-    var boot: (broker: BrokerAddress, trust: String)?
+    var boot: (brokers: [BrokerAddress], trust: String)?
     var root: String
     var groupKey: SecurityKey.PublicKey
     var id: String
@@ -51,7 +52,7 @@ package struct Ticket: Sendable {
             guard let trust = ticket.trust, trust.contains("-----BEGIN CERTIFICATE-----") else {
                 throw refused("\"trust\" has no certificate in PEM")
             }
-            boot = (address, trust)
+            boot = (Self.all(address, ticket.brokers?.boot, isSecure: true), trust)
         }
         guard Topics.isValidRoot(ticket.root) else { throw refused("\"root\" is not a topic") }
         guard let bytes = Data(base64Encoded: ticket.groupKey),
@@ -63,11 +64,21 @@ package struct Ticket: Sendable {
         }
         group = ticket.group
         machine = ticket.machine
-        self.broker = broker
+        brokers = Self.all(broker, ticket.brokers?.known, isSecure: broker.isSecure)
         root = ticket.root
         groupKey = key
         id = ticket.ticket
         self.secret = secret
         expires = ticket.expires
+    }
+
+    /// The first and those of the list, each once; what is no address, or of the other kind, is passed over.
+    static func all(_ first: BrokerAddress?, _ more: [String]?, isSecure: Bool) -> [BrokerAddress] {
+        let more = (more ?? []).prefix(BrokerAddresses.most).compactMap { BrokerAddress($0) }
+        var all: [BrokerAddress] = []
+        for address in [first].compactMap({ $0 }) + more where address.isSecure == isSecure && !all.contains(address) {
+            all.append(address)
+        }
+        return all
     }
 }

@@ -18,18 +18,21 @@ package struct BootTicket: Codable, Hashable, Sendable {
     /// 32 bytes, base64.
     package var secret: String
     package var expires: Timestamp
+    /// More addresses of the (known) broker, and of the boot broker, tried in turn after the first. Nil: there are none.
+    package var brokers: BrokerAddresses?
     /// The versions of the wire that the manager speaks. Nil from the first managers, which speak 2.
     package var wire: [Int]?
 
     package enum CodingKeys: String, CodingKey {
         case v, group, machine, broker, boot, trust, root
         case groupKey = "group_key"
-        case ticket, secret, expires, wire
+        case ticket, secret, expires, brokers, wire
     }
 
     package init(
         group: String, machine: String?, broker: String, boot: String? = nil, trust: String? = nil, root: String,
-        groupKey: String, ticket: String, secret: String, expires: Timestamp, wire: [Int]? = WireVersion.spoken
+        groupKey: String, ticket: String, secret: String, expires: Timestamp, brokers: BrokerAddresses? = nil,
+        wire: [Int]? = WireVersion.spoken
     ) {
         v = 1
         self.group = group
@@ -42,6 +45,7 @@ package struct BootTicket: Codable, Hashable, Sendable {
         self.ticket = ticket
         self.secret = secret
         self.expires = expires
+        self.brokers = brokers
         self.wire = wire
     }
 }

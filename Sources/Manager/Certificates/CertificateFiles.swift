@@ -22,8 +22,8 @@ struct CertificateFiles: Sendable {
         directory = configuration.path("ca")
         brokerDirectory = configuration.brokerDirectory
         trustFile = configuration.path("trust.pem")
-        let hosts = [configuration.broker, configuration.brokerForMachines, configuration.bootForMachines]
-            .compactMap { $0.flatMap(BrokerAddress.init)?.host }
+        let brokers = configuration.machineBrokers
+        let hosts = ([configuration.broker] + brokers.known + brokers.boot).compactMap { BrokerAddress($0)?.host }
         brokerNames = Set(hosts + ["localhost", "127.0.0.1", "::1"]).sorted()
         reload = configuration.brokerReload
         self.logger = logger

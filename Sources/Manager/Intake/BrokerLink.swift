@@ -40,7 +40,11 @@ struct BrokerLink: Sendable {
 
     /// Checked: plain only where that was asked for.
     static func address(_ configuration: ManagerConfiguration) throws -> BrokerAddress {
-        for text in [configuration.broker, configuration.brokerForMachines, configuration.boot].compactMap({ $0 }) {
+        let brokers = configuration.machineBrokers
+        guard max(brokers.known.count, brokers.boot.count) <= BrokerAddresses.most else {
+            throw StartError("machines take at most \(BrokerAddresses.most) addresses of a broker")
+        }
+        for text in [configuration.broker] + brokers.known + brokers.boot {
             guard let broker = BrokerAddress(text) else {
                 throw StartError("\(text) is not a broker's address; write it as mqtts://HOST:PORT")
             }

@@ -6,7 +6,10 @@ import Records
 
 /// What is accepted can be carried out: no order is larger than machines take, no variable longer than Linux passes.
 extension Control {
-    nonisolated var forecast: OrderForecast { OrderForecast(authorities: CertificateIssuer.longestTrust(issuer)) }
+    nonisolated var forecast: OrderForecast {
+        OrderForecast(
+            authorities: CertificateIssuer.longestTrust(issuer), brokers: configuration.orderBrokers)
+    }
 
     /// Refuses a record of which machines would refuse the orders.
     nonisolated func requireOrdersFit(_ definition: GroupDefinition, software: SoftwareRow, source: RecordSource) throws

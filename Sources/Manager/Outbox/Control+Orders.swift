@@ -12,7 +12,9 @@ extension Control {
     static let partSize = 262_144
 
     nonisolated var sealer: OrderSealer {
-        OrderSealer(records: records, vault: vault, issuer: issuer, topics: topics, logger: logger)
+        OrderSealer(
+            records: records, vault: vault, issuer: issuer, topics: topics, brokers: configuration.orderBrokers,
+            logger: logger)
     }
 
     /// The machine's current order; nil where there is none to send.
@@ -89,11 +91,13 @@ extension Control {
             .ticket(
                 id: id, group: group, machine: machine, secretSealed: try vault.seal(ticketSecret: secret, of: id),
                 uses: uses, expires: expires, groupKey: row.keyPublic))
+        let brokers = configuration.machineBrokers
         return BootTicket(
-            group: group, machine: machine, broker: configuration.brokerForMachines ?? configuration.broker,
-            boot: configuration.bootForMachines, trust: issuer?.trust, root: configuration.root,
+            group: group, machine: machine, broker: brokers.known.first ?? configuration.broker,
+            boot: brokers.boot.first, trust: issuer?.trust, root: configuration.root,
             groupKey: row.keyPublic.base64EncodedString(), ticket: id,
-            secret: secret.base64EncodedString(), expires: expires + (burst.wall - burst.now))
+            secret: secret.base64EncodedString(), expires: expires + (burst.wall - burst.now),
+            brokers: max(brokers.known.count, brokers.boot.count) > 1 ? brokers : nil)
     }
 }
 

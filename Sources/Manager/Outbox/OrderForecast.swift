@@ -20,6 +20,7 @@ struct OrderForecast: Sendable {
 
     /// The certificates that an order names at most: two authorities, while one takes the other's place.
     let authorities: String
+    let brokers: BrokerAddresses?
 
     /// The order that is the largest of all that this record can lead to.
     func largestDraft(of definition: GroupDefinition, software: SoftwareRow) -> OrderDraft {
@@ -74,7 +75,7 @@ struct OrderForecast: Sendable {
             of: draft, software: software, contentKey: ContentKey(),
             trust: OrderContent.Trust(
                 authorities: authorities, authority: String(repeating: "f", count: 64), groupKey: Data(count: 32)),
-            environment: environment,
+            environment: environment, brokers: brokers,
             agent: AgentOffer(
                 version: String(repeating: "9", count: 64), digest: String(repeating: "f", count: 64),
                 size: Self.greatestNumber, partSize: Control.partSize, parts: PartRanges.mostParts,

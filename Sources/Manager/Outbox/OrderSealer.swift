@@ -46,6 +46,7 @@ struct OrderSealer: Sendable {
     /// Nil with a plain broker.
     let issuer: CertificateIssuer?
     let topics: Topics
+    let brokers: BrokerAddresses?
     let logger: Logger
 
     /// The records have no such key (any more): whoever commits makes one.
@@ -69,7 +70,8 @@ struct OrderSealer: Sendable {
             of: draft, software: software, contentKey: try contentKey(draft.contentKey),
             trust: issuer?.orderTrust(groupKey: row.keyPublic),
             environment: try Self.environment(
-                of: draft.order, manifest: software.manifest, index: draft.index, secret: secret), agent: agent)
+                of: draft.order, manifest: software.manifest, index: draft.index, secret: secret), brokers: brokers,
+            agent: agent)
         let payload = try Self.payload(
             of: draft, content, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey)
         return Message(
@@ -93,7 +95,7 @@ struct OrderSealer: Sendable {
 
     static func content(
         of draft: OrderDraft, software: SoftwareRow, contentKey: ContentKey, trust: OrderContent.Trust?,
-        environment: [String: String], agent: AgentOffer? = nil
+        environment: [String: String], brokers: BrokerAddresses?, agent: AgentOffer? = nil
     ) -> OrderContent {
         let order = draft.order
         return OrderContent(
@@ -102,7 +104,8 @@ struct OrderSealer: Sendable {
             partSize: Control.partSize, parts: Control.parts(of: software.size),
             contentKey: contentKey.rawRepresentation, delivery: draft.delivery, manifest: software.manifest,
             environment: environment, secrets: Self.secretVariables(of: order), heartbeat: draft.heartbeat,
-            trust: trust, session: draft.session, watch: draft.watch, agent: agent)
+            trust: trust, session: draft.session, watch: draft.watch, brokers: brokers,
+            agent: agent)
     }
 
     private static func secretVariables(of order: Order) -> [String]? {

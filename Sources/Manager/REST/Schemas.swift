@@ -163,6 +163,14 @@ enum Schemas {
                     "trust": text(
                         "The authorities whose word about the broker is to be believed, PEM; absent with a plain broker."
                     ),
+                    "brokers": [
+                        "type": "object",
+                        "description":
+                            "All addresses of the brokers, tried in turn; absent where there is one of each.",
+                        "properties": [
+                            "known": ["type": "array", "items": text()], "boot": ["type": "array", "items": text()],
+                        ],
+                    ],
                     "wire": [
                         "type": "array", "items": number("A version of the wire that the manager speaks.", from: 1),
                     ],

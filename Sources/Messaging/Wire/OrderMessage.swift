@@ -130,6 +130,8 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package var watch: Watch?
     /// Why, for people; only with `leave`.
     package var reason: String?
+    /// Where the brokers are, for the next connection; nil: where the ticket says.
+    package var brokers: BrokerAddresses?
     /// Which agent the machine is to be; nil: the one that is installed there. Changes without a new generation.
     package var agent: AgentOffer?
 
@@ -169,7 +171,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         partSize: Int = standardPartSize, parts: Int,
         contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
         secrets: [String]? = nil, heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil,
-        watch: Watch? = nil, reason: String? = nil, agent: AgentOffer? = nil
+        watch: Watch? = nil, reason: String? = nil, brokers: BrokerAddresses? = nil, agent: AgentOffer? = nil
     ) {
         self.action = action
         self.generation = generation
@@ -188,6 +190,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         self.session = session
         self.watch = watch
         self.reason = reason
+        self.brokers = brokers
         self.agent = agent
     }
 
@@ -213,6 +216,11 @@ package struct OrderContent: Codable, Hashable, Sendable {
         try WireChecks.digest(content.digest)
         try WireChecks.parts(content.parts, of: content.partSize, in: content.size)
         try content.agent?.check()
+        for list in [content.brokers?.known ?? [], content.brokers?.boot ?? []] {
+            try WireChecks.require(
+                list.count <= BrokerAddresses.most && list.allSatisfy { BrokerAddress($0) != nil },
+                "the addresses of brokers are not addresses")
+        }
         try WireChecks.require(content.contentKey.count == 32, "the content key does not have 32 bytes")
         if let trust = content.trust {
             try WireChecks.require(trust.groupKey.count == 32, "the group's key does not have 32 bytes")

@@ -23,14 +23,17 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The known broker: for machines with a certificate, and the manager.", valueName: "url"))
     var broker = "mqtts://127.0.0.1:8883"
 
-    @Option(help: ArgumentHelp("The broker's address as machines see it, if it is another.", valueName: "url"))
-    var brokerForMachines: String?
+    @Option(
+        help: ArgumentHelp(
+            "The broker's address as machines see it, if it is another; once for each that they are to try in turn.",
+            valueName: "url"))
+    var brokerForMachines: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "The boot broker, where machines without a certificate get one; the broker's host and next port unless given.",
+            "The boot broker, where machines without a certificate get one; the broker's host and next port unless given. Once for each address; the manager takes the first.",
             valueName: "url"))
-    var boot: String?
+    var boot: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -109,9 +112,9 @@ struct Serve: AsyncParsableCommand {
         let agent = try self.agent ?? Programs.beside("trunkline-agent")
         var configuration = ManagerConfiguration(
             dataDirectory: Programs.absolute(data), host: address.host, port: address.port, broker: broker,
-            brokerForMachines: brokerForMachines, root: root, agent: Programs.absolute(agent),
+            brokersForMachines: brokerForMachines, root: root, agent: Programs.absolute(agent),
             driverDirectory: drivers.map(Programs.absolute))
-        configuration.boot = boot
+        configuration.boots = boot
         configuration.isInsecure = insecure
         configuration.brokerReload = brokerReload
         configuration.certificateLife = TimeSpan(certificateLife) ?? configuration.certificateLife
