@@ -64,7 +64,9 @@ package enum Agent {
         }
         if arguments.trial == nil, let fault = AgentStore(state: state).enter() {
             logger.error("\(fault)")
-        } else if arguments.trial != nil {
+        } else if let trial = arguments.trial {
+            // What this one starts is not to have it: that it closes is how the one before knows that this one is gone.
+            _ = fcntl(trial, F_SETFD, FD_CLOEXEC)
             // With the agent that tries it.
             _ = KernelCalls.control(1, UInt(SIGTERM))
         }

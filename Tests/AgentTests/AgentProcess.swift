@@ -178,10 +178,40 @@ enum Processes {
     }
 }
 
+/// So many machines at once: the stand-ins of the manager are to answer in time, and two cores are all that there may be.
+private actor Places {
+    static let machines = Places(6)
+
+    private var free: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(_ count: Int) { free = count }
+
+    func take() async {
+        guard free == 0 else { return free -= 1 }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+
+    func give() {
+        guard waiting.isEmpty else { return waiting.removeFirst().resume() }
+        free += 1
+    }
+}
+
 /// A broker, a manager and an agent that has not been started; all are gone afterwards.
 func withMachine(
     closed: Bool = false, program: URL = AgentProcess.program,
     _ body: (ManagerStandIn, AgentProcess) async throws -> Void
+) async throws {
+    await Places.machines.take()
+    let result: Result<Void, any Error>
+    do { result = .success(try await withSite(closed, program, body)) } catch { result = .failure(error) }
+    await Places.machines.give()
+    try result.get()
+}
+
+private func withSite(
+    _ closed: Bool, _ program: URL, _ body: (ManagerStandIn, AgentProcess) async throws -> Void
 ) async throws {
     try await withBroker { broker in
         let manager = try ManagerStandIn(broker)

@@ -48,7 +48,9 @@ struct DaemonTests {
             try await agent.end(SIGTERM)
             #expect(Processes.isAlive(pid))
             try agent.start(arguments)
-            let after = try await manager.status("taken over") { $0.session > before.session && $0.state == .running }
+            let after = try await manager.status("taken over") {
+                $0.session > before.session && $0.state == .running && $0.software?.health == .passing
+            }
             #expect(after.software == before.software)
             #expect(try await agent.softwarePID() == pid)
             try await manager.order(bundle, generation: 2, action: .stop)

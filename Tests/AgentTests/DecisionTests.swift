@@ -110,7 +110,7 @@ struct DecisionTests {
 
     @Test("At most 50 lines a second pass, and what was left out is told")
     func lineLimit() {
-        var limit = LineLimit()
+        var limit = LineLimit(perSecond: 50)
         func line(_ text: String, _ stream: LogStream = .stdout) -> LogLine {
             LogLine(at: Timestamp(milliseconds: 5), stream: stream, text: text)
         }

@@ -25,6 +25,7 @@ struct ServiceTests {
             #expect(mine.count == 2)
             #expect(mine.allSatisfy { !Processes.environment($0).contains { $0.hasPrefix("NOTIFY_SOCKET=") } })
             #expect(try await agent.end(SIGTERM) == 0)
+            #expect(try await eventually(within: .seconds(40)) { socket.heard.contains("STOPPING=1") })
             let heard = socket.heard
             #expect(heard.count { $0 == "STOPPING=1" } == 1 && heard.count { $0 == "READY=1" } == 1)
         }

@@ -8,14 +8,18 @@ import TestSupport
 
 @Suite("Several addresses of the broker")
 struct BrokerAddressTests {
-    @Test("a ticket and an order carry all of them, and they are tried in turn; machines follow a broker that moves, with their software")
+    @Test(
+        "a ticket and an order carry all of them, and they are tried in turn; machines follow a broker that moves, with their software"
+    )
     func moves() async throws {
         let made = Mutex<[Relay]>([])
         try await Installation.with(more: { installation in
             let relays = try [Relay(to: installation.broker.port), Relay(to: installation.broker.port)]
             made.withLock { $0 = relays }
             // Nobody is at the first.
-            return ["mqtts://127.0.0.1:1", "mqtts://127.0.0.1:\(relays[0].port)"].flatMap { ["--broker-for-machines", $0] }
+            return ["mqtts://127.0.0.1:1", "mqtts://127.0.0.1:\(relays[0].port)"].flatMap {
+                ["--broker-for-machines", $0]
+            }
         }) { installation, client in
             let relays = made.withLock { $0 }
             let addresses = relays.map { "mqtts://127.0.0.1:\($0.port)" }
@@ -38,7 +42,9 @@ struct BrokerAddressTests {
                 let heard = try await client.machine(before.id)
                 // The order that names it is answered with a status.
                 let isAnswered = try await eventually {
-                    guard let then = heard.heardAt, let now = try await client.machine(before.id).heardAt else { return false }
+                    guard let then = heard.heardAt, let now = try await client.machine(before.id).heardAt else {
+                        return false
+                    }
                     return now > then + .seconds(1)
                 }
                 #expect(isAnswered)
