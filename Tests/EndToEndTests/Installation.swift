@@ -187,16 +187,29 @@ enum Ports {
 }
 
 enum Processes {
-    /// Processes that live (no zombies) and have this text in their environment or arguments; not this one.
+    /// Processes that live (no zombies) and have this text in their environment or arguments, or whose user is that of a machine with such a
+    /// state directory; not this one.
     static func mentioning(_ text: String) -> [Int32] {
         let needle = Data(text.utf8)
+        let users = users(of: text)
         return ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { entry in
             guard let pid = Int32(entry), pid != getpid() else { return nil }
             let found = ["environ", "cmdline"].contains {
                 FileManager.default.contents(atPath: "/proc/\(entry)/\($0)")?.range(of: needle) != nil
             }
-            return found && isAlive(pid) ? pid : nil
+            let isTheirs = FileStatus(of: "/proc/\(entry)").map { users.contains($0.owner) } ?? false
+            return (found || isTheirs) && isAlive(pid) ? pid : nil
         }
+    }
+
+    private static func users(of state: String) -> Set<uid_t> {
+        let claims = SoftwareUsers().directory
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: claims)) ?? []
+        return Set(
+            names.compactMap { name in
+                let holder = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(claims)/\(name)")
+                return holder?.contains(state) == true ? uid_t(name) : nil
+            })
     }
 
     static func isAlive(_ pid: Int32) -> Bool {

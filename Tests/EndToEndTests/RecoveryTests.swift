@@ -277,9 +277,16 @@ struct RecoveryTests {
         }
     }
 
+    /// Also where a link in a state directory leads: to what software with a user of its own has.
     static func find(_ name: String, below directory: String) -> String? {
-        FileManager.default.enumerator(atPath: directory)?.compactMap { $0 as? String }.first {
-            $0.split(separator: "/").last.map(String.init) == name
-        }.map { "\(directory)/\($0)" }
+        let links = ["releases", "data", "run"].flatMap { ["\(directory)/\($0)", "\(directory)/state/\($0)"] }
+        let homes = links.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: $0) }
+        for place in [URL(filePath: directory).resolvingSymlinksInPath().path] + homes {
+            let found = FileManager.default.enumerator(atPath: place)?.compactMap { $0 as? String }.first {
+                $0.split(separator: "/").last.map(String.init) == name
+            }
+            if let found { return "\(place)/\(found)" }
+        }
+        return nil
     }
 }
