@@ -1,6 +1,7 @@
 import Client
 import Fleet
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -11,7 +12,12 @@ struct ShutdownTests {
     )
     func duringRemoval() async throws {
         try await Installation.with { installation, client in
-            let mark = installation.directory.appending(path: "stopping").path
+            // In a directory that software with a user of its own may write to.
+            let marks = installation.directory.appending(path: "marks").path
+            try FileManager.default.createDirectory(
+                atPath: marks, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o777])
+            #expect(chmod(marks, 0o777) == 0)
+            let mark = marks + "/stopping"
             // Needs two seconds of its ten to stop.
             let script = """
                 #!/bin/sh
