@@ -142,9 +142,10 @@ package enum Agent {
             group.cancelAll()
         }
         if let successor = loop.successor {
-            Handover(successor: successor, store: loop.agents, logger: logger, service: loop.service) {
-                isAsked.withLock { $0 }
-            }.run()
+            let handover = Handover(
+                successor: successor, store: loop.agents, logger: logger, service: loop.service
+            ) { isAsked.withLock { $0 } }
+            if handover.run(), arguments.stopsSoftware { try await Dismissal.endSoftware(in: state) }
         }
         if let reason = loop.dismissal {
             StandardError.print(

@@ -87,6 +87,33 @@ struct DamagedStateTests {
         }
     }
 
+    @Test("what cannot be read just now is no lost identity: whoever starts the agent again may have better luck")
+    func unreadable() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle()
+            try await manager.order(bundle)
+            try await manager.running(bundle, generation: 1)
+            let pid = try await agent.softwarePID()
+            try await agent.end(SIGKILL)
+            let key = try #require(FileManager.default.contents(atPath: agent.path("security.key")))
+            try Damage.removed.strike("identity.copy", of: agent)
+            try Damage.removed.strike("security.key", of: agent)
+            // Reading it fails, whoever one is.
+            try FileManager.default.createDirectory(
+                atPath: agent.path("security.key"), withIntermediateDirectories: false)
+            try agent.start()
+            #expect(try await agent.ended() == 1)
+            #expect(Processes.isAlive(pid))
+            try Damage.removed.strike("security.key", of: agent)
+            try key.write(to: URL(filePath: agent.path("security.key")))
+            let before = manager.statuses.count
+            try agent.start()
+            try await manager.status("goes on") { manager.statuses.count > before && $0.state == .running }
+            #expect(try await agent.softwarePID() == pid)
+        }
+    }
+
     @Test("an older copy of the whole directory: what runs is left alone, and is known again by the order")
     func olderCopy() async throws {
         try await withMachine { manager, agent in

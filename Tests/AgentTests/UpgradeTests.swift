@@ -14,16 +14,8 @@ struct UpgradeTests {
     private static let made = Result { try make() }
 
     private static func make() throws -> SampleBundle {
-        var program = try Data(contentsOf: AgentProcess.program)
         let version = String(Version.text.dropLast()) + "9"
-        var found = 0
-        var start = program.startIndex
-        while let place = program.range(of: Data(Version.text.utf8), in: start..<program.endIndex) {
-            program.replaceSubrange(place, with: Data(version.utf8))
-            start = place.upperBound
-            found += 1
-        }
-        guard found > 0 else { throw Unexpected("the program does not have its version in it") }
+        let program = try programFile(AgentProcess.program, saying: version, insteadOf: Version.text)
         return try SampleBundle(agent: program, version: version)
     }
 
@@ -42,10 +34,10 @@ struct UpgradeTests {
     }
 
     private static func running(
-        _ body: (ManagerStandIn, AgentProcess, SampleBundle, Int32) async throws -> Void
+        stopsSoftware: Bool = true, _ body: (ManagerStandIn, AgentProcess, SampleBundle, Int32) async throws -> Void
     ) async throws {
         try await withMachine { manager, agent in
-            try agent.start()
+            try agent.start(agent.arguments.filter { stopsSoftware || $0 != "--stop-software" })
             let bundle = try SampleBundle()
             try await manager.order(bundle)
             try await manager.running(bundle, generation: 1)
@@ -118,6 +110,9 @@ struct UpgradeTests {
             #expect(isBack, "\(agent.output.suffix(1000))")
             #expect(manager.latest?.state == .running && manager.latest?.agent == Version.text)
             #expect(try await agent.softwarePID() == pid)
+            // It had said that it would be silent for a while, and now it is as before.
+            #expect(manager.statuses.contains { ($0.heartbeat ?? .zero) >= .seconds(80) })
+            #expect(manager.latest?.heartbeat == .seconds(10))
         }
     }
 
@@ -140,10 +135,12 @@ struct UpgradeTests {
         }
     }
 
-    @Test("whoever ends the agent in the middle of a trial ends both, and the software runs on")
-    func endedInTrial() async throws {
+    @Test(
+        "whoever ends the agent in the middle of a trial ends both, and the software as well only where that is asked for",
+        arguments: [true, false])
+    func endedInTrial(stopsSoftware: Bool) async throws {
         let slow = try Self.script("test \"$1\" = --version && echo trunkline-agent 0.2.0 && exit; exec sleep 1001")
-        try await Self.running { manager, agent, bundle, pid in
+        try await Self.running(stopsSoftware: stopsSoftware) { manager, agent, bundle, pid in
             try await Self.offer(slow, manager, bundle, issue: 2)
             func trials() -> [Int32] { Processes.children(of: agent.pid).filter { $0 != pid } }
             #expect(
@@ -153,10 +150,15 @@ struct UpgradeTests {
             let trial = try #require(trials().first { Processes.arguments($0).contains("1001") })
             try await agent.end(SIGTERM)
             #expect(try await eventually { !Processes.isAlive(trial) })
-            #expect(Processes.isAlive(pid))
+            // Else the next one tries it again.
+            try await Self.offer(nil, manager, bundle, issue: 3)
+            #expect(Processes.isAlive(pid) != stopsSoftware)
+            let before = manager.statuses.count
             try agent.start()
-            try await manager.status("goes on") { $0.state == .running && $0.agent == Version.text }
-            #expect(try await agent.softwarePID() == pid)
+            try await manager.status("goes on") {
+                manager.statuses.count > before && $0.state == .running && $0.agent == Version.text
+            }
+            #expect(try await (agent.softwarePID() == pid) != stopsSoftware)
         }
     }
 }

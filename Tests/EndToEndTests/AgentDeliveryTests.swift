@@ -8,20 +8,43 @@ import TestSupport
 struct AgentDeliveryTests {
     /// The real program under another version, of as many characters.
     static func next(in installation: Installation) throws -> (file: String, version: String) {
-        var program = try Data(contentsOf: Installation.programs.appending(path: "trunkline-agent"))
         let version = String(Version.text.dropLast()) + "9"
-        var start = program.startIndex
-        var found = 0
-        while let place = program.range(of: Data(Version.text.utf8), in: start..<program.endIndex) {
-            program.replaceSubrange(place, with: Data(version.utf8))
-            start = place.upperBound
-            found += 1
-        }
-        try #require(found > 0)
+        let program = try programFile(
+            Installation.programs.appending(path: "trunkline-agent"), saying: version, insteadOf: Version.text)
         let file = installation.directory.appending(path: "next-agent")
         try program.write(to: file)
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
         return (file.path, version)
+    }
+
+    @Test(
+        "an agent that says nothing for its minute costs no machine, however short the heartbeat and the rule's patience"
+    )
+    func silent() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            let record = Installation.record(software: "soft@1", platform: "local", heartbeat: "1s")
+            _ = try await client.createGroup(record)
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            let before = try #require(try await client.allMachines(group: "test").first)
+            let file = installation.directory.appending(path: "silent-agent")
+            try Data("#!/bin/sh\ntest \"$1\" = --version && echo trunkline-agent 0.9 && exit\nexec sleep 1000\n".utf8)
+                .write(to: file)
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
+            #expect(try installation.trunkline("agent", "push", file.path).status == 0)
+            let newer = record.replacing("software", with: "agent = \"0.9\"\n  software", maxReplacements: 1)
+            #expect(try installation.trunkline("group", "apply", "-", input: newer).status == 0)
+            let isBack = try await eventually(within: .seconds(120)) {
+                try await client.machine(before.id).reason?.contains("the agent 0.9 was taken back") == true
+            }
+            #expect(isBack)
+            let after = try await client.allMachines(group: "test")
+            #expect(after.map(\.id) == [before.id])
+            #expect(after.map(\.software?.since) == [before.software?.since])
+            #expect(after.allSatisfy { $0.state == .running && $0.generation == 1 && $0.agent == Version.text })
+            #expect(try await client.allEvents(group: "test").allSatisfy { $0.kind != .machineAway })
+        }
     }
 
     @Test(

@@ -123,7 +123,7 @@ extension AgentLoop {
     var report: Report {
         var report = Report(state: supervisor.state, order: order?.generation ?? 0)
         report.issue = order?.content.issue ?? .none
-        report.heartbeat = reporter.heartbeat
+        report.heartbeat = announced == nil ? reporter.heartbeat : max(reporter.heartbeat, Handover.silence)
         if let job = supervisor.active {
             let isProcess = process?.job == job
             report.software = RunningSoftware(

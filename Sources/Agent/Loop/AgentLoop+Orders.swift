@@ -127,6 +127,7 @@ extension AgentLoop {
     /// Also for an order that an earlier agent had accepted and not finished.
     func act(on accepted: AcceptedOrder, now: TimeSpan) {
         abandonInstallation()
+        announced = nil
         guard accepted.content.action == .run else {
             kept.generation = accepted.generation
             endUnknown()

@@ -7,7 +7,8 @@ import Messaging
 extension AgentLoop {
     /// What is to be done now, when nothing else is: connected, nothing being installed, nothing being started or stopped.
     func considerUpgrade(now: TimeSpan) {
-        guard trial == nil, installation == nil, !isTerminating, registration.isDone, connection.isConnected,
+        guard trial == nil, announced == nil, installation == nil, !isTerminating, registration.isDone,
+            connection.isConnected,
             hasReported, let order, supervisor.isSettled
         else { return }
         guard let offer = order.content.agent else {
@@ -30,7 +31,8 @@ extension AgentLoop {
 
     /// When to look again after one that was taken back.
     var upgradeDeadline: TimeSpan? {
-        guard trial == nil, installation == nil, let offer = order?.content.agent, offer.version != Version.text,
+        guard trial == nil, installation == nil, connection.isConnected, supervisor.isSettled,
+            let offer = order?.content.agent, offer.version != Version.text,
             let failure = agentRecord.failure, failure.digest == offer.digest
         else { return nil }
         return SystemClock.uptime + max(.seconds(1), failure.again - SystemClock.now)
@@ -71,9 +73,17 @@ extension AgentLoop {
         reporter.owe()
     }
 
+    /// Not before the manager has been told not to wait for heartbeats meanwhile.
     private func handOver(to successor: Handover.Successor) {
+        announced = successor
+        reporter.owe()
+    }
+
+    /// The broker has the last status that was handed out.
+    func announcementHeard() {
+        guard let announced, !isTerminating, reporter.lastHeartbeat ?? .zero >= Handover.silence else { return }
         logger.notice("giving this machine over to another agent; the software runs on")
-        self.successor = successor
+        successor = announced
         isTerminating = true
         leaveSoftware()
     }

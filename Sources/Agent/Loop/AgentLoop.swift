@@ -21,6 +21,8 @@ final class AgentLoop {
     let trial: Int32?
     /// Which agent is to have this machine from now on.
     var successor: Handover.Successor?
+    /// The same, until the manager has heard that this machine will say nothing for a while.
+    var announced: Handover.Successor?
     /// To the loop itself; never full, since every producer waits for its own answer or is bounded by the connection.
     let post: @Sendable (AgentEvent) -> Void
     /// What the last event asks to be done beside the loop.
@@ -169,6 +171,7 @@ final class AgentLoop {
                 proveItself()
             }
             reporter.published(session: session, well: well, now: now)
+            if well { announcementHeard() }
         case .spawned(let run, let record): spawned(run: run, record, now: now)
         case .wentToBackground(let run): wentToBackground(run: run)
         case .supervision(let event): supervise(event, now: now)

@@ -48,6 +48,9 @@ struct Reporter: Sendable {
         inFlight = false
     }
 
+    /// What was last handed out said that it will be so long until the next.
+    var lastHeartbeat: TimeSpan? { last?.heartbeat }
+
     /// A status is to go out even if it says the same: the answer to an order.
     mutating func owe() { owed = true }
 

@@ -59,6 +59,8 @@ struct Identity: Sendable {
             let files = keptIdentity.damaged.joined(separator: ", ")
             let isVital = keptIdentity.key == nil || names == nil || keptIdentity.statusKey == nil
             if isVital {
+                // Too many open files, a disk that stutters: the next start may find it.
+                if let failure = keptIdentity.failure { throw failure }
                 throw keptIdentity.lost(files.isEmpty ? "a key or its name is gone" : "\(files) is damaged", in: state)
             }
         }
@@ -174,7 +176,7 @@ struct Identity: Sendable {
             guard error.code == .state else { throw error }
             state.remove(.groupKeys)
             mended.append("group.key was damaged, and the last order's counts")
-            let heard = state.lastTrust(under: key).flatMap {
+            let heard = state.lastOrder(under: key)?.trust.flatMap {
                 try? SecurityKey.PublicKey(rawRepresentation: $0.groupKey)
             }
             return try GroupKeys(ticket: heard ?? ticket, state: state)

@@ -25,6 +25,8 @@ struct KeptIdentity {
     private(set) var mended: [String] = []
     /// Those that cannot be read, and of which there is no copy.
     private(set) var damaged: [String] = []
+    /// Why one of them could not be read now, which says nothing about what is in it.
+    private(set) var failure: AgentError?
     private let copy: Copy?
 
     private static let files: [StateDirectory.File] = [.machine, .key, .statusKey, .registration, .ticket]
@@ -44,12 +46,15 @@ struct KeptIdentity {
         _ file: StateDirectory.File, in state: StateDirectory, _ parse: (Data) -> Value?
     ) -> Value? {
         let content: Data?
-        do throws(AgentError) { content = try state.read(file) } catch { content = Data() }
+        var unread: AgentError?
+        do throws(AgentError) { content = try state.read(file) } catch { (content, unread) = (Data(), error) }
         if let content, let value = parse(content) { return value }
         guard let kept = copy?.files[file.rawValue], let value = parse(kept) else {
+            failure = failure ?? unread
             if content != nil { damaged.append(file.rawValue) }
             return nil
         }
+        guard unread == nil else { return value }
         mended.append("\(file.rawValue) was \(content == nil ? "lost" : "damaged") and came from its copy")
         // On a disk that takes nothing the copy goes on serving.
         try? state.write(kept, to: file)
@@ -77,15 +82,9 @@ struct KeptIdentity {
 }
 
 extension StateDirectory {
-    /// Where the last order that was kept said that the brokers are; nil where it did not.
-    func lastBrokers(under key: SecurityKey) -> BrokerAddresses? {
+    /// What the last order that was kept said; nil where there is none that can be read.
+    func lastOrder(under key: SecurityKey) -> OrderContent? {
         let order: AcceptedOrder? = (try? secretValue(from: .order, under: key)).flatMap { $0 }
-        return order?.content.brokers
-    }
-
-    /// What the last order that was kept said about whom to trust; nil where there is none.
-    func lastTrust(under key: SecurityKey) -> OrderContent.Trust? {
-        let order: AcceptedOrder? = (try? secretValue(from: .order, under: key)).flatMap { $0 }
-        return order?.content.trust
+        return order?.content
     }
 }

@@ -27,7 +27,8 @@ final class Passport: Sendable {
         var boot: Turn
 
         mutating func passOn(after outcome: BrokerRoute.Outcome) {
-            guard outcome == .unreachable || outcome == .cut else { return }
+            // Also after a refusal: another server may have come to be at an address.
+            guard outcome != .connected, outcome != .none else { return }
             if route.way == .boot { boot.pass() } else { known.pass() }
         }
     }
@@ -61,8 +62,9 @@ final class Passport: Sendable {
             mended = nil
         }
         let trust =
-            isKept ? kept ?? "" : directory.lastTrust(under: identity.key)?.authorities ?? identity.boot?.trust ?? ""
-        let brokers = directory.lastBrokers(under: identity.key)
+            isKept
+            ? kept ?? "" : directory.lastOrder(under: identity.key)?.trust?.authorities ?? identity.boot?.trust ?? ""
+        let brokers = directory.lastOrder(under: identity.key)?.brokers
         state = Mutex(
             State(
                 route: Route(identity.boot == nil ? .plain : .boot), certificate: certificate, trust: trust,

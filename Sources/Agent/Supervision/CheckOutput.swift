@@ -14,8 +14,7 @@ final class CheckOutput: Sendable {
     /// The check's end; whoever starts it closes it.
     let writing: FileDescriptor
     private let reading: Int32
-    /// Dispatch promises that its objects may be used from any thread.
-    private nonisolated(unsafe) let source: any DispatchSourceRead
+    private let source: Mutex<any DispatchSourceRead>
     private let kept = Mutex<(bytes: [UInt8], passedOver: Int)>(([], 0))
 
     init() throws(AgentError) {
@@ -25,21 +24,25 @@ final class CheckOutput: Sendable {
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
         writing = FileDescriptor(rawValue: ends[1])
         reading = ends[0]
-        source = DispatchSource.makeReadSource(fileDescriptor: reading, queue: AgentQueues.checks)
-        source.setEventHandler { [weak self] in self?.read() }
-        source.setCancelHandler { [reading] in close(reading) }
-        source.resume()
+        source = Mutex(DispatchSource.makeReadSource(fileDescriptor: reading, queue: AgentQueues.checks))
+        source.withLock { [reading] source in
+            source.setEventHandler { [weak self] in self?.read() }
+            source.setCancelHandler { close(reading) }
+            source.resume()
+        }
     }
 
-    deinit { source.cancel() }
+    deinit { cancel() }
+
+    private func cancel() { source.withLock { $0.cancel() } }
 
     /// What was kept, once the check has ended; and how many bytes were not.
     func finish() async -> (text: String, passedOver: Int) {
         await withCheckedContinuation { continuation in
             AgentQueues.checks.async { [self] in
                 // What is still in the pipe: at most as much as one holds.
-                if !source.isCancelled, kept.withLock({ $0.passedOver }) == 0 { while read() {} }
-                source.cancel()
+                if !source.withLock({ $0.isCancelled }), kept.withLock({ $0.passedOver }) == 0 { while read() {} }
+                cancel()
                 continuation.resume(
                     returning: kept.withLock { (String(decoding: $0.bytes, as: UTF8.self), $0.passedOver) })
             }
@@ -52,7 +55,7 @@ final class CheckOutput: Sendable {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         let count = Glibc.read(reading, &buffer, buffer.count)
         guard count > 0 else {
-            if count == 0 { source.cancel() }
+            if count == 0 { cancel() }
             return false
         }
         let isOver = kept.withLock { kept in

@@ -93,7 +93,9 @@ enum SoftwareProcess {
                 error: .fileDescriptor(standardError, closeAfterSpawningProcess: true)
             ) { execution in
                 let why = await socket.exchange(order)
-                if why == nil { await started(Int32(execution.processIdentifier.value)) }
+                let pid = Int32(execution.processIdentifier.value)
+                // What counts as not started does not run: a launcher that took too long might start it yet.
+                if why == nil { await started(pid) } else { kill(pid, SIGKILL) }
                 return why
             }
             if let why = result.closureResult { throw AgentError(.system, "cannot start \(program): \(why)") }

@@ -116,7 +116,7 @@ struct Supervisor: Sendable {
     var isSettled: Bool {
         switch phase {
         case .down, .waiting: true
-        case .up: !plan.onTrial
+        case .up(let life): !plan.onTrial && (life.passedOnce || life.adopted)
         case .starting, .stopping: false
         }
     }

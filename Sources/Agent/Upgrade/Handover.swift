@@ -18,6 +18,8 @@ struct Handover {
     static let argument = "--on-trial"
     static let patience = TimeSpan.seconds(60)
     private static let parting = TimeSpan.seconds(20)
+    /// The last status before says that the next one may take this long: nobody is away because another agent is tried.
+    static let silence = patience + parting + .seconds(10)
 
     let successor: Successor
     let store: AgentStore
@@ -41,11 +43,16 @@ struct Handover {
     }
 
     /// Returns where this agent is asked to end meanwhile, or no agent can be started at all.
-    func run() {
+    ///
+    /// - Returns: whether it was asked to end.
+    func run() -> Bool {
         let arguments = Array(CommandLine.arguments.dropFirst())
         store.state.letGo()
         let fault = trial(arguments)
-        if isAskedToEnd() { return logger.notice("asked to end: \(name) ends too, and the software runs on") }
+        if isAskedToEnd() {
+            logger.notice("asked to end: \(name) ends too")
+            return true
+        }
         var record = store.record
         if let fault {
             logger.error("\(name) is taken back: \(fault)")
@@ -63,6 +70,7 @@ struct Handover {
         if fault == nil { Spawned.become(program, arguments: arguments) }
         Spawned.become("/proc/self/exe", arguments: arguments)
         logger.critical("no agent can be started: \(systemMessage(errno))")
+        return false
     }
 
     /// Why the successor was no good; nil: it has reported.

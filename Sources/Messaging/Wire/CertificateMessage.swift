@@ -21,9 +21,7 @@ package struct CertificateMessage: Hashable, Sendable {
         json.write("v", WireVersion.newest)
         json.write("group", group)
         json.write("machine", machine)
-        let header = json.open
-        let sealed = try seal(header)
-        return SealedTail.close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)])
+        return try SealedTail.seal(json.open, seal)
     }
 
     package static func decode(_ payload: Data) throws(WireError) -> CertificateMessage {

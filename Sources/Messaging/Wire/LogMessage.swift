@@ -26,9 +26,7 @@ package struct LogMessage: Hashable, Sendable {
         json.write("machine", machine)
         json.write("session", session)
         json.write("seq", sequence)
-        let header = json.open
-        let sealed = try seal(header)
-        return SealedTail.close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)])
+        return try SealedTail.seal(json.open, seal)
     }
 
     package static func decode(_ payload: Data) throws(WireError) -> LogMessage {

@@ -40,9 +40,7 @@ package struct OrderMessage: Hashable, Sendable {
             json.write("version", software.version)
             json.write("digest", digest)
         }
-        let header = json.open
-        let sealed = try seal(header)
-        return SealedTail.close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)])
+        return try SealedTail.seal(json.open, seal)
     }
 
     package static func decode(_ payload: Data) throws(WireError) -> OrderMessage {

@@ -125,6 +125,14 @@ struct SealedTail {
     /// The header as an object of its own, to be parsed.
     var object: Data { header + [UInt8(ascii: "}")] }
 
+    /// The header and what is sealed under it.
+    static func seal<Failure: Error>(
+        _ header: Data, _ seal: (Data) throws(Failure) -> (encapsulated: Data, ciphertext: Data)
+    ) throws(Failure) -> Data {
+        let sealed = try seal(header)
+        return close(header, [("enc", sealed.encapsulated), ("sealed", sealed.ciphertext)])
+    }
+
     static func close(_ header: Data, _ members: [(String, Data)]) -> Data {
         var message = header
         for (key, value) in members {
