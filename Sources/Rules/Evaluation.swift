@@ -37,7 +37,7 @@ extension Scope {
     }
 
     private func value(of aggregate: Aggregate, over inner: Expression) -> FactValue? {
-        let scopes = present().map { machine in
+        let scopes = (aggregate == .averageOfRest ? rest() : present()).map { machine in
             var scope = self
             scope.machine = machine
             return scope
@@ -49,7 +49,7 @@ extension Scope {
         }
         guard !numbers.isEmpty else { return nil }
         return switch aggregate {
-        case .average: finite(numbers.reduce(0, +) / Double(numbers.count))
+        case .average, .averageOfRest: finite(numbers.reduce(0, +) / Double(numbers.count))
         case .sum: finite(numbers.reduce(0, +))
         case .minimum: finite(numbers.min())
         case .maximum: finite(numbers.max())

@@ -10,15 +10,19 @@ package struct Scope: Sendable {
     package var machine: MachineRecord?
     /// The group's present machines, for aggregates; asked for only by expressions that have one.
     package var present: @Sendable () -> [MachineRecord]
+    /// Those of them that are no canaries of the rollout, for `avg_of_rest`.
+    package var rest: @Sendable () -> [MachineRecord]
 
     package init(
         group: GroupRecord, counts: GroupCounts, machine: MachineRecord?,
-        present: @escaping @Sendable () -> [MachineRecord] = { [] }
+        present: @escaping @Sendable () -> [MachineRecord] = { [] },
+        rest: @escaping @Sendable () -> [MachineRecord] = { [] }
     ) {
         self.group = group
         self.counts = counts
         self.machine = machine
         self.present = present
+        self.rest = rest
     }
 
     func value(of fact: Fact) -> FactValue? {

@@ -28,7 +28,7 @@ final class ManagerStandIn: Sendable {
         var limit = Int.max
         /// Parts that are damaged when they are sent the first time.
         var damaged: Set<Int> = []
-        var delivery = Rollout.Delivery.shared
+        var delivery = RolloutPolicy.Delivery.shared
     }
 
     static let group = "edge"

@@ -7,8 +7,10 @@ import TestSupport
 
 @Suite("Receiving software")
 struct ReceivingTests {
-    @Test("A part with a flipped bit is refused and fetched again", arguments: [Rollout.Delivery.shared, .individual])
-    func flipped(delivery: Rollout.Delivery) async throws {
+    @Test(
+        "A part with a flipped bit is refused and fetched again",
+        arguments: [RolloutPolicy.Delivery.shared, .individual])
+    func flipped(delivery: RolloutPolicy.Delivery) async throws {
         try await withMachine { manager, agent in
             try agent.start()
             let bundle = try SampleBundle(padding: 10_000)

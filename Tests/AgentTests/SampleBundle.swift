@@ -122,7 +122,7 @@ struct SampleBundle: Sendable {
 
     func order(
         _ generation: Int, action: Order.Action = .run, environment: [String: String] = [:],
-        delivery: Rollout.Delivery = .shared, heartbeat: TimeSpan = .seconds(10), issue: Int? = nil,
+        delivery: RolloutPolicy.Delivery = .shared, heartbeat: TimeSpan = .seconds(10), issue: Int? = nil,
         trust: OrderContent.Trust? = nil, watch: OrderContent.Watch? = nil
     ) -> OrderContent {
         OrderContent(

@@ -169,6 +169,38 @@ struct Fault: Sendable, CustomTestStringConvertible {
         .group("out-of-range", "rollout { settle = ‸2h }", hint: "it may be 0s to 1h"),
         .group("unknown-word", "rollout { on_failure = ‸pausd }", hint: "did you mean `pause`?"),
         .group("unknown-word", "rollout { delivery = ‸sharde }", hint: "did you mean `shared`?"),
+        .group("out-of-range", "rollout { canary = ‸0 }", hint: "it may be 1 to 10000"),
+        .group("wrong-type", "rollout { canary = ‸25% }"),
+        .group("missing-key", "rollout { ‸canary { for = 1m } }", hint: "add `machines = 1`"),
+        .group("duplicate-key", "rollout { canary = 1 ‸canary { machines = 1 } }"),
+        .group("out-of-range", "rollout { canary { machines = 1 for = ‸2d } }", hint: "it may be 0s to 1d"),
+        .group("not-a-condition", "rollout { canary { machines = 1 worse = ‸metric(\"errors\") } }"),
+        .group("not-of-machine", "rollout { canary { machines = 1 worse = ‸avg_of_rest(metric(\"errors\")) > 2 } }"),
+        .group(
+            "aggregate-of-each",
+            "rollout { canary { machines = 1 worse = metric(\"errors\") > ‸max(metric(\"errors\")) / 2 } }"),
+        .group(
+            "misplaced-aggregate", "rule \"r\" { when ‸avg_of_rest(metric(\"calls\")) > 3 then scale(+1) }",
+            hint: "write `avg` for the average of all"),
+        .group(
+            "misplaced-aggregate",
+            "rollout { drain { until = metric(\"c\") < ‸avg_of_rest(metric(\"c\")) at_most = 1m } }"),
+        .group("changing-fact", "env = { A = ‸avg_of_rest(metric(\"calls\")) }"),
+        .group("promote-without-canary", "rollout { ‸promote = auto }", hint: "add `canary = 1`"),
+        .group("unknown-word", "rollout { canary = 1 promote = ‸aut }", hint: "did you mean `auto`?"),
+        .group("out-of-range", "rollout { within = ‸2d }", hint: "it may be 1s to 1d"),
+        .group("within-settle", "rollout { settle = 10s within = ‸10s }"),
+        .group(
+            "keep-of-all", "rollout { drain { until = machine.verified at_most = 1m keep = ‸2 } }", hint: "at most 1"),
+        .machines(
+            "keep-of-all",
+            "count = 1 platform = none }\nrollout { drain { until = machine.verified at_most = 1m keep = ‸1 }",
+            hint: "leave it out"),
+        .software("undrain-without-drain", "‸undrain { exec = [\"./undrain.sh\"] }"),
+        .software(
+            "missing-key", "drain { exec = [\"./a\"] }\n‸undrain { timeout = 1s }",
+            hint: "add `exec = [\"./undrain.sh\"]`"),
+        .software("out-of-range", "drain { exec = [\"./a\"] timeout = ‸2h }"),
         .group("wrong-type", "rollout { bandwidth = ‸20 }", hint: "such as `500kB/s` or `20MB/s`"),
         .group("out-of-range", "rollout { bandwidth = ‸0B/s }"),
         .group("not-a-condition", "rollout { drain { until = ‸metric(\"calls\") at_most = 1m } }"),

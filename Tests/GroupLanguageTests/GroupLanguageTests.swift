@@ -20,9 +20,10 @@ import Testing
             ])
         #expect(
             group.rollout
-                == Rollout(
-                    batch: .percent(25), settle: .seconds(5), maxFailed: 1, onFailure: .rollback,
-                    drain: Rollout.Drain(
+                == RolloutPolicy(
+                    canary: RolloutPolicy.Canary(machines: 1), batch: .percent(25), settle: .seconds(5), maxFailed: 1,
+                    onFailure: .rollback,
+                    drain: RolloutPolicy.Drain(
                         until: .binary(.equal, .metric("calls"), .value(.number(0))), atMost: .minutes(30), keep: 2),
                     bandwidth: 20_000_000))
         #expect(Array(group.rules.prefix(3)) == Rule.defaults)
@@ -52,6 +53,7 @@ import Testing
                         secrets: ["SIP_KEY"]),
                     metrics: .init(exec: ["./metrics.sh"], every: .seconds(5)),
                     drain: .init(exec: ["./drain.sh"]),
+                    undrain: .init(exec: ["./undrain.sh"], timeout: .seconds(5)),
                     limits: .init(memory: 512_000_000, cpu: 200, processes: 256, files: 65_536),
                     capabilities: ["net_bind_service"]))
     }
@@ -106,12 +108,49 @@ import Testing
     }
 
     @Test(arguments: [
-        ("25%", Rollout.Batch.percent(25)), ("12.5%", .percent(12.5)), ("100%", .percent(100)), ("7", .count(7)),
+        ("25%", RolloutPolicy.Batch.percent(25)), ("12.5%", .percent(12.5)), ("100%", .percent(100)), ("7", .count(7)),
     ])
-    func readsBatches(written: String, meant: Rollout.Batch) throws {
+    func readsBatches(written: String, meant: RolloutPolicy.Batch) throws {
         for text in ["batch = \(written)  settle = 1s", "batch = \(written)", "batch = \(written)\n settle = 1s"] {
             #expect(try GroupLanguage.group(from: Samples.group("rollout { \(text) }")).rollout.batch == meant)
         }
+    }
+
+    private static let worse = Expression.binary(
+        .greater, .metric("errors"),
+        .binary(.multiply, .value(.number(2)), .aggregate(.averageOfRest, .metric("errors"))))
+
+    @Test(arguments: [
+        ("canary = 1", RolloutPolicy.Canary(machines: 1)), ("canary { machines = 1 }", .init(machines: 1)),
+        ("canary { machines = 1  for = 10m }", .init(machines: 1, holds: .minutes(10))),
+        (
+            "canary { machines = 1  for = 10m  worse = metric(\"errors\") > 2 * avg_of_rest(metric(\"errors\")) }",
+            .init(machines: 1, holds: .minutes(10), worse: worse)
+        ),
+    ])
+    func readsCanaries(written: String, meant: RolloutPolicy.Canary) throws {
+        for (end, promote) in [("", RolloutPolicy.Promote.manual), ("  promote = auto", .auto)] {
+            let group = try GroupLanguage.group(from: Samples.group("rollout { \(written)\(end) }"))
+            #expect(group.rollout.canary == meant && group.rollout.promote == promote)
+        }
+    }
+
+    @Test("`for` is a key like others in a canary, also when it is formatted, and stays in quotes where it was")
+    func formatsFor() throws {
+        let canary = Samples.group("rollout {\n canary {\n machines = 1\n for = 10m # long\n }\n}")
+        #expect(try GroupLanguage.format(canary).contains("      for      = 10m  # long\n"))
+        let rule = "rule \"r\" { when machine.verified then restart \"for\" = 10s }"
+        #expect(try GroupLanguage.format(rule).contains("\"for\" = 10s"))
+    }
+
+    @Test(
+        "A machine has ten minutes, or twice as long as it has to settle",
+        arguments: [
+            ("", TimeSpan.minutes(10)), ("settle = 1h", .hours(2)), ("within = 30s", .seconds(30)),
+            ("settle = 1h  within = 61m", .minutes(61)),
+        ])
+    func within(written: String, meant: TimeSpan) throws {
+        #expect(try GroupLanguage.group(from: Samples.group("rollout { \(written) }")).rollout.within == meant)
     }
 
     @Test(arguments: [

@@ -49,7 +49,7 @@ import TestSupport
         group.machines.count = count
         let changed = try GroupLanguage.setting(count: count, in: text)
         #expect(changed.hasPrefix("# kept\n"))
-        #expect(try GroupLanguage.group(from: changed) == group)
+        #expect(try GroupLanguage.group(from: changed, as: .stored) == group)
     }
 
     @Test("Whatever bytes come, the answer is faults with a place in the text, never a crash", arguments: 0..<300)
@@ -130,12 +130,14 @@ private struct GroupMaker {
     mutating func group() -> GroupDefinition {
         let minimum = number(0...2)
         let maximum = number(20...40)
+        let count = number(minimum...maximum)
+        let canary = count > 1 && chance() ? self.canary(of: count) : nil
         return GroupDefinition(
             name: name(), service: pick(["voice", "messaging", "video", "fax"]),
             software: SoftwareReference(name: name(), version: pick(["1", "5.6.3", "2.0-rc1+b~x"])),
             heartbeat: span(1...600),
             machines: MachineSet(
-                count: number(minimum...maximum), minimum: minimum, maximum: maximum,
+                count: count, minimum: minimum, maximum: maximum,
                 platform: pick([.local, .none, .exec("driver")]),
                 labels: chance() ? ["site": text(), "rack": "r\(number(0...9))"] : [:],
                 awayLimit: pick([.percent(30), .percent(12.5), .count(0), .count(7)]),
@@ -143,16 +145,29 @@ private struct GroupMaker {
             environment: (0..<number(0...4)).map { index in
                 EnvironmentEntry(name: "KEY_\(index)", value: environmentValue())
             },
-            rollout: Rollout(
-                batch: chance() ? .percent(Double(number(1...100))) : .count(number(1...50)), settle: span(0...60),
-                maxFailed: number(0...9), onFailure: pick(Rollout.OnFailure.allCases),
+            rollout: RolloutPolicy(
+                canary: canary, batch: chance() ? .percent(Double(number(1...100))) : .count(number(1...50)),
+                settle: span(0...60), within: span(61...3600), maxFailed: number(0...9),
+                onFailure: pick(RolloutPolicy.OnFailure.allCases),
+                promote: canary == nil ? .manual : pick(RolloutPolicy.Promote.allCases),
                 drain: maybe { maker in
-                    Rollout.Drain(
+                    RolloutPolicy.Drain(
                         until: .binary(.equal, .metric("calls"), .value(.number(Double(maker.number(0...5))))),
-                        atMost: maker.span(1...600), keep: maker.number(0...3))
+                        atMost: maker.span(1...600), keep: maker.number(0...max(0, min(3, count - 1))))
                 }, bandwidth: maybe { $0.pick([1_000_000, 20_000_000, 1 << 20, 123_456]) },
                 delivery: pick([.shared, .individual])),
             rules: (0...number(0...4)).map { rule($0) })
+    }
+
+    private mutating func canary(of count: Int) -> RolloutPolicy.Canary {
+        RolloutPolicy.Canary(
+            machines: number(1...count - 1), holds: chance() ? .zero : span(1...600),
+            worse: maybe { maker in
+                let limit = Fleet.Expression.binary(
+                    .multiply, .value(.number(Double(maker.number(1...9)))),
+                    .aggregate(.averageOfRest, .metric("errors")))
+                return .binary(.greater, .metric("errors"), limit)
+            })
     }
 
     private mutating func environmentValue() -> Fleet.Expression {
@@ -221,8 +236,16 @@ private struct GroupMaker {
             arithmetic(depth: depth - 1))
     }
 
+    private mutating func hook(_ program: String) -> SoftwareManifest.DrainHook? {
+        maybe {
+            SoftwareManifest.DrainHook(
+                exec: [program], timeout: $0.span(1...60), secrets: $0.chance() ? ["KEY"] : nil)
+        }
+    }
+
     mutating func manifest() -> SoftwareManifest {
-        SoftwareManifest(
+        let drain = hook("./drain.sh")
+        return SoftwareManifest(
             name: name(), version: pick(["1", "5.6.3"]), service: pick(["voice", "fax"]),
             run: ["./start.sh"] + (0..<number(0...2)).map { _ in text() },
             environment: chance() ? ["A": text(), "B": "5060"] : [:],
@@ -234,7 +257,7 @@ private struct GroupMaker {
                     secrets: $0.chance() ? ["SIP_KEY", "OTHER"] : nil
                 )
             }, metrics: maybe { SoftwareManifest.MetricsProbe(exec: ["./metrics.sh", "x y"], every: $0.span(1...60)) },
-            drain: maybe { SoftwareManifest.DrainHook(exec: ["./drain.sh"], secrets: $0.chance() ? ["KEY"] : nil) },
+            drain: drain, undrain: drain == nil ? nil : hook("./undrain.sh"),
             limits: maybe {
                 SoftwareManifest.Limits(
                     memory: $0.number(1...5000) * 1_000_000, cpu: $0.maybe { $0.number(1...800) },

@@ -24,6 +24,7 @@ struct LimitTests {
         Samples.group("env = { A = \"sip:\" + secret(\"key\") }"),
         Samples.group(
             "rollout { drain { until = metric(\"calls\") < min(metric(\"calls\")) + 1 at_most = 1m } }"),
+        Samples.group("rollout { drain { until = machine.verified at_most = 1m keep = 9 } }"),
         Samples.rule("when metric(\"calls\") > avg(metric(\"calls\")) * 3 then restart"),
     ]
 

@@ -19,6 +19,7 @@ enum Samples {
           }
 
           rollout {
+            canary     = 1            # these first; then a person, or `promote = auto`
             batch      = 25%          # or a count
             settle     = 5s           # healthy this long before it counts
             max_failed = 1
@@ -47,6 +48,7 @@ enum Samples {
           health  { exec = ["./healthy.sh"]  every = 2s  timeout = 1s  failures = 3  secrets = ["SIP_KEY"] }
           metrics { exec = ["./metrics.sh"]  every = 5s }     # prints "calls 3", one name and number a line
           drain   { exec = ["./drain.sh"] }                    # take no new work; what runs may end
+          undrain { exec = ["./undrain.sh"]  timeout = 5s }
           limits  { memory = 512MB  cpu = 200%  processes = 256  files = 65536 }
           capabilities = [net_bind_service]
         }

@@ -42,9 +42,21 @@ struct AggregateTests {
         }
     }
 
+    @Test("avg_of_rest goes over those that are no canaries, and there may be none")
+    func rest() {
+        let rest = Array(three.suffix(2))
+        func value(_ rest: [MachineRecord]) -> FactValue? {
+            var seen = scope(three[0], present: three)
+            seen.rest = { rest }
+            return seen.value(of: .aggregate(.averageOfRest, .metric("calls")))
+        }
+        #expect(value(rest) == .number(40))
+        #expect(value([]) == nil)
+    }
+
     @Test("Every aggregate has a test here")
     func all() {
-        let tested: Set<Aggregate> = [.average, .sum, .minimum, .maximum, .count]
+        let tested: Set<Aggregate> = [.average, .sum, .minimum, .maximum, .count, .averageOfRest]
         #expect(Set(Aggregate.allCases) == tested)
     }
 

@@ -128,7 +128,7 @@ extension AgentLoop {
     func act(on accepted: AcceptedOrder, now: TimeSpan) {
         abandonInstallation()
         announced = nil
-        guard accepted.content.action == .run else {
+        guard accepted.content.action.runs else {
             kept.generation = accepted.generation
             endUnknown()
             supervise(.stop, now: now)

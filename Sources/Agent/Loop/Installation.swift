@@ -58,7 +58,7 @@ struct Installation {
         filter = Self.filter(order.content.delivery, digest, identity)
     }
 
-    private static func filter(_ delivery: Rollout.Delivery, _ digest: String, _ identity: Identity) -> String {
+    private static func filter(_ delivery: RolloutPolicy.Delivery, _ digest: String, _ identity: Identity) -> String {
         switch delivery {
         case .shared: identity.topics.parts(group: identity.group, digest: digest)
         case .individual: identity.topics.machineParts(group: identity.group, machine: identity.machine, digest: digest)

@@ -2,8 +2,14 @@
 package struct Order: Hashable, Sendable, Codable {
     package enum Action: String, Hashable, Sendable, Codable {
         case run, stop
+        /// Run on, but take no new work. It has the generation of the run that it drains, and a later issue; `run` with a later one
+        /// still takes it back.
+        case drain
         /// Stop, keep the data, and come no more: the group is gone, or does not want the machine.
         case leave
+
+        /// Whether the software is to run, whatever work it takes.
+        package var runs: Bool { self == .run || self == .drain }
     }
 
     /// Bytes of an order as it is sent, sealed: machines refuse a larger one.

@@ -35,6 +35,8 @@ package enum Aggregate: String, Hashable, Sendable, Codable, CaseIterable {
     case minimum = "min"
     case maximum = "max"
     case count
+    /// The average over the present machines that are no canaries of the rollout; in a canary's `worse` only.
+    case averageOfRest = "avg_of_rest"
 }
 
 /// An expression of a rule's `when`, a drain's `until` or an `env` value.

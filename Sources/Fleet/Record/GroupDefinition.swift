@@ -11,7 +11,7 @@ package struct GroupDefinition: Hashable, Sendable {
     package var machines: MachineSet
     /// In the order of the text.
     package var environment: [EnvironmentEntry]
-    package var rollout: Rollout
+    package var rollout: RolloutPolicy
     /// In the order of the text; never empty (a group that states none gets `Rule.defaults`).
     package var rules: [Rule]
 
@@ -19,7 +19,8 @@ package struct GroupDefinition: Hashable, Sendable {
 
     package init(
         name: String, service: String, software: SoftwareReference, heartbeat: TimeSpan = defaultHeartbeat,
-        agent: String? = nil, machines: MachineSet, environment: [EnvironmentEntry] = [], rollout: Rollout = Rollout(),
+        agent: String? = nil, machines: MachineSet, environment: [EnvironmentEntry] = [],
+        rollout: RolloutPolicy = RolloutPolicy(),
         rules: [Rule] = Rule.defaults
     ) {
         self.name = name
@@ -128,53 +129,5 @@ package struct EnvironmentEntry: Hashable, Sendable {
     package init(name: String, value: Expression) {
         self.name = name
         self.value = value
-    }
-}
-
-/// The `rollout` block. `delivery`, `bandwidth` and `batch` (for rules that replace) act today; the rest is checked and stored for staged rollouts.
-package struct Rollout: Hashable, Sendable {
-    package enum Batch: Hashable, Sendable {
-        case percent(Double)
-        case count(Int)
-    }
-    package enum OnFailure: String, Hashable, Sendable, CaseIterable {
-        case rollback, pause
-    }
-    package enum Delivery: String, Hashable, Sendable, CaseIterable, Codable {
-        case shared, individual
-    }
-    package struct Drain: Hashable, Sendable {
-        package var until: Expression
-        package var atMost: TimeSpan
-        package var keep: Int
-
-        package init(until: Expression, atMost: TimeSpan, keep: Int = 0) {
-            self.until = until
-            self.atMost = atMost
-            self.keep = keep
-        }
-    }
-
-    package var batch: Batch
-    /// Healthy this long before a machine counts as verified.
-    package var settle: TimeSpan
-    package var maxFailed: Int
-    package var onFailure: OnFailure
-    package var drain: Drain?
-    /// Of software delivery, for the group; bytes a second. Nil: unlimited.
-    package var bandwidth: Int?
-    package var delivery: Delivery
-
-    package init(
-        batch: Batch = .percent(25), settle: TimeSpan = .seconds(5), maxFailed: Int = 1,
-        onFailure: OnFailure = .pause, drain: Drain? = nil, bandwidth: Int? = nil, delivery: Delivery = .shared
-    ) {
-        self.batch = batch
-        self.settle = settle
-        self.maxFailed = maxFailed
-        self.onFailure = onFailure
-        self.drain = drain
-        self.bandwidth = bandwidth
-        self.delivery = delivery
     }
 }

@@ -50,15 +50,29 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
         }
     }
 
-    /// A program that makes the software take no new work.
+    /// A program that makes the software take no new work, or take it again.
     package struct DrainHook: Hashable, Sendable, Codable {
         package var exec: [String]
+        /// Then it is killed, and has failed.
+        package var timeout: TimeSpan
         /// Of the variables whose value is a secret, those that it gets; nil: none.
         package var secrets: [String]?
 
-        package init(exec: [String], secrets: [String]? = nil) {
+        package static let defaultTimeout = TimeSpan.seconds(10)
+
+        package init(exec: [String], timeout: TimeSpan = defaultTimeout, secrets: [String]? = nil) {
             self.exec = exec
+            self.timeout = timeout
             self.secrets = secrets
+        }
+
+        /// A manifest of before 0.3 says no time.
+        package init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            self.init(
+                exec: try container.decode([String].self, forKey: .exec),
+                timeout: try container.decodeIfPresent(TimeSpan.self, forKey: .timeout) ?? Self.defaultTimeout,
+                secrets: try container.decodeIfPresent([String].self, forKey: .secrets))
         }
     }
 
@@ -94,7 +108,10 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
     /// Without one, a process that runs counts as healthy.
     package var health: HealthCheck?
     package var metrics: MetricsProbe?
+    /// Makes it take no new work; what runs may end.
     package var drain: DrainHook?
+    /// Makes it take new work again.
+    package var undrain: DrainHook?
     package var limits: Limits?
     /// Of `knownCapabilities`; nil: none.
     package var capabilities: [String]?
@@ -102,7 +119,7 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
     package init(
         name: String, version: String, service: String, run: [String], environment: [String: String] = [:],
         stop: Stop = Stop(), health: HealthCheck? = nil, metrics: MetricsProbe? = nil, drain: DrainHook? = nil,
-        limits: Limits? = nil, capabilities: [String]? = nil
+        undrain: DrainHook? = nil, limits: Limits? = nil, capabilities: [String]? = nil
     ) {
         self.name = name
         self.version = version
@@ -113,6 +130,7 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
         self.health = health
         self.metrics = metrics
         self.drain = drain
+        self.undrain = undrain
         self.limits = limits
         self.capabilities = capabilities
     }
@@ -120,10 +138,10 @@ package struct SoftwareManifest: Hashable, Sendable, Codable {
     /// Every program that a machine runs for it, by what it is for.
     package var programs: [(use: String, command: [String])] {
         [("run", run)]
-            + [("health", health?.exec), ("metrics", metrics?.exec), ("drain", drain?.exec)].compactMap {
-                use, command in
-                command.map { (use, $0) }
-            }
+            + [
+                ("health", health?.exec), ("metrics", metrics?.exec), ("drain", drain?.exec),
+                ("undrain", undrain?.exec),
+            ].compactMap { use, command in command.map { (use, $0) } }
     }
 
     package var reference: SoftwareReference { SoftwareReference(name: name, version: version) }

@@ -25,14 +25,16 @@ struct Checker {
         var clauses: [String] = []
         /// Keys whose value is a map, to tell `env { }` from `env = { }`.
         var maps: [String] = []
+        /// Keys that may be blocks as well.
+        var either: [String] = []
 
-        var all: [String] { keys + blocks + named + clauses + maps }
+        var all: [String] { keys + either + blocks + named + clauses + maps }
     }
 
     mutating func fields(of block: Block, _ shape: Shape) -> Fields {
         var fields = Fields(keyword: block.keyword, isDamaged: block.body.isDamaged)
-        let known = shape.keys + shape.maps
-        let knownBlocks = shape.blocks + shape.named
+        let known = shape.keys + shape.either + shape.maps
+        let knownBlocks = shape.blocks + shape.either + shape.named
         for entry in block.body.entries {
             switch entry.kind {
             case .pair(let pair):
@@ -54,7 +56,7 @@ struct Checker {
                 let key = inner.keyword.text
                 if shape.named.contains(key) {
                     fields.blocks[key, default: []].append(inner)
-                } else if shape.blocks.contains(key) {
+                } else if shape.blocks.contains(key) || shape.either.contains(key) {
                     if let label = inner.label {
                         faults.add("unexpected-name", label.span, "`\(key)` has no name", hint: "write `\(key) { … }`")
                     }

@@ -2,7 +2,11 @@ import Fleet
 
 /// Gives expressions their types: what may be compared, added, and named where.
 struct ExpressionChecker {
-    enum Place { case condition, environment }
+    enum Place {
+        case condition, environment
+        /// A canary's `worse`.
+        case canary
+    }
 
     enum Kind: Hashable {
         case number, string, bool, span
@@ -33,7 +37,7 @@ struct ExpressionChecker {
         var kind: Kind
         /// Speaks of one machine, outside of aggregates.
         var isOfMachine = false
-        /// The first that stands in it.
+        /// The first that stands in it and goes over the whole group; `avg_of_rest` is one number for all canaries.
         var aggregate: Key?
     }
 
@@ -107,7 +111,7 @@ struct ExpressionChecker {
         switch symbol {
         case .not:
             guard expect(.bool, typed, inner, "`!`") else { return nil }
-            guard place == .condition else { return notInEnvironment(node) }
+            guard place != .environment else { return notInEnvironment(node) }
             typed.expression = .unary(.not, typed.expression)
         case .plus:
             faults.add(
@@ -288,7 +292,7 @@ struct ExpressionChecker {
         if let aggregate = Aggregate(rawValue: name.text) { return self.aggregate(aggregate, name, arguments) }
         switch name.text {
         case "metric":
-            guard place == .condition else {
+            guard place != .environment else {
                 faults.add(
                     "changing-fact", node.span, "a metric changes while the software runs, so it cannot stand in `env`")
                 return nil
@@ -340,10 +344,16 @@ struct ExpressionChecker {
 
     private mutating func aggregate(_ aggregate: Aggregate, _ name: Key, _ arguments: [Node]) -> Typed? {
         let example = aggregate == .count ? "count(machine.state == away)" : "\(aggregate.rawValue)(metric(\"calls\"))"
-        guard place == .condition else {
+        guard place != .environment else {
             faults.add(
                 "changing-fact", name.span,
                 "`\(name.text)` changes while the software runs, so it cannot stand in `env`")
+            return nil
+        }
+        guard aggregate != .averageOfRest || place == .canary else {
+            faults.add(
+                "misplaced-aggregate", name.span, "only a canary's `worse` knows who the rest is",
+                hint: "write `\(Aggregate.average.rawValue)` for the average of all")
             return nil
         }
         guard arguments.count == 1 else {
@@ -365,7 +375,9 @@ struct ExpressionChecker {
                 hint: "write `\(example)`")
             return nil
         }
-        return Typed(expression: .aggregate(aggregate, inner.expression), kind: .number, aggregate: name)
+        return Typed(
+            expression: .aggregate(aggregate, inner.expression), kind: .number,
+            aggregate: aggregate == .averageOfRest ? nil : name)
     }
 }
 

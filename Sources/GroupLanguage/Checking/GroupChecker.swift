@@ -19,7 +19,7 @@ extension Checker {
         let heartbeat = fields.pairs["heartbeat"].map { duration($0, in: .seconds(1) ... .hours(1)) }
         let machines = fields.blocks["machines"]?.first.flatMap { self.machines($0) }
         let environment = fields.pairs["env"].map { self.environment($0) }
-        let rollout = fields.blocks["rollout"]?.first.map { self.rollout($0) }
+        let rollout = fields.blocks["rollout"]?.first.map { self.rollout($0, machines: machines) }
         let rules = rules(fields.blocks["rule"] ?? [], machines: machines)
 
         guard faults.isEmpty, let name, let service, let software, let machines else { return nil }
@@ -27,7 +27,8 @@ extension Checker {
             name: name, service: service, software: software,
             heartbeat: (heartbeat ?? nil) ?? GroupDefinition.defaultHeartbeat, agent: agent,
             machines: machines,
-            environment: environment ?? [], rollout: rollout ?? Rollout(), rules: rules.isEmpty ? Rule.defaults : rules)
+            environment: environment ?? [], rollout: rollout ?? RolloutPolicy(),
+            rules: rules.isEmpty ? Rule.defaults : rules)
     }
 
     private static let groupNameRule =
@@ -209,83 +210,12 @@ extension Checker {
         return true
     }
 
-    // MARK: Rollout
-
-    private mutating func rollout(_ block: Block) -> Rollout {
-        let fields = fields(
-            of: block,
-            Shape(
-                keys: ["batch", "settle", "max_failed", "on_failure", "bandwidth", "delivery"], blocks: ["drain"]))
-        var rollout = Rollout()
-        if let pair = fields.pairs["batch"], let batch = batch(pair) { rollout.batch = batch }
-        if let pair = fields.pairs["settle"], let settle = duration(pair, in: .zero ... .hours(1)) {
-            rollout.settle = settle
-        }
-        if let pair = fields.pairs["max_failed"], let count = integer(pair, in: 0...MachineSet.most) {
-            rollout.maxFailed = count
-        }
-        if let pair = fields.pairs["on_failure"] {
-            let word = word(pair, among: Rollout.OnFailure.allCases.map(\.rawValue))
-            rollout.onFailure = word.flatMap(Rollout.OnFailure.init) ?? rollout.onFailure
-        }
-        if let pair = fields.pairs["delivery"] {
-            let word = word(pair, among: Rollout.Delivery.allCases.map(\.rawValue))
-            rollout.delivery = word.flatMap(Rollout.Delivery.init) ?? rollout.delivery
-        }
-        if let pair = fields.pairs["bandwidth"] { rollout.bandwidth = bandwidth(pair) }
-        if let block = fields.blocks["drain"]?.first { rollout.drain = drain(block) }
-        return rollout
-    }
-
-    private mutating func batch(_ pair: Pair) -> Rollout.Batch? {
-        if case .percent(let percent, _) = pair.value.kind {
-            guard percent >= 1, percent <= 100 else {
-                outOfRange(pair.value, "batch", "1% to 100%")
-                return nil
-            }
-            return .percent(percent)
-        }
-        guard literal(pair.value) != nil else {
-            wrongType(pair.value, "batch", expected: "a percentage or a count", hint: "such as `25%` or `2`")
-            return nil
-        }
-        return integer(pair, in: 1...MachineSet.most).map(Rollout.Batch.count)
-    }
-
-    private mutating func bandwidth(_ pair: Pair) -> Int? {
-        guard case .rate(let rate, _) = pair.value.kind else {
-            if case .size(_, let text) = pair.value.kind {
-                faults.add(
-                    "unknown-unit", pair.value.span, "a rate is so much per second",
-                    hint: "write `\(text.prefix(40))/s`")
-                return nil
-            }
-            wrongType(pair.value, "bandwidth", expected: "a rate", hint: "such as `500kB/s` or `20MB/s`")
-            return nil
-        }
-        guard rate >= 1, rate <= 1_000_000_000_000 else {
-            outOfRange(pair.value, "bandwidth", "1B/s to 1000GB/s")
-            return nil
-        }
-        return rate
-    }
-
-    private mutating func drain(_ block: Block) -> Rollout.Drain? {
-        let fields = fields(of: block, Shape(keys: ["until", "at_most", "keep"]))
-        require("until", in: fields, hint: "until = metric(\"calls\") == 0")
-        require("at_most", in: fields, hint: "at_most = 30m")
-        let until = fields.pairs["until"].flatMap { condition($0.value, of: "until") }
-        let longest = fields.pairs["at_most"].flatMap { duration($0, in: .milliseconds(1) ... .hours(720)) }
-        let keep = fields.pairs["keep"].flatMap { integer($0, in: 0...MachineSet.most) }
-        guard let until, let longest else { return nil }
-        requireOfOne(until)
-        return Rollout.Drain(until: until.expression, atMost: longest, keep: keep ?? 0)
-    }
-
     /// A condition, or nil after it has said what is wrong.
-    mutating func condition(_ node: Node, of key: String) -> ExpressionChecker.Typed? {
+    mutating func condition(
+        _ node: Node, of key: String, place: ExpressionChecker.Place = .condition
+    ) -> ExpressionChecker.Typed? {
         guard !node.isMissing else { return nil }
-        var checker = ExpressionChecker(place: .condition, faults: faults, reading: reading)
+        var checker = ExpressionChecker(place: place, faults: faults, reading: reading)
         defer { faults = checker.faults }
         guard let typed = checker.check(node) else { return nil }
         guard typed.kind == .bool else {

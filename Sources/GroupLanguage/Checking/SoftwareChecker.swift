@@ -2,7 +2,8 @@ import Fleet
 
 extension Checker {
     private static let softwareShape = Shape(
-        keys: ["version", "service", "run", "capabilities"], blocks: ["stop", "health", "metrics", "drain", "limits"],
+        keys: ["version", "service", "run", "capabilities"],
+        blocks: ["stop", "health", "metrics", "drain", "undrain", "limits"],
         maps: ["env"])
 
     mutating func software(_ block: Block) -> SoftwareManifest? {
@@ -20,7 +21,13 @@ extension Checker {
         let health = fields.blocks["health"]?.first.flatMap { self.health($0) }
         let metrics = fields.blocks["metrics"]?.first.flatMap { self.metrics($0) }
         let drain = fields.blocks["drain"]?.first.flatMap { hook($0) }
-
+        let undrain = fields.blocks["undrain"]?.first.flatMap { hook($0) }
+        if let block = fields.blocks["undrain"]?.first, fields.blocks["drain"] == nil {
+            faults.add(
+                "undrain-without-drain", block.keyword.span,
+                "`undrain` takes back what `drain` does, and there is none",
+                hint: "add `drain { exec = [\"./drain.sh\"] }`")
+        }
         let limits = fields.blocks["limits"]?.first.flatMap { self.limits($0) }
         let capabilities = fields.pairs["capabilities"].flatMap { self.capabilities($0) }
 
@@ -28,7 +35,7 @@ extension Checker {
         return SoftwareManifest(
             name: name, version: version, service: service, run: run, environment: environment ?? [:],
             stop: stop ?? SoftwareManifest.Stop(), health: health, metrics: metrics, drain: drain,
-            limits: limits, capabilities: capabilities)
+            undrain: undrain, limits: limits, capabilities: capabilities)
     }
 
     mutating func version(_ pair: Pair) -> String? {
@@ -113,11 +120,12 @@ extension Checker {
     }
 
     private mutating func hook(_ block: Block) -> SoftwareManifest.DrainHook? {
-        let fields = fields(of: block, Shape(keys: ["exec", "secrets"]))
-        require("exec", in: fields, hint: "exec = [\"./drain.sh\"]")
+        let fields = fields(of: block, Shape(keys: ["exec", "timeout", "secrets"]))
+        require("exec", in: fields, hint: "exec = [\"./\(block.keyword.text).sh\"]")
+        let timeout = fields.pairs["timeout"].flatMap { self.timeout($0) } ?? SoftwareManifest.DrainHook.defaultTimeout
         let secrets = fields.pairs["secrets"].flatMap { self.secrets($0) }
         return fields.pairs["exec"].flatMap { command($0) }
-            .map { SoftwareManifest.DrainHook(exec: $0, secrets: secrets) }
+            .map { SoftwareManifest.DrainHook(exec: $0, timeout: timeout, secrets: secrets) }
     }
 
     /// Names of variables, each once.

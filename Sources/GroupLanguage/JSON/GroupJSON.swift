@@ -54,8 +54,8 @@ struct GroupJSON {
         /// `exec:NAME` becomes a call.
         case platform
         case map, environment
-        /// `drain` inside of `rollout`.
-        case drain
+        /// A block inside of `rollout`, whose values are text of the language except those of this key.
+        case block(number: String)
         /// Of an unknown key, which the checker complains of.
         case any
     }
@@ -65,7 +65,8 @@ struct GroupJSON {
     ]
     private static let rollout: [String: Form] = [
         "batch": .language, "settle": .language, "on_failure": .language, "bandwidth": .language,
-        "delivery": .language, "drain": .drain,
+        "delivery": .language, "within": .language, "promote": .language, "drain": .block(number: "keep"),
+        "canary": .block(number: "machines"),
     ]
 
     private mutating func wrong(_ value: JSONValue, _ key: String, _ expected: String) {
@@ -83,8 +84,8 @@ struct GroupJSON {
         for inner in members {
             let form = form(inner.key.text)
             if case .null = inner.value.kind { continue }
-            if case .drain = form {
-                entries += block(inner) { key in key == "keep" ? .any : .language }
+            if case .block(let number) = form, case .object = inner.value.kind {
+                entries += block(inner) { key in key == number ? .any : .language }
             } else {
                 entries.append(pair(inner, form))
             }
@@ -124,8 +125,9 @@ struct GroupJSON {
         case .object(let members):
             switch form {
             case .map, .environment:
+                let isMap = if case .map = form { true } else { false }
                 let entries = members.map { member in
-                    form == .map
+                    isMap
                         ? pair(member, .text) : Entry(kind: .pair(Pair(key: member.key, value: variable(member))))
                 }
                 return Node(kind: .map(Body(entries: entries)), span: span)

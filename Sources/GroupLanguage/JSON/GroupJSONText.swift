@@ -43,7 +43,7 @@ extension GroupJSON {
         }
     }
 
-    private static func rollout(_ rollout: Rollout) -> String {
+    private static func rollout(_ rollout: RolloutPolicy) -> String {
         let drain = rollout.drain.map { drain in
             object([
                 ("until", quoted(ExpressionText.text(drain.until))), ("at_most", quoted(drain.atMost.description)),
@@ -52,8 +52,18 @@ extension GroupJSON {
         }
         let batch: String =
             if case .count(let count) = rollout.batch { "\(count)" } else { quoted(GroupText.text(rollout.batch)) }
+        let canary = rollout.canary.map { canary in
+            guard canary.holds != .zero || canary.worse != nil else { return "\(canary.machines)" }
+            return object([
+                ("machines", "\(canary.machines)"),
+                ("for", canary.holds == .zero ? nil : quoted(canary.holds.description)),
+                ("worse", canary.worse.map { quoted(ExpressionText.text($0)) }),
+            ])
+        }
         return object([
-            ("batch", batch), ("settle", quoted(rollout.settle.description)), ("max_failed", "\(rollout.maxFailed)"),
+            ("canary", canary), ("promote", rollout.canary == nil ? nil : quoted(rollout.promote.rawValue)),
+            ("batch", batch), ("settle", quoted(rollout.settle.description)),
+            ("within", quoted(rollout.within.description)), ("max_failed", "\(rollout.maxFailed)"),
             ("on_failure", quoted(rollout.onFailure.rawValue)), ("drain", drain),
             ("bandwidth", rollout.bandwidth.map { quoted(ExpressionText.rate($0)) }),
             ("delivery", quoted(rollout.delivery.rawValue)),

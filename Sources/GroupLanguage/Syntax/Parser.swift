@@ -179,7 +179,7 @@ struct Parser {
         operators = 0
         let key: Key
         switch current.kind {
-        case .word(let word): key = Key(text: word, span: current.span)
+        case .word(let word): key = Key(text: word, span: current.span, isBare: true)
         case .string(let string) where ahead(1).kind == .symbol(.assign):
             key = Key(text: string, span: current.span)
         default:

@@ -37,6 +37,8 @@ struct Entry: Sendable {
 struct Key: Sendable {
     var text: String
     var span: Span
+    /// Where the key of an entry stood without quotes, it can be written so again.
+    var isBare = false
 }
 
 /// `key = value`

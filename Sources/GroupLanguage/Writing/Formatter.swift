@@ -143,8 +143,8 @@ struct Formatter {
     // MARK: On one line
 
     private static func key(_ key: Key) -> String {
-        // Where it could be taken for the begin of a clause, it must stay in quotes.
-        let isClause = ["when", "then", "for", "per"].contains(key.text)
+        // Where it could be taken for the begin of a clause, it must stay in quotes. `for` is a key of its own in some blocks.
+        let isClause = ["when", "then", "per"].contains(key.text) || (key.text == "for" && !key.isBare)
         return isDotted(key.text) && !isClause ? key.text : ExpressionText.quoted(key.text)
     }
 

@@ -41,7 +41,7 @@ enum GroupText {
         return platform.description
     }
 
-    static func text(_ batch: Rollout.Batch) -> String {
+    static func text(_ batch: RolloutPolicy.Batch) -> String {
         switch batch {
         case .percent(let percent): ExpressionText.number(percent) + "%"
         case .count(let count): "\(count)"
@@ -69,8 +69,18 @@ enum GroupText {
         return text + "}\n"
     }
 
-    private static func rollout(_ rollout: Rollout) -> String {
-        var text = "rollout {\nbatch = \(Self.text(rollout.batch))\nsettle = \(rollout.settle)\n"
+    private static func canary(_ canary: RolloutPolicy.Canary) -> String {
+        guard canary.holds != .zero || canary.worse != nil else { return "canary = \(canary.machines)" }
+        var text = "canary { machines = \(canary.machines)"
+        if canary.holds != .zero { text += " for = \(canary.holds)" }
+        if let worse = canary.worse { text += " worse = \(ExpressionText.text(worse))" }
+        return text + " }"
+    }
+
+    private static func rollout(_ rollout: RolloutPolicy) -> String {
+        var text = "rollout {\n"
+        if let canary = rollout.canary { text += "\(Self.canary(canary))\npromote = \(rollout.promote.rawValue)\n" }
+        text += "batch = \(Self.text(rollout.batch))\nsettle = \(rollout.settle)\nwithin = \(rollout.within)\n"
         text += "max_failed = \(rollout.maxFailed)\non_failure = \(rollout.onFailure.rawValue)\n"
         if let drain = rollout.drain {
             text +=
@@ -103,8 +113,9 @@ enum SoftwareText {
         if let metrics = software.metrics {
             text += "metrics { exec = \(list(metrics.exec)) every = \(metrics.every)\(secrets(metrics.secrets)) }\n"
         }
-        if let drain = software.drain {
-            text += "drain { exec = \(list(drain.exec))\(secrets(drain.secrets)) }\n"
+        for (keyword, hook) in [("drain", software.drain), ("undrain", software.undrain)] {
+            guard let hook else { continue }
+            text += "\(keyword) { exec = \(list(hook.exec)) timeout = \(hook.timeout)\(secrets(hook.secrets)) }\n"
         }
         if let limits = software.limits { text += "limits { \(Self.limits(limits)) }\n" }
         if let capabilities = software.capabilities {

@@ -41,7 +41,7 @@ extension Control {
             let draft = draft(of: status.machine), let group = monitor.group(status.group)
         else { return nil }
         let software: SoftwareReference
-        if order.digest == receiving.digest, order.action == .run {
+        if order.digest == receiving.digest, order.action.runs {
             software = order.software
         } else if let agent = draft.agent, (try? records.software(agent))??.digest == receiving.digest {
             software = agent

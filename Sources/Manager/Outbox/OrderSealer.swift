@@ -11,7 +11,7 @@ struct OrderDraft: Hashable, Sendable {
     var group: String
     var index: Int
     var order: Order
-    var delivery: Rollout.Delivery
+    var delivery: RolloutPolicy.Delivery
     var heartbeat: TimeSpan
     var issue: Issue
     /// The session that its agent is to begin at.

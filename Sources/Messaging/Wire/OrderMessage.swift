@@ -111,7 +111,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package var partSize: Int
     package var parts: Int
     package var contentKey: Data
-    package var delivery: Rollout.Delivery
+    package var delivery: RolloutPolicy.Delivery
     package var manifest: SoftwareManifest
     /// The manifest's, the group's and the secrets, merged.
     package var environment: [String: String]
@@ -167,7 +167,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package init(
         action: Order.Action, generation: Int, issue: Issue, digest: String, size: Int,
         partSize: Int = standardPartSize, parts: Int,
-        contentKey: Data, delivery: Rollout.Delivery, manifest: SoftwareManifest, environment: [String: String],
+        contentKey: Data, delivery: RolloutPolicy.Delivery, manifest: SoftwareManifest, environment: [String: String],
         secrets: [String]? = nil, heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil,
         watch: Watch? = nil, reason: String? = nil, brokers: BrokerAddresses? = nil, agent: AgentOffer? = nil
     ) {
