@@ -13,6 +13,8 @@ extension Records {
         /// as departed.
         case removeGroup(String)
         case revision(RevisionRow)
+        /// What came of a revision; one that is kept no longer has none.
+        case verdict(group: String, revision: Int, Verdict)
         /// When a rule acted, in place of what was kept of it; no times: nothing is kept.
         case ruleActs(RuleActs)
         /// In phase `revoked` the key of this machine is remembered as revoked for ever.
@@ -128,6 +130,7 @@ struct Transaction {
         case .groupState(let group): try saveState(of: group)
         case .removeGroup(let name): try removeGroup(name)
         case .revision(let row): try save(row)
+        case .verdict(let group, let revision, let verdict): try setVerdict(group, revision, verdict)
         case .ruleActs(let row): try save(row)
         case .ticket(let id, let group, let machine, let secretSealed, let uses, let expires, let groupKey):
             try saveTicket(

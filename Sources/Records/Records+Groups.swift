@@ -2,7 +2,7 @@ package import Fleet
 import Foundation
 import GRDB
 
-/// Groups and their revisions.
+/// Groups.
 extension Records {
     /// Every group, by name.
     package func allGroups() throws(RecordsError) -> [GroupRow] {
@@ -25,17 +25,6 @@ extension Records {
     /// The names of the groups whose record in force names these bytes.
     package func groups(usingDigest digest: String) throws(RecordsError) -> [String] {
         try rows("SELECT name FROM groups WHERE digest = ? ORDER BY name", [digest]) { try $0.value("name") }
-    }
-
-    /// Every revision of a group, newest first.
-    package func revisions(of group: String) throws(RecordsError) -> [RevisionRow] {
-        try rows(
-            "SELECT * FROM revisions WHERE \"group\" = ? ORDER BY revision DESC", [group], RevisionRow.init(row:))
-    }
-
-    package func revision(_ revision: Int, of group: String) throws(RecordsError) -> RevisionRow? {
-        try row(
-            "SELECT * FROM revisions WHERE \"group\" = ? AND revision = ?", [group, revision], RevisionRow.init(row:))
     }
 }
 
@@ -74,15 +63,6 @@ extension Transaction {
         try run("DELETE FROM groups WHERE name = ?", [name])
         try run("DELETE FROM rule_acts WHERE \"group\" = ?", [name])
     }
-
-    func save(_ revision: RevisionRow) throws {
-        try run(
-            "INSERT INTO revisions (\"group\", revision, text, digest, by, at) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                revision.group, revision.revision, revision.text, revision.digest, revision.by,
-                revision.at.milliseconds,
-            ])
-    }
 }
 
 extension GroupPattern? {
@@ -103,13 +83,5 @@ extension GroupRow {
                 sealed.map { GroupRow.PreviousKey(publicHalf: previous, sealed: $0) }
             }, created: try row.instant("created"), changed: try row.instant("changed"),
             changedBy: try row.value("changed_by"))
-    }
-}
-
-extension RevisionRow {
-    init(row: Row) throws {
-        self.init(
-            group: try row.value("group"), revision: try row.value("revision"), text: try row.value("text"),
-            digest: try row.value("digest"), by: try row.value("by"), at: try row.instant("at"))
     }
 }

@@ -17,7 +17,7 @@ package struct Retention: Hashable, Sendable {
     package var events = Limit(age: .days(90), rows: 1_000_000)
     /// About 500 bytes a line.
     package var audit = Limit(age: .days(400), rows: 1_000_000)
-    /// Of each group, the newest: what it may be rolled back to.
+    /// Of each group, the newest, beside the good ones that it may be rolled back to.
     package var revisions = 100
     /// So many of the history and of the audit log stay however old they are: a clock that was wrong must not empty them.
     package var floor = 1000
@@ -101,8 +101,15 @@ extension Records {
                 """
                 DELETE FROM revisions WHERE ("group", revision) IN (
                     SELECT r."group", r.revision FROM groups g
-                    JOIN revisions r ON r."group" = g.name AND r.revision <= g.revision - ?2 LIMIT ?1)
-                """, [kept.slice, kept.revisions]),
+                    JOIN revisions r ON r."group" = g.name AND r.revision <= g.revision - ?2
+                    WHERE r.revision NOT IN (
+                        SELECT p.revision FROM revisions p WHERE p."group" = g.name AND p.verdict = 'good'
+                        ORDER BY p.revision DESC LIMIT ?3)
+                    AND r.revision IS NOT (
+                        SELECT MAX(p.revision) FROM revisions p
+                        WHERE p."group" = g.name AND p.verdict = 'good' AND p.digest <> g.digest)
+                    LIMIT ?1)
+                """, [kept.slice, kept.revisions, goodReleases]),
             // A bundle that no revision, no record and no machine's order names any more.
             .init(
                 """

@@ -60,16 +60,30 @@ package struct RevisionRow: Hashable, Sendable {
     package var text: String
     /// Of the software that it named then.
     package var digest: String
+    /// That software's; nil: not known any more (a revision from before this was kept, whose software is gone).
+    package var manifest: SoftwareManifest?
     package var by: String
     package var at: Timestamp
+    /// Why it was made, in a line for people; empty where nobody said.
+    package var reason: String
+    /// What it changed, in a line for people; empty where that was not kept.
+    package var summary: String
+    package var verdict: Verdict
 
-    package init(group: String, revision: Int, text: String, digest: String, by: String, at: Timestamp) {
+    package init(
+        group: String, revision: Int, text: String, digest: String, manifest: SoftwareManifest? = nil, by: String,
+        at: Timestamp, reason: String = "", summary: String = "", verdict: Verdict = .untried
+    ) {
         self.group = group
         self.revision = revision
         self.text = text
         self.digest = digest
+        self.manifest = manifest
         self.by = by
         self.at = at
+        self.reason = reason
+        self.summary = summary
+        self.verdict = verdict
     }
 }
 

@@ -5,6 +5,7 @@ import HTTPTypes
 import Sealing
 import Synchronization
 import TestSupport
+import Records
 import Testing
 
 @testable import Manager
@@ -109,8 +110,15 @@ struct PartsTests {
                 try await site.control.scale("test", to: 4, by: "busy")
                 let all = try await site.control.revisions("test").items
                 #expect(all.map(\.revision) == [4, 3, 2, 1], "the newest first")
-                #expect(all[3].text == all[1].text && all[0].text.contains("4"))
+                let texts = try site.control.records.revisions(of: "test").map(\.text)
+                #expect(texts[3] == texts[1] && texts[0].contains("4"))
                 #expect(all[0].by == "rule busy")
+                #expect(all.map(\.reason) == ["scaled to 4 by rule busy", "back to what revision 1 said", "", ""])
+                #expect(
+                    all.map(\.changed) == [
+                        "machines.count 1 → 4", "machines.count 2 → 1", "machines.count 1 → 2", "created",
+                    ])
+                #expect(all.allSatisfy { $0.verdict.state == .untried && $0.software == "soft@1" })
             }
         }
     }

@@ -145,6 +145,25 @@ struct RetentionTests {
         #expect(keys == Set((21...30).map { "d\($0)" } + ["d3"]))
     }
 
+    @Test("of revisions: the newest, the last ten good ones, and the last good one with other software")
+    func goodRevisions() throws {
+        var group = Samples.group()
+        (group.revision, group.digest) = (60, "now")
+        let rows = (1...60).map { number in
+            RevisionRow(
+                group: "edge", revision: number, text: "", digest: number < 5 ? "old" : "now", by: "user admin",
+                at: Samples.at, verdict: number.isMultiple(of: 2) ? .good : .untried)
+        }
+        _ = try records.commit([.saveGroup(group)] + rows.map { .revision($0) })
+        var retention = small()
+        retention.revisions = 5
+        try pruneAll(retention, at: Samples.at)
+        #expect(
+            try records.revisions(of: "edge").map(\.revision) == [
+                60, 59, 58, 57, 56, 54, 52, 50, 48, 46, 44, 42, 4,
+            ])
+    }
+
     @Test("forgets what has expired: tickets, answers, certificates, and who left long ago")
     func expired() throws {
         _ = try records.commit(Samples.everything)

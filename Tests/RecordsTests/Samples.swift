@@ -22,7 +22,8 @@ enum Samples {
 
     static func revision(_ number: Int, of group: String = "edge") -> RevisionRow {
         RevisionRow(
-            group: group, revision: number, text: "text \(number)", digest: "d\(number)", by: "user admin", at: at)
+            group: group, revision: number, text: "text \(number)", digest: "d\(number)",
+            manifest: number == 1 ? manifest : nil, by: "user admin", at: at)
     }
 
     static let software = SoftwareRow(

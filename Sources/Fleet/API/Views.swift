@@ -89,20 +89,6 @@ package struct GroupView: Codable, Sendable {
     }
 }
 
-package struct RevisionView: Codable, Sendable {
-    package var revision: Int
-    package var text: String
-    package var by: String
-    package var at: Timestamp
-
-    package init(revision: Int, text: String, by: String, at: Timestamp) {
-        self.revision = revision
-        self.text = text
-        self.by = by
-        self.at = at
-    }
-}
-
 package struct MachineView: Codable, Hashable, Sendable {
     package var id: String
     package var group: String

@@ -54,6 +54,18 @@ package indirect enum Expression: Hashable, Sendable, Codable {
     case secret(String)
 }
 
+extension Expression {
+    /// The names of the secrets in it, in their order.
+    package var secrets: [String] {
+        switch self {
+        case .secret(let name): [name]
+        case .unary(_, let operand), .aggregate(_, let operand): operand.secrets
+        case .binary(_, let left, let right): left.secrets + right.secrets
+        case .value, .fact, .metric: []
+        }
+    }
+}
+
 /// The facts that expressions may name.
 package enum Fact: String, Hashable, Sendable, Codable, CaseIterable {
     case machineID = "machine.id"

@@ -161,7 +161,7 @@ struct Formatter {
     }
 
     /// Nil when it stood on several lines or has comments.
-    private static func inline(_ body: Body, separator: String) -> String? {
+    static func inline(_ body: Body, separator: String) -> String? {
         if body.entries.isEmpty { return body.dangling.isEmpty ? "{}" : nil }
         guard body.isOneLine, body.dangling.isEmpty else { return nil }
         var text = "{ "
@@ -188,7 +188,8 @@ struct Formatter {
         return inline(holds).map { "\(clause.keyword.text) \(value) for \($0)" }
     }
 
-    private static func inline(_ node: Node) -> String? {
+    /// Nil when it stood on several lines or has comments.
+    static func inline(_ node: Node) -> String? {
         switch node.kind {
         case .number(_, let text), .duration(_, let text), .rate(_, let text), .size(_, let text): return text
         case .percent(_, let text): return text + "%"

@@ -37,8 +37,8 @@ extension Control {
             burst.changes.append(
                 .revision(
                     RevisionRow(
-                        group: name, revision: 1, text: checked.text, digest: record.digest, by: caller.name,
-                        at: burst.wall)))
+                        group: name, revision: 1, text: checked.text, digest: record.digest, manifest: record.manifest,
+                        by: caller.name, at: burst.wall, summary: "created")))
             burst.note(
                 .groupCreated, by: caller, group: name, "Group \(name) created",
                 after: Self.summary(checked.definition, text: checked.text, revision: 1))

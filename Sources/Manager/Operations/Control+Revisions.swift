@@ -125,8 +125,8 @@ extension Control {
     }
 
     func revise(
-        _ row: GroupRow, to checked: CheckedRecord, by: String, note: String, address: String? = nil,
-        in burst: inout Burst
+        _ row: GroupRow, to checked: CheckedRecord, by: String, note: String, reason: String = "",
+        address: String? = nil, in burst: inout Burst
     ) throws {
         guard var record = monitor.group(row.name) else {
             throw Refusal(code: .notFound, message: "There is no group \(row.name).")
@@ -153,8 +153,9 @@ extension Control {
         burst.changes.append(
             .revision(
                 RevisionRow(
-                    group: row.name, revision: record.revision, text: checked.text, digest: record.digest, by: by,
-                    at: burst.wall)))
+                    group: row.name, revision: record.revision, text: checked.text, digest: record.digest,
+                    manifest: record.manifest, by: by, at: burst.wall, reason: reason,
+                    summary: Self.changed(from: before, row.digest, to: checked))))
         var facts = [
             "revision": "\(record.revision)", "software": "\(before.software) → \(checked.definition.software)",
             "service": "\(before.service) → \(checked.definition.service)",
@@ -173,6 +174,16 @@ extension Control {
         advance(.group(record, .revised), in: &burst)
     }
 
+    /// What a revision changes, in a line.
+    static func changed(from before: GroupDefinition?, _ digest: String?, to checked: CheckedRecord) -> String {
+        let changes = GroupLanguage.changes(from: before, to: checked.definition)
+        if let digest, changes.isEmpty {
+            return digest == checked.software.digest
+                ? "comments and form only" : "\(checked.definition.software) with other bytes"
+        }
+        return changes.summary
+    }
+
     /// A rule's scale: the record itself changes, so that what happens is what the record says.
     func scale(_ name: String, to count: Int, by rule: String) throws {
         try transact { control, burst in
@@ -183,8 +194,7 @@ extension Control {
             }
             try control.revise(
                 row, to: control.check(.text(text), as: .stored), by: "rule \(rule)",
-                note: "Group \(name) scaled to \(count)",
-                in: &burst)
+                note: "Group \(name) scaled to \(count)", reason: "scaled to \(count) by rule \(rule)", in: &burst)
         }
     }
 
@@ -199,20 +209,8 @@ extension Control {
             }
             try control.revise(
                 row, to: control.check(.text(previous.text), as: .stored), by: by,
-                note: "Group \(name) rolled back to what revision \(previous.revision) said", address: address,
-                in: &burst)
-        }
-    }
-}
-
-extension Fleet.Expression {
-    /// The names of the secrets in it.
-    var secrets: [String] {
-        switch self {
-        case .secret(let name): [name]
-        case .unary(_, let operand), .aggregate(_, let operand): operand.secrets
-        case .binary(_, let left, let right): left.secrets + right.secrets
-        case .value, .fact, .metric: []
+                note: "Group \(name) rolled back to what revision \(previous.revision) said",
+                reason: "back to what revision \(previous.revision) said", address: address, in: &burst)
         }
     }
 }

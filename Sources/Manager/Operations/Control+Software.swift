@@ -114,6 +114,7 @@ extension Control {
                     code: .conflict,
                     message: "\(reference) is named by \(users.joined(separator: ", ")); change or remove that first.")
             }
+            try control.requireNoWayBack(row)
             burst.changes.append(.removeSoftware(reference))
             burst.note(
                 .softwareRemoved, by: caller, "\(reference) removed", facts: ["digest": row.digest],

@@ -19,9 +19,7 @@ extension Queries {
     func revisions(_ name: String) async throws -> Page<RevisionView> {
         _ = try await row(name)
         return Page(
-            items: try await reading { try $0.revisions(of: name) }.map {
-                RevisionView(revision: $0.revision, text: $0.text, by: $0.by, at: $0.at)
-            })
+            items: try await reading { try $0.revisions(of: name) }.map { RevisionView($0) })
     }
 
     func view(_ row: GroupRow) -> GroupView {

@@ -96,7 +96,18 @@ enum Schemas {
                     "verified": number(), "failed": number(), "away": number(),
                 ], optional: ["holding": text("Why rules about absence hold.")]),
             "GroupChange": object(["group": OpenAPI.reference("Group"), "plan": OpenAPI.reference("Plan")]),
-            "Revision": object(["revision": number(from: 1), "text": text(), "by": text(), "at": time]),
+            "Revision": object(
+                [
+                    "revision": number(from: 1), "by": text(), "at": time, "reason": text("Why it was made."),
+                    "changed": text("What it changed, in a line."), "digest": text("SHA-256 of its software, hex."),
+                    "verdict": OpenAPI.reference("Verdict"),
+                ],
+                optional: [
+                    "software": text("NAME@VERSION"), "text": text("The record; where one revision is asked for."),
+                ]),
+            "Verdict": object(
+                ["state": text(one: VerdictView.State.allCases.map(\.rawValue))],
+                optional: ["reason": text("Why it failed."), "at": time]),
             "Machine": object(
                 [
                     "id": text(), "group": text(), "index": number(), "platform": text(),

@@ -26,6 +26,7 @@ enum Schema {
         migrator.registerMigration("v6-clock") { try $0.execute(sql: v6Clock) }
         migrator.registerMigration("v7-authority") { try $0.execute(sql: v7Authority) }
         migrator.registerMigration("v8-issue") { try $0.execute(sql: v8Issue) }
+        migrator.registerMigration("v9-releases") { try $0.execute(sql: v9Releases) }
         return migrator
     }
 
@@ -217,5 +218,18 @@ enum Schema {
     private static let v8Issue = """
         ALTER TABLE identity ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1;
         ALTER TABLE identity ADD COLUMN issue INTEGER NOT NULL DEFAULT 0;
+        """
+
+    /// A revision as machines can be asked to be, and what came of it. What software it named is known as far as that is still there.
+    private static let v9Releases = """
+        ALTER TABLE revisions ADD COLUMN manifest TEXT;
+        ALTER TABLE revisions ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+        ALTER TABLE revisions ADD COLUMN summary TEXT NOT NULL DEFAULT '';
+        ALTER TABLE revisions ADD COLUMN verdict TEXT NOT NULL DEFAULT 'untried';
+        ALTER TABLE revisions ADD COLUMN failure TEXT;
+        ALTER TABLE revisions ADD COLUMN failed_at INTEGER;
+        UPDATE revisions SET manifest = coalesce(
+            (SELECT g.manifest FROM groups g WHERE g.name = revisions."group" AND g.digest = revisions.digest),
+            (SELECT s.manifest FROM software s WHERE s.digest = revisions.digest LIMIT 1));
         """
 }
