@@ -45,7 +45,7 @@ package struct TrunklineClient: Sendable {
     let http: HTTPClient
 
     package enum GroupInstruction: String, Sendable {
-        case start, stop, restart, rollback, pause, resume
+        case start, stop, restart, pause, resume
     }
 
     package enum MachineInstruction: String, Sendable {
@@ -106,12 +106,15 @@ extension TrunklineClient {
     }
 
     /// Gives a group a new record; also tells what that changes.
-    package func changeGroup(_ name: String, to text: String) async throws -> (group: GroupView, plan: PlanView) {
+    package func changeGroup(
+        _ name: String, to text: String, reason: String? = nil
+    ) async throws -> (group: GroupView, plan: PlanView) {
         struct Changed: Decodable {
             var group: GroupView
             var plan: PlanView
         }
-        let changed: Changed = try await send(Call("PUT", "/v1/groups/\(escaped(name))").with(text: text))
+        let changed: Changed = try await send(
+            Call("PUT", "/v1/groups/\(escaped(name))", query: reason.map { [("reason", $0)] } ?? []).with(text: text))
         return (changed.group, changed.plan)
     }
 
@@ -124,10 +127,6 @@ extension TrunklineClient {
     package func group(_ name: String) async throws -> GroupView {
         try await send(Call("GET", "/v1/groups/\(escaped(name))"))
     }
-    package func revisions(_ name: String) async throws -> [RevisionView] {
-        try await all("/v1/groups/\(escaped(name))/revisions")
-    }
-
     package func instruct(group name: String, _ instruction: GroupInstruction) async throws -> GroupView {
         try await send(Call("POST", "/v1/groups/\(escaped(name))/\(instruction.rawValue)", once: true))
     }

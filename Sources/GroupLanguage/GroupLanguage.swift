@@ -22,11 +22,20 @@ package enum GroupLanguage {
         return software
     }
 
-    /// Every fault of a text of either kind, in the order of the text; none when it can be sent.
+    /// Every fault of a text of either kind, in the order of the text; only warnings where it can be sent.
     package static func check(_ text: String) -> [Diagnostic] {
         let bytes = Array(text.utf8)
         let (content, faults) = read(Parser.file(bytes), expected: nil)
-        return content == nil ? thrown(faults, in: bytes).all : []
+        return content == nil ? thrown(faults, in: bytes).all : warnings(of: text)
+    }
+
+    /// What is probably not meant as it stands, in a group that checks; in the order of the text. Nothing of it is refused.
+    package static func warnings(of text: String, isJSON: Bool = false) -> [Diagnostic] {
+        let bytes = Array(text.utf8)
+        let file = isJSON ? GroupJSON.file(bytes) : Parser.file(bytes)
+        let (content, _) = read(file, expected: "group", as: .stored)
+        guard case .group(let group) = content else { return [] }
+        return Conflicts(of: group, in: file.body).found.diagnostics(in: bytes)
     }
 
     /// The canonical form, with every comment; formatting it again changes nothing. The text need not be checked, only readable.

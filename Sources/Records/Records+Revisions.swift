@@ -69,13 +69,13 @@ extension Transaction {
         try run(
             """
             INSERT INTO revisions ("group", revision, text, digest, manifest, by, at, reason, summary, verdict, failure,
-                failed_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                failed_at, restores, start_count)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 revision.group, revision.revision, revision.text, revision.digest, try revision.manifest.map(json.text),
                 revision.by, revision.at.milliseconds, revision.reason, revision.summary, verdict.word,
-                verdict.failure, verdict.failedAt,
+                verdict.failure, verdict.failedAt, revision.restores, revision.startCount,
             ])
     }
 
@@ -121,6 +121,7 @@ extension RevisionRow {
             digest: try row.value("digest"),
             manifest: manifest == nil ? nil : try RowCoding().value(from: row, "manifest"),
             by: try row.value("by"), at: try row.instant("at"), reason: try row.value("reason"),
-            summary: try row.value("summary"), verdict: try Verdict(row: row))
+            summary: try row.value("summary"), verdict: try Verdict(row: row), restores: try row.optional("restores"),
+            startCount: try row.optional("start_count"))
     }
 }

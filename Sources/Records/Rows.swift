@@ -69,10 +69,15 @@ package struct RevisionRow: Hashable, Sendable {
     /// What it changed, in a line for people; empty where that was not kept.
     package var summary: String
     package var verdict: Verdict
+    /// The first revision that said this, where it was rolled back to.
+    package var restores: Int?
+    /// What `count` was in the text that a person sent, where rules have scaled since.
+    package var startCount: Int?
 
     package init(
         group: String, revision: Int, text: String, digest: String, manifest: SoftwareManifest? = nil, by: String,
-        at: Timestamp, reason: String = "", summary: String = "", verdict: Verdict = .untried
+        at: Timestamp, reason: String = "", summary: String = "", verdict: Verdict = .untried, restores: Int? = nil,
+        startCount: Int? = nil
     ) {
         self.group = group
         self.revision = revision
@@ -84,6 +89,8 @@ package struct RevisionRow: Hashable, Sendable {
         self.reason = reason
         self.summary = summary
         self.verdict = verdict
+        self.restores = restores
+        self.startCount = startCount
     }
 }
 

@@ -143,7 +143,7 @@ struct RecoveryTests {
             }
             #expect(back)
             #expect(try await client.machine(machines[0].id).verified == false)
-            _ = try await client.instruct(group: "test", .rollback)
+            _ = try await client.rollBack("test")
             try await client.converged("test")
         }
     }

@@ -66,6 +66,11 @@ struct DescriptionTests {
                 try check(try await ask(.put, "/v1/groups/test", Site.record(software: "next@1")), "put", group)
                 try check(try await ask(.post, "/v1/groups/test/rollback"), "post", group + "/rollback")
                 try check(try await ask(.get, "/v1/groups/test/revisions"), "get", group + "/revisions")
+                let revision = group + "/revisions/{revision}"
+                try check(try await ask(.get, "/v1/groups/test/revisions/1"), "get", revision)
+                try check(try await ask(.get, "/v1/groups/test/revisions/1/record"), "get", revision + "/record")
+                try check(try await ask(.get, "/v1/groups/test/diff?from=1&to=2"), "get", group + "/diff")
+                try check(try await ask(.post, "/v1/check", "group {"), "post", "/v1/check")
                 let machines = try await ask(.get, "/v1/machines?group=test")
                 try check(machines, "get", "/v1/machines")
                 let page = try JSONDecoder().decode(Page<MachineView>.self, from: Data(machines.body.utf8))

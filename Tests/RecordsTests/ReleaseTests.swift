@@ -25,7 +25,8 @@ struct ReleaseTests {
     @Test("a revision keeps why it was made, what it changed, and what came of it")
     func verdicts() throws {
         let failed = Verdict.failed(reason: "2 of 2 canaries failed", at: Samples.at + .minutes(3))
-        let rows = [revision(1, digest: "a", failed), revision(2, digest: "b", .good), revision(3, digest: "c")]
+        var rows = [revision(1, digest: "a", failed), revision(2, digest: "b", .good), revision(3, digest: "c")]
+        (rows[2].restores, rows[2].startCount) = (1, 7)
         _ = try records.commit([.saveGroup(group(at: 3, digest: "c"))] + rows.map { .revision($0) })
         #expect(try records.revisions(of: "edge") == rows.reversed())
         _ = try records.commit([

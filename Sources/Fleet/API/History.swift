@@ -12,12 +12,16 @@ package struct RevisionView: Codable, Hashable, Sendable {
     /// `kamailio@5.6.3`; nil: not known any more.
     package var software: String?
     package var verdict: VerdictView
+    /// Whether it is in force.
+    package var current: Bool
+    /// Whether a roll-back that names no revision goes to this one.
+    package var back: Bool
     /// The record in the language; only where one revision is asked for.
     package var text: String?
 
     package init(
         revision: Int, by: String, at: Timestamp, reason: String, changed: String, digest: String, software: String?,
-        verdict: VerdictView, text: String? = nil
+        verdict: VerdictView, current: Bool, back: Bool, text: String? = nil
     ) {
         self.revision = revision
         self.by = by
@@ -27,7 +31,21 @@ package struct RevisionView: Codable, Hashable, Sendable {
         self.digest = digest
         self.software = software
         self.verdict = verdict
+        self.current = current
+        self.back = back
         self.text = text
+    }
+}
+
+/// Which revision a group's record is rolled back to, and why.
+package struct RollbackRequest: Codable, Hashable, Sendable {
+    /// Nil: the last good one before what the record says now came into force.
+    package var to: Int?
+    package var reason: String?
+
+    package init(to: Int? = nil, reason: String? = nil) {
+        self.to = to
+        self.reason = reason
     }
 }
 

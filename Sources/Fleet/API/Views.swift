@@ -177,6 +177,8 @@ package struct PlanView: Codable, Hashable, Sendable {
     /// Nil: the group does not exist yet.
     package var revision: Int?
     package var steps: [Step]
+    /// What a person should know besides; nil: nothing.
+    package var notes: [String]?
 
     package init(group: String, revision: Int?, steps: [Step]) {
         self.group = group
@@ -270,6 +272,11 @@ package struct Problem: Codable, Hashable, Sendable, Error {
 }
 
 package struct DiagnosticView: Codable, Hashable, Sendable {
+    /// A text with an error is refused; a warning says what it will probably not do as it was meant.
+    package enum Severity: String, Codable, Hashable, Sendable, CaseIterable {
+        case error, warning
+    }
+    package var severity: Severity
     /// A stable word, such as `unknown-key`.
     package var id: String
     /// From 1.
@@ -281,7 +288,10 @@ package struct DiagnosticView: Codable, Hashable, Sendable {
     package var message: String
     package var hint: String?
 
-    package init(id: String, line: Int, column: Int, length: Int, message: String, hint: String?) {
+    package init(
+        severity: Severity, id: String, line: Int, column: Int, length: Int, message: String, hint: String?
+    ) {
+        self.severity = severity
         self.id = id
         self.line = line
         self.column = column

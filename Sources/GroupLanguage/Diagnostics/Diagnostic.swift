@@ -2,6 +2,7 @@ package import Fleet
 
 /// One fault of a text, with the place where it stands.
 package struct Diagnostic: Hashable, Sendable {
+    package var severity: DiagnosticView.Severity
     /// A stable word in kebab case, such as `unknown-key`, that programs may match.
     package var id: String
     /// From 1.
@@ -13,7 +14,11 @@ package struct Diagnostic: Hashable, Sendable {
     package var message: String
     package var hint: String?
 
-    package init(id: String, line: Int, column: Int, length: Int, message: String, hint: String? = nil) {
+    package init(
+        severity: DiagnosticView.Severity = .error, id: String, line: Int, column: Int, length: Int, message: String,
+        hint: String? = nil
+    ) {
+        self.severity = severity
         self.id = id
         self.line = line
         self.column = column
@@ -24,7 +29,8 @@ package struct Diagnostic: Hashable, Sendable {
 
     /// As the REST API sends it.
     package var view: DiagnosticView {
-        DiagnosticView(id: id, line: line, column: column, length: length, message: message, hint: hint)
+        DiagnosticView(
+            severity: severity, id: id, line: line, column: column, length: length, message: message, hint: hint)
     }
 }
 
@@ -39,14 +45,14 @@ package struct Diagnostics: Error, Hashable, Sendable {
     /// Bytes of one character that is still shown: marks can be piled up without end.
     private static let longestCharacter = 64
 
-    /// Writes them as a compiler would: `file:line:column: error: message`, the line, a caret and the hint.
+    /// Writes them as a compiler would: `file:line:column: error: message` (or `warning:`), the line, a caret and the hint.
     package func rendered(file: String, source: String) -> String {
         let lines = source.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         var text = ""
         var walked = 0
         for diagnostic in all {
             let place = "\(file):\(diagnostic.line):\(diagnostic.column)"
-            text += "\(place): error: \(diagnostic.message) [\(diagnostic.id)]\n"
+            text += "\(place): \(diagnostic.severity.rawValue): \(diagnostic.message) [\(diagnostic.id)]\n"
             if diagnostic.line >= 1, diagnostic.line <= lines.count,
                 walked + lines[diagnostic.line - 1].count <= Self.mostWalked
             {

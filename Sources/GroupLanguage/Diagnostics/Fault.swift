@@ -10,6 +10,7 @@ struct Span: Hashable, Sendable {
 
 /// A fault by its bytes; lines and columns are counted at the end, for all faults in one pass over the text.
 struct Fault: Hashable, Sendable {
+    var severity = DiagnosticView.Severity.error
     var id: String
     var span: Span
     var message: String
@@ -27,11 +28,14 @@ struct FaultList: Sendable {
     /// Nothing more is added, so nothing more need be worked out.
     var isFull: Bool { all.count >= Self.most }
 
-    mutating func add(_ id: String, _ span: Span, _ message: String, hint: String? = nil) {
+    mutating func add(
+        _ id: String, _ span: Span, _ message: String, hint: String? = nil,
+        as severity: DiagnosticView.Severity = .error
+    ) {
         guard !isFull, !all.contains(where: { $0.id == id && $0.span == span }) else { return }
         all.append(
             Fault(
-                id: id, span: span, message: message.forPeople(atMost: Self.longestMessage),
+                severity: severity, id: id, span: span, message: message.forPeople(atMost: Self.longestMessage),
                 hint: hint?.forPeople(atMost: Self.longestMessage)))
     }
 
@@ -59,7 +63,8 @@ struct FaultList: Sendable {
             let limit = min(bytes.count, max(start, fault.span.end), start + 512)
             let end = bytes[start..<limit].firstIndex { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") } ?? limit
             return Diagnostic(
-                id: fault.id, line: line, column: column, length: max(1, characters(in: bytes[start..<end])),
+                severity: fault.severity, id: fault.id, line: line, column: column,
+                length: max(1, characters(in: bytes[start..<end])),
                 message: fault.message, hint: fault.hint)
         }
     }

@@ -47,9 +47,9 @@ extension Control {
         }.view(in: self)
     }
 
-    func changeGroup(_ name: String, to source: RecordSource, ifRevision: Int?, by caller: Caller) async throws
-        -> (group: GroupView, plan: PlanView)
-    {
+    func changeGroup(
+        _ name: String, to source: RecordSource, reason: String?, ifRevision: Int?, by caller: Caller
+    ) async throws -> (group: GroupView, plan: PlanView) {
         _ = try row(name, ifRevision: ifRevision)
         let checked = try await checkBeside(source, as: .change, by: caller)
         let plan = try transact { control, burst in
@@ -61,11 +61,16 @@ extension Control {
                     message: "The record is of group \(checked.definition.name), not \(name); a group keeps its name.")
             }
             try caller.requireSecrets(of: checked.definition, beside: control.monitor.group(name)?.definition)
-            let plan = control.monitor.plan(
+            let scaled = try control.keepingScale(checked, of: row, sent: true)
+            let checked = scaled.checked
+            var plan = control.monitor.plan(
                 checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
+            plan.notes = scaled.note.map { [$0] }
             guard checked.text != row.text || checked.software.digest != row.digest else { return plan }
             try control.revise(
-                row, to: checked, by: caller.name, note: "Group \(name) changed", address: caller.address, in: &burst)
+                row, to: checked, by: caller.name, note: "Group \(name) changed",
+                origin: Origin(reason: reason ?? "", startCount: scaled.startCount), address: caller.address,
+                in: &burst)
             return plan
         }
         return (try view(row(name)), plan)
@@ -74,11 +79,6 @@ extension Control {
     func instruct(
         _ name: String, _ instruction: GroupInstruction, release: Bool, ifRevision: Int?, by caller: Caller
     ) async throws -> GroupView {
-        if instruction == .rollback {
-            _ = try transact { control, _ in try control.row(name, ifRevision: ifRevision) }
-            try rollBack(name, by: caller.name, address: caller.address)
-            return try view(row(name))
-        }
         try transact { control, burst in
             let row = try control.row(name, ifRevision: ifRevision)
             guard var record = control.monitor.group(name) else {
@@ -124,7 +124,6 @@ extension Control {
                 burst.note(
                     .groupResumed, by: caller, group: name, "Group \(name) resumed", before: before,
                     after: Self.state(record))
-            case .rollback: return
             }
             _ = row
             burst.changes.append(.groupState(record))

@@ -57,11 +57,24 @@ extension Release {
     }
 }
 
-extension RevisionView {
-    /// Without its text.
-    init(_ row: RevisionRow) {
-        self.init(
-            revision: row.revision, by: row.by, at: row.at, reason: row.reason, changed: row.summary,
-            digest: row.digest, software: row.manifest?.reference.description, verdict: VerdictView(row.verdict))
+extension [RevisionRow] {
+    /// What a roll-back that names no revision goes to: the newest from before what the record says now came into force that said
+    /// something else and has not failed; one that was good before one that is untried. So a second roll-back goes further back, and
+    /// never forward again. `self` is in order, the newest first.
+    func wayBack(from current: Int) -> RevisionRow? {
+        guard let now = first(where: { $0.revision == current }) else { return nil }
+        let (origin, text) = (now.restores ?? current, now.textAsSent)
+        let earlier = filter { row in
+            if case .failed = row.verdict { return false }
+            return row.revision < origin && (row.text != now.text && row.textAsSent != text)
+        }
+        return earlier.first { $0.verdict == .good } ?? earlier.first
+    }
+}
+
+extension RevisionRow {
+    /// With the count that a person wrote: what a rule made of it is no other release.
+    fileprivate var textAsSent: String {
+        startCount.flatMap { try? GroupLanguage.setting(count: $0, in: text) } ?? text
     }
 }

@@ -124,8 +124,18 @@ extension Control {
         }
     }
 
+    /// Where a revision comes from.
+    struct Origin {
+        /// In a line for people.
+        var reason = ""
+        /// The first revision that said this, where it was rolled back to.
+        var restores: Int?
+        /// What `count` is in the text that a person sent, where rules have scaled since.
+        var startCount: Int?
+    }
+
     func revise(
-        _ row: GroupRow, to checked: CheckedRecord, by: String, note: String, reason: String = "",
+        _ row: GroupRow, to checked: CheckedRecord, by: String, note: String, origin: Origin,
         address: String? = nil, in burst: inout Burst
     ) throws {
         guard var record = monitor.group(row.name) else {
@@ -154,8 +164,9 @@ extension Control {
             .revision(
                 RevisionRow(
                     group: row.name, revision: record.revision, text: checked.text, digest: record.digest,
-                    manifest: record.manifest, by: by, at: burst.wall, reason: reason,
-                    summary: Self.changed(from: before, row.digest, to: checked))))
+                    manifest: record.manifest, by: by, at: burst.wall, reason: origin.reason,
+                    summary: Self.changed(from: before, row.digest, to: checked), restores: origin.restores,
+                    startCount: origin.startCount)))
         var facts = [
             "revision": "\(record.revision)", "software": "\(before.software) → \(checked.definition.software)",
             "service": "\(before.service) → \(checked.definition.service)",
@@ -164,7 +175,8 @@ extension Control {
         facts["address"] = address
         burst.details[burst.changes.count] = AuditDetail(
             before: Self.summary(before, text: row.text, revision: row.revision),
-            after: Self.summary(checked.definition, text: checked.text, revision: record.revision))
+            after: Self.summary(checked.definition, text: checked.text, revision: record.revision)
+                .merging(origin.reason.isEmpty ? [:] : ["reason": origin.reason]) { first, _ in first })
         burst.changes.append(
             .event(
                 EventEntry(
@@ -182,36 +194,6 @@ extension Control {
                 ? "comments and form only" : "\(checked.definition.software) with other bytes"
         }
         return changes.summary
-    }
-
-    /// A rule's scale: the record itself changes, so that what happens is what the record says.
-    func scale(_ name: String, to count: Int, by rule: String) throws {
-        try transact { control, burst in
-            let row = try control.row(name)
-            let text: String
-            do throws(Diagnostics) { text = try GroupLanguage.setting(count: count, in: row.text) } catch {
-                throw Refusal(error, in: "record", source: row.text)
-            }
-            try control.revise(
-                row, to: control.check(.text(text), as: .stored), by: "rule \(rule)",
-                note: "Group \(name) scaled to \(count)", reason: "scaled to \(count) by rule \(rule)", in: &burst)
-        }
-    }
-
-    /// A new revision with what the revision before the current one said.
-    func rollBack(_ name: String, by: String, address: String? = nil) throws {
-        try transact { control, burst in
-            let row = try control.row(name)
-            // The newest first.
-            let revisions = try control.records.revisions(of: name)
-            guard let previous = revisions.first(where: { $0.revision < row.revision && $0.text != row.text }) else {
-                throw Refusal(code: .conflict, message: "Group \(name) has no earlier revision that differs.")
-            }
-            try control.revise(
-                row, to: control.check(.text(previous.text), as: .stored), by: by,
-                note: "Group \(name) rolled back to what revision \(previous.revision) said",
-                reason: "back to what revision \(previous.revision) said", address: address, in: &burst)
-        }
     }
 }
 

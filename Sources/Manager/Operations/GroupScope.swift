@@ -66,11 +66,32 @@ struct GroupScope: Operations {
         try require(name)
         return try await base.revisions(name)
     }
-    func changeGroup(_ name: String, to record: RecordSource, ifRevision: Int?, by caller: Caller) async throws
-        -> (group: GroupView, plan: PlanView)
-    {
+    func revision(_ revision: Int, of name: String) async throws -> RevisionView {
         try require(name)
-        return try await base.changeGroup(name, to: record, ifRevision: ifRevision, by: scoped(caller))
+        return try await base.revision(revision, of: name)
+    }
+    func recordJSON(_ revision: Int, of name: String) async throws -> String {
+        try require(name)
+        return try await base.recordJSON(revision, of: name)
+    }
+    func difference(of name: String, from: Int?, to: Int?) async throws -> DifferenceView {
+        try require(name)
+        return try await base.difference(of: name, from: from, to: to)
+    }
+    /// It looks at nothing but the text.
+    func check(_ record: RecordSource) async throws -> CheckView { try await base.check(record) }
+    func rollBack(
+        _ name: String, _ request: RollbackRequest, ifRevision: Int?, by caller: Caller
+    ) async throws -> GroupView {
+        try require(name)
+        return try await base.rollBack(name, request, ifRevision: ifRevision, by: scoped(caller))
+    }
+    func changeGroup(
+        _ name: String, to record: RecordSource, reason: String?, ifRevision: Int?, by caller: Caller
+    ) async throws -> (group: GroupView, plan: PlanView) {
+        try require(name)
+        return try await base.changeGroup(
+            name, to: record, reason: reason, ifRevision: ifRevision, by: scoped(caller))
     }
     func plan(_ record: RecordSource, by caller: Caller) async throws -> PlanView {
         try await base.plan(record, by: scoped(caller))

@@ -21,9 +21,18 @@ protocol Operations: Sendable {
     /// The record's JSON form (same content as the text), as a JSON document.
     func recordJSON(_ name: String) async throws -> String
     func revisions(_ name: String) async throws -> Page<RevisionView>
+    /// With its text.
+    func revision(_ revision: Int, of name: String) async throws -> RevisionView
+    func recordJSON(_ revision: Int, of name: String) async throws -> String
+    /// `to`: nil: the revision in force; `from`: nil: the one before it.
+    func difference(of name: String, from: Int?, to: Int?) async throws -> DifferenceView
+    /// What the language says of a text.
+    func check(_ record: RecordSource) async throws -> CheckView
+    func rollBack(_ name: String, _ request: RollbackRequest, ifRevision: Int?, by: Caller) async throws -> GroupView
     /// `ifRevision`: from `If-Match`; refused with `.stale` if the record is at another. Returns the group and what will change.
-    func changeGroup(_ name: String, to record: RecordSource, ifRevision: Int?, by: Caller) async throws
-        -> (group: GroupView, plan: PlanView)
+    func changeGroup(
+        _ name: String, to record: RecordSource, reason: String?, ifRevision: Int?, by: Caller
+    ) async throws -> (group: GroupView, plan: PlanView)
     func plan(_ record: RecordSource, by: Caller) async throws -> PlanView
     /// `release`: with `stop`, give launched machines back to their platform, and their data with them.
     func instruct(
@@ -105,7 +114,7 @@ enum RecordSource: Hashable, Sendable {
 }
 
 enum GroupInstruction: String, Sendable, CaseIterable {
-    case start, stop, restart, rollback, pause, resume
+    case start, stop, restart, pause, resume
 }
 
 enum MachineInstruction: String, Sendable, CaseIterable {

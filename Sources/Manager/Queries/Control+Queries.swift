@@ -1,6 +1,7 @@
 import Fleet
 import GroupLanguage
 import Monitor
+import OperatingSystem
 import Records
 
 /// Reads don't come to the control room: see `Queries`.
@@ -11,6 +12,21 @@ extension Control {
     nonisolated func group(_ name: String) async throws -> GroupView { try await queries.group(name) }
     nonisolated func recordJSON(_ name: String) async throws -> String { try await queries.recordJSON(name) }
     nonisolated func revisions(_ name: String) async throws -> Page<RevisionView> { try await queries.revisions(name) }
+    nonisolated func revision(_ revision: Int, of name: String) async throws -> RevisionView {
+        try await queries.revision(revision, of: name)
+    }
+    nonisolated func recordJSON(_ revision: Int, of name: String) async throws -> String {
+        let text = try await queries.revisionRow(revision, of: name).text
+        return try await checkers.run { GroupLanguage.json(of: try GroupLanguage.group(from: text, as: .stored)) }
+    }
+    nonisolated func difference(of name: String, from: Int?, to: Int?) async throws -> DifferenceView {
+        let (old, new) = try await queries.revisions(from: from, to: to, of: name)
+        // Two texts of up to a megabyte.
+        return try await checkers.run { DifferenceView(from: old, to: new) }
+    }
+    nonisolated func check(_ record: RecordSource) async throws -> CheckView {
+        try await checkers.run { CheckView(record) }
+    }
     nonisolated func machines(group: String?, after: String?, limit: Int, within pattern: GroupPattern?) async throws
         -> Page<MachineView>
     {
@@ -112,7 +128,10 @@ extension Control {
         drain()
         try caller.requireSecrets(
             of: checked.definition, beside: monitor.group(checked.definition.name)?.definition)
-        return try await planBeside(checked)
+        let scaled = try keepingScale(checked, of: records.group(checked.definition.name), sent: true)
+        var plan = try await planBeside(scaled.checked)
+        plan.notes = scaled.note.map { [$0] }
+        return plan
     }
 
     /// As people see it, in the time of day.

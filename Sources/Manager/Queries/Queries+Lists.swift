@@ -16,12 +16,6 @@ extension Queries {
         GroupLanguage.json(of: try GroupRecord(row: try await row(name)).definition)
     }
 
-    func revisions(_ name: String) async throws -> Page<RevisionView> {
-        _ = try await row(name)
-        return Page(
-            items: try await reading { try $0.revisions(of: name) }.map { RevisionView($0) })
-    }
-
     func view(_ row: GroupRow) -> GroupView {
         let live = view.group(row.name)
         let definition = live?.record.definition
@@ -40,7 +34,7 @@ extension Queries {
             text: row.text, status: status, changed: row.changed, by: row.changedBy)
     }
 
-    private func row(_ name: String) async throws -> GroupRow {
+    func row(_ name: String) async throws -> GroupRow {
         guard let row = try await reading({ try $0.group(name) }) else { throw Refusal.noGroup(name) }
         return row
     }

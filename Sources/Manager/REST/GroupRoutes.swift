@@ -4,7 +4,9 @@ import Hummingbird
 import NIOCore
 
 extension API {
-    var groupRoutes: [Route] { groupRecordRoutes + GroupInstruction.allCases.map(route) + [invitationRoute] }
+    var groupRoutes: [Route] {
+        groupRecordRoutes + revisionRoutes + GroupInstruction.allCases.map(route) + [invitationRoute]
+    }
 
     private var groupRecordRoutes: [Route] {
         [
@@ -61,25 +63,17 @@ extension API {
                 return response
             },
             Route(
-                method: .get, path: "/v1/groups/{group}/revisions",
-                summary: "Every revision of the record, with who and when.",
-                tag: "groups", needs: .viewer,
-                answers: [.init(status: 200, says: "All of them, the newest first.", schema: "RevisionPage")],
-                problems: [404]
-            ) { api, incoming in
-                try .json(try await api.operations.revisions(try incoming.parameter("group")))
-            },
-            Route(
                 method: .put, path: "/v1/groups/{group}", summary: "Change a group's record: a new revision.",
                 tag: "groups", needs: .editor,
-                takesRevision: true, body: Route.record,
+                query: [Route.reason], takesRevision: true, body: Route.record,
                 answers: [
                     .init(status: 200, says: "The group, and what will change.", schema: "GroupChange", hasTag: true)
                 ],
                 problems: [400, 404, 409, 412, 413, 415, 422]
             ) { api, incoming in
                 let changed = try await api.operations.changeGroup(
-                    try incoming.parameter("group"), to: try incoming.record(), ifRevision: try incoming.revision(),
+                    try incoming.parameter("group"), to: try incoming.record(),
+                    reason: try incoming.reason(incoming.query("reason")), ifRevision: try incoming.revision(),
                     by: incoming.caller)
                 return try .json(
                     GroupChange(group: changed.group, plan: changed.plan), revision: changed.group.revision)
@@ -182,7 +176,6 @@ extension GroupInstruction {
         case .start: "Start it: machines launch, and get the software."
         case .stop: "Stop it: its machines stop their software, and keep their places and data."
         case .restart: "Restart the software of every machine once."
-        case .rollback: "A new revision with what the one before said."
         case .pause: "No rule acts until `resume`."
         case .resume: "Rules act again."
         }

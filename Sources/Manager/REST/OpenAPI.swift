@@ -45,10 +45,10 @@ enum OpenAPI {
             operation["x-trunkline-role"] = route.needs.rawValue
         }
         switch route.body {
-        case .whole(let types, _, true):
+        case .whole(let types, _, let isNeeded) where isNeeded || !types.isEmpty:
             let content = types.map { ($0.name, ["schema": reference($0.schema)]) }
             operation["requestBody"] =
-                ["required": true, "content": Dictionary(uniqueKeysWithValues: content)] as [String: Any]
+                ["required": isNeeded, "content": Dictionary(uniqueKeysWithValues: content)] as [String: Any]
         case .bundle:
             operation["requestBody"] =
                 [
@@ -71,7 +71,8 @@ enum OpenAPI {
             let name = String(part.dropFirst().dropLast())
             return [
                 "name": name, "in": "path", "required": true,
-                "schema": reference(name == "version" ? "SoftwareVersion" : "Name"),
+                "schema": reference(
+                    ["version": "SoftwareVersion", "revision": "RevisionNumber"][name] ?? "Name"),
             ]
         }
     }

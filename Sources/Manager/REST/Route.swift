@@ -80,6 +80,9 @@ struct Route: Sendable {
     /// A POST that needs no body; one that comes is bounded and ignored.
     static let nothing: Body = .whole(types: [], largest: 64 << 10, isNeeded: false)
 
+    static let reason = QueryParameter(
+        name: "reason", says: "Why, in a line: it stands in the history and in the audit log.", schema: "Reason")
+
     static let paging = [
         QueryParameter(name: "after", says: "The `next` of the page before.", schema: "Cursor"),
         QueryParameter(name: "limit", says: "Items a page, 1 to 1000; 100 unless given.", schema: "Limit"),
@@ -146,6 +149,35 @@ struct Incoming: Sendable {
             )
         }
         return reference
+    }
+
+    /// Characters of what a person gives as the reason of a change.
+    static let longestReason = 200
+
+    /// Why, in a line; nil: nobody says.
+    func reason(_ text: String?) throws -> String? {
+        guard let text else { return nil }
+        guard (1...Self.longestReason).contains(text.count), text.isPlain else {
+            throw Refusal(
+                code: .malformed, message: "reason is one line of 1 to \(Self.longestReason) characters.")
+        }
+        return text
+    }
+
+    /// A revision's number in the query; nil: it is not there.
+    func revision(_ name: String) throws -> Int? {
+        guard let text = query(name) else { return nil }
+        return try Self.revision(text, name)
+    }
+
+    /// The revision in the path.
+    func revisionNumber() throws -> Int { try Self.revision(try parameter("revision"), "The revision") }
+
+    private static func revision(_ text: String, _ name: String) throws -> Int {
+        guard text.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }), let number = Int(text), number >= 1 else {
+            throw Refusal(code: .malformed, message: "\(name) is a number from 1 on; got \(text.prefix(64)).")
+        }
+        return number
     }
 
     /// From `If-Match`; nil: the caller does not care.

@@ -49,7 +49,8 @@ enum Schemas {
             "SoftwareCursor": text(
                 "NAME@VERSION", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$"),
             "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(),
-            "Flag": text(one: ["true", "false"]),
+            "Flag": text(one: ["true", "false"]), "RevisionNumber": number(from: 1),
+            "Reason": text("In a line.", least: 1, most: Incoming.longestReason),
             "Tag": text("A revision in quotes, such as \"3\".", pattern: "^\"[0-9]{1,18}\"$", least: 3, most: 20),
             "Key": text(pattern: "^[!-~]{1,255}$"),
             "Digest": text("sha-256=:BASE64:"), "Words": text(), "EventStream": text("Server-sent events."),
@@ -100,11 +101,28 @@ enum Schemas {
                 [
                     "revision": number(from: 1), "by": text(), "at": time, "reason": text("Why it was made."),
                     "changed": text("What it changed, in a line."), "digest": text("SHA-256 of its software, hex."),
-                    "verdict": OpenAPI.reference("Verdict"),
+                    "verdict": OpenAPI.reference("Verdict"), "current": truth, "back": truth,
                 ],
                 optional: [
                     "software": text("NAME@VERSION"), "text": text("The record; where one revision is asked for."),
                 ]),
+            "RollbackRequest": object(
+                [:],
+                optional: [
+                    "to": ["type": ["integer", "null"], "minimum": 1],
+                    "reason": ["type": ["string", "null"], "maxLength": Incoming.longestReason],
+                ]
+            ).merging(["additionalProperties": false]) { first, _ in first },
+            "RecordChange": object(
+                ["kind": text(one: RecordChange.Kind.allCases.map(\.rawValue)), "name": text()],
+                optional: ["before": text("Absent: it was not there."), "after": text("Absent: it is gone.")]),
+            "Difference": object([
+                "group": text(), "from": number(from: 1), "to": number(from: 1),
+                "text": text("The lines that differ, in the unified format."), "changes": list("RecordChange"),
+            ]),
+            "Check": object([
+                "ok": truth, "diagnostics": list("Diagnostic"), "text": text("The same as a compiler prints it."),
+            ]),
             "Verdict": object(
                 ["state": text(one: VerdictView.State.allCases.map(\.rawValue))],
                 optional: ["reason": text("Why it failed."), "at": time]),
@@ -137,7 +155,10 @@ enum Schemas {
             "Receiving": object(["digest": text(), "have": text("Parts that it has, such as 0-57,60.")]),
             "Plan": object(
                 ["group": text(), "steps": list("PlanStep")],
-                optional: ["revision": number("Absent: the group does not exist yet.")]),
+                optional: [
+                    "revision": number("Absent: the group does not exist yet."),
+                    "notes": ["type": "array", "items": text("What a person should know besides.")],
+                ]),
             "PlanStep": object(
                 [
                     "index": number(),
@@ -233,7 +254,8 @@ enum Schemas {
                 ]),
             "Diagnostic": object(
                 [
-                    "id": text(), "line": number(from: 1), "column": number(from: 1), "length": number(from: 1),
+                    "severity": text(one: DiagnosticView.Severity.allCases.map(\.rawValue)), "id": text(),
+                    "line": number(from: 1), "column": number(from: 1), "length": number(from: 1),
                     "message": text(),
                 ], optional: ["hint": text()]),
         ]

@@ -27,6 +27,7 @@ enum Schema {
         migrator.registerMigration("v7-authority") { try $0.execute(sql: v7Authority) }
         migrator.registerMigration("v8-issue") { try $0.execute(sql: v8Issue) }
         migrator.registerMigration("v9-releases") { try $0.execute(sql: v9Releases) }
+        migrator.registerMigration("v10-origins") { try $0.execute(sql: v10Origins) }
         return migrator
     }
 
@@ -231,5 +232,11 @@ enum Schema {
         UPDATE revisions SET manifest = coalesce(
             (SELECT g.manifest FROM groups g WHERE g.name = revisions."group" AND g.digest = revisions.digest),
             (SELECT s.manifest FROM software s WHERE s.digest = revisions.digest LIMIT 1));
+        """
+
+    /// Where a revision comes from: which one it restores, and which count a person wrote before rules scaled.
+    private static let v10Origins = """
+        ALTER TABLE revisions ADD COLUMN restores INTEGER;
+        ALTER TABLE revisions ADD COLUMN start_count INTEGER;
         """
 }

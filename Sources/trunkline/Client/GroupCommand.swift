@@ -10,7 +10,7 @@ struct GroupCommand: AsyncParsableCommand {
         commandName: "group", abstract: "Create, change, start and stop machine groups.",
         subcommands: [
             Apply.self, Plan.self, List.self, Show.self, Start.self, Stop.self, Restart.self, Rollback.self, Pause.self,
-            Resume.self, Remove.self, Invite.self,
+            Resume.self, History.self, Diff.self, Remove.self, Invite.self,
         ])
 
     struct Apply: AsyncParsableCommand {
@@ -18,6 +18,7 @@ struct GroupCommand: AsyncParsableCommand {
             abstract: "Create the group that a file describes, or change it to what the file says.")
         @Argument(help: "A file in the language; - reads standard input.") var file: String
         @Flag(help: "Also start the group.") var start = false
+        @Option(help: ArgumentHelp("Why, in a line: it stands in the history.", valueName: "text")) var reason: String?
         @Flag(help: "Wait until every machine is verified.") var wait = false
         @Option(help: "How long to wait.") var timeout = TimeSpan.minutes(5)
         @OptionGroup var location: ManagerLocation
@@ -28,7 +29,8 @@ struct GroupCommand: AsyncParsableCommand {
             let group = try await location.with { client in
                 let name = definition.name
                 if try await client.hasGroup(name) {
-                    let (group, plan) = try await client.changeGroup(name, to: text)
+                    let (group, plan) = try await client.changeGroup(name, to: text, reason: reason)
+                    for note in plan.notes ?? [] { Note.line("\(name): \(note)".forPeople()) }
                     for step in plan.steps where step.change != .nothing { Note.line(step.line) }
                     if plan.steps.allSatisfy({ $0.change == .nothing }) { Note.line("\(name): nothing to change") }
                     if !start { return wait ? try await Waiting.untilConverged(group.name, client, timeout) : group }
@@ -54,6 +56,9 @@ struct GroupCommand: AsyncParsableCommand {
         func run() async throws {
             let (text, _) = try RecordFile.read(file)
             let plan = try await location.with { try await $0.plan(text) }
+            if output.format == .table, !output.quiet {
+                for note in plan.notes ?? [] { Note.line("\(plan.group): \(note)".forPeople()) }
+            }
             try output.list(
                 plan.steps,
                 columns: [
@@ -83,13 +88,19 @@ struct GroupCommand: AsyncParsableCommand {
     }
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show a group's record and how it stands.")
+        static let configuration = CommandConfiguration(
+            abstract: "Show a group's record and how it stands; with --revision what the record was.")
         @Argument var group: String
+        @Option(help: ArgumentHelp("What it said at this revision.", valueName: "n")) var revision: Int?
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
-            try output.show(try await location.with { try await $0.group(group) }, withText: true)
+            if let revision {
+                try output.show(try await location.with { try await $0.revision(revision, of: group) }, of: group)
+            } else {
+                try output.show(try await location.with { try await $0.group(group) }, withText: true)
+            }
         }
     }
 
@@ -151,9 +162,13 @@ enum RecordFile {
     static func read(_ file: String) throws -> (text: String, definition: GroupDefinition) {
         let text = try TextFile.read(file)
         // Only the manager knows whether the group is there.
-        do { return (text, try GroupLanguage.group(from: text, as: .change)) } catch {
+        let definition: GroupDefinition
+        do { definition = try GroupLanguage.group(from: text, as: .change) } catch {
             throw Failure(error.rendered(file: file, source: text))
         }
+        let warnings = GroupLanguage.warnings(of: text)
+        if !warnings.isEmpty { Note.line(Diagnostics(warnings).rendered(file: file, source: text)) }
+        return (text, definition)
     }
 }
 

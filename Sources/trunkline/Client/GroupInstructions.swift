@@ -57,15 +57,6 @@ extension GroupCommand {
         @OptionGroup var output: OutputOptions
     }
 
-    struct Rollback: GroupInstructionCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Make what the revision before said the record again.")
-        static let instruction = TrunklineClient.GroupInstruction.rollback
-        @Argument var group: String
-        @OptionGroup var location: ManagerLocation
-        @OptionGroup var output: OutputOptions
-    }
-
     struct Pause: GroupInstructionCommand {
         static let configuration = CommandConfiguration(abstract: "Let no rule of the group act until it is resumed.")
         static let instruction = TrunklineClient.GroupInstruction.pause

@@ -137,7 +137,8 @@ struct FormatCommand: ParsableCommand {
 /// `trunkline check FILE…`
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Check files in the language: every fault with line, column and a hint.")
+        commandName: "check", abstract: "Check files in the language: every fault with line, column and a hint.",
+        discussion: "Warnings, about rules that contradict each other, do not make it fail.")
     @Argument(help: "Files in the language; - reads standard input.") var files: [String]
 
     func run() throws {
@@ -146,7 +147,7 @@ struct CheckCommand: ParsableCommand {
             let text = try TextFile.read(file)
             let found = GroupLanguage.check(text)
             guard !found.isEmpty else { continue }
-            faulty += 1
+            if found.contains(where: { $0.severity == .error }) { faulty += 1 }
             Note.line(Diagnostics(found).rendered(file: file, source: text))
         }
         if faulty > 0 { throw ExitCode(1) }

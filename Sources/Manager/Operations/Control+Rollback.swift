@@ -1,0 +1,53 @@
+import Fleet
+import GroupLanguage
+import Records
+
+extension Control {
+    func rollBack(
+        _ name: String, _ request: RollbackRequest, ifRevision: Int?, by caller: Caller
+    ) async throws -> GroupView {
+        _ = try transact { control, _ in try control.row(name, ifRevision: ifRevision) }
+        try rollBack(name, to: request.to, by: caller.name, reason: request.reason, address: caller.address)
+        return try view(row(name))
+    }
+
+    /// A new revision with what an earlier one said.
+    ///
+    /// - Parameter to: nil: see `wayBack(from:)`. One that failed comes back only where it is named.
+    func rollBack(
+        _ name: String, to revision: Int? = nil, by: String, reason: String? = nil, address: String? = nil
+    ) throws {
+        try transact { control, burst in
+            let row = try control.row(name)
+            // The newest first.
+            let revisions = try control.records.revisions(of: name)
+            let target: RevisionRow
+            if let revision {
+                guard let named = revisions.first(where: { $0.revision == revision }) else {
+                    throw Refusal.noRevision(revision, of: name)
+                }
+                guard named.text != row.text else {
+                    throw Refusal(
+                        code: .conflict, message: "Revision \(revision) of \(name) says what the record says now.")
+                }
+                target = named
+            } else {
+                guard let back = revisions.wayBack(from: row.revision) else {
+                    throw Refusal(
+                        code: .conflict,
+                        message: "Group \(name) has no earlier revision that differs and has not failed.")
+                }
+                target = back
+            }
+            let scaled = try control.keepingScale(
+                control.check(.text(target.text), as: .stored), of: row, sent: false)
+            let back = "back to what revision \(target.revision) said"
+            try control.revise(
+                row, to: scaled.checked, by: by,
+                note: "Group \(name) rolled \(back)" + (scaled.note.map { "; \($0)" } ?? ""),
+                origin: Origin(
+                    reason: reason.map { "\(back): \($0)" } ?? back, restores: target.restores ?? target.revision,
+                    startCount: scaled.startCount ?? target.startCount), address: address, in: &burst)
+        }
+    }
+}
