@@ -40,12 +40,14 @@ struct SampleBundle: Sendable {
         version: String = "1", start: String = Self.start, healthy: String = Self.healthy,
         health: SoftwareManifest.HealthCheck? = Self.check, metrics: String? = nil,
         stop: SoftwareManifest.Stop = .init(signal: "TERM", timeout: .seconds(5)), run: [String] = ["./start.sh"],
-        padding: Int = 0, more: [String: String] = [:], including tree: URL? = nil
+        drain: String? = nil, undrain: String? = nil, hookTimeout: TimeSpan = .seconds(20), padding: Int = 0,
+        more: [String: String] = [:], including tree: URL? = nil
     ) throws {
         manifest = SoftwareManifest(
             name: "sample", version: version, service: "voice", run: run, stop: stop, health: health,
             metrics: metrics.map { _ in SoftwareManifest.MetricsProbe(exec: ["./metrics.sh"], every: .milliseconds(200))
-            })
+            }, drain: drain.map { _ in .init(exec: ["./drain.sh"], timeout: hookTimeout) },
+            undrain: undrain.map { _ in .init(exec: ["./undrain.sh"], timeout: hookTimeout) })
         let directory = FileManager.default.temporaryDirectory.appending(path: "bundle-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let packed = directory.path + ".bundle"
@@ -57,6 +59,8 @@ struct SampleBundle: Sendable {
         files["start.sh"] = start
         files["healthy.sh"] = healthy
         files["metrics.sh"] = metrics
+        files["drain.sh"] = drain
+        files["undrain.sh"] = undrain
         files.merge(more) { _, more in more }
         for (name, text) in files {
             let file = directory.appending(path: name)
@@ -123,12 +127,12 @@ struct SampleBundle: Sendable {
     func order(
         _ generation: Int, action: Order.Action = .run, environment: [String: String] = [:],
         delivery: RolloutPolicy.Delivery = .shared, heartbeat: TimeSpan = .seconds(10), issue: Int? = nil,
-        trust: OrderContent.Trust? = nil, watch: OrderContent.Watch? = nil
+        settle: TimeSpan? = nil, trust: OrderContent.Trust? = nil, watch: OrderContent.Watch? = nil
     ) -> OrderContent {
         OrderContent(
             action: action, generation: generation, issue: Issue(epoch: 1, number: issue ?? generation), digest: digest,
             size: content.count, partSize: partSize,
             parts: count, contentKey: contentKey.rawRepresentation, delivery: delivery, manifest: manifest,
-            environment: environment, heartbeat: heartbeat, trust: trust, watch: watch)
+            environment: environment, heartbeat: heartbeat, trust: trust, watch: watch, settle: settle)
     }
 }

@@ -101,6 +101,44 @@ struct SupervisorTests {
         #expect(supervisor.state == .stopped && supervisor.isDown && supervisor.active == nil)
     }
 
+    @Test("New software is on trial until it was well without a break for its settle time; what ends before gives way")
+    func settles() {
+        let check = SoftwareManifest.HealthCheck(exec: ["./h"], every: .seconds(1), failures: 2)
+        let (old, new) = (job(1), job(2, version: "2", health: check))
+        func tried() -> Supervisor {
+            var supervisor = well(old)
+            _ = supervisor.handle(.run(new, settle: .seconds(5)), now: .seconds(2))
+            _ = supervisor.handle(.stopped(run: 1), now: .seconds(2))
+            _ = supervisor.handle(.started(run: 2), now: .seconds(2))
+            _ = supervisor.handle(.checked(run: 2, failure: nil), now: .seconds(3))
+            #expect(supervisor.state == .running && supervisor.plan.fallback == old)
+            return supervisor
+        }
+        // Two seconds after its first check.
+        var ended = tried()
+        #expect(ended.handle(.exited(run: 2, "died"), now: .seconds(5)) == [.start(old, run: 3)])
+        #expect(ended.reason == "sample@2 did not become healthy: died; sample@1 runs again")
+        // One check that fails is a break, two in a row are a failure.
+        var sick = tried()
+        #expect(sick.handle(.checked(run: 2, failure: "ill"), now: .seconds(4)) == [])
+        #expect(sick.plan.onTrial)
+        #expect(sick.handle(.checked(run: 2, failure: "ill"), now: .seconds(5)) == [.stop(new.manifest.stop, run: 2)])
+        var broken = tried()
+        _ = broken.handle(.checked(run: 2, failure: "ill"), now: .seconds(4))
+        _ = broken.handle(.checked(run: 2, failure: nil), now: .seconds(6))
+        _ = broken.handle(.due, now: .seconds(10))
+        #expect(broken.plan.onTrial, "the time begins anew")
+        _ = broken.handle(.due, now: .seconds(11))
+        #expect(!broken.plan.onTrial && broken.plan.fallback == nil)
+        // And once it was long enough it stays, whatever comes; the deadline is when that is so.
+        var good = tried()
+        _ = good.handle(.checked(run: 2, failure: nil), now: .seconds(7))
+        #expect(good.deadline == .seconds(8))
+        _ = good.handle(.due, now: .seconds(8))
+        #expect(!good.plan.onTrial)
+        #expect(good.handle(.exited(run: 2, "died"), now: .seconds(9)) == [] && good.plan.wanted == new)
+    }
+
     @Test("Whatever comes in whatever order, it asks for one thing at a time and never starts twice")
     func anyOrder() {
         for seed in 0..<500 {
@@ -115,9 +153,13 @@ struct SupervisorTests {
             for _ in 0..<60 {
                 now = now + .milliseconds(Int64.random(in: 0...5_000, using: &generator))
                 let event: Supervisor.Event
-                switch Int.random(in: 0...7, using: &generator) {
+                switch Int.random(in: 0...9, using: &generator) {
                 case 0: event = .run(job(trace.count + 1, version: "\(Int.random(in: 1...3, using: &generator))"))
                 case 1: event = .stop
+                case 8: event = .drain(Bool.random(using: &generator))
+                case 9:
+                    let hook: Intake.Hook = Bool.random(using: &generator) ? .drain : .undrain
+                    event = .hooked(run: up ?? 0, hook, failure: Bool.random(using: &generator) ? "no" : nil)
                 case 2: if let up { event = .exited(run: up, "exited") } else { event = .due }
                 case 3, 4:
                     if let run = starting {
@@ -144,7 +186,7 @@ struct SupervisorTests {
                     case .stop(_, let run):
                         #expect(up == run && stopping == nil, "\(trace)")
                         stopping = run
-                    case .check, .probe: #expect(up != nil, "\(trace)")
+                    case .check, .probe, .hook: #expect(up != nil, "\(trace)")
                     }
                 }
             }

@@ -241,6 +241,7 @@ private final class World: Sendable {
             environment: [:])
         let draft = OrderDraft(
             machine: machine, group: "edge", index: 0, order: order, delivery: .shared, heartbeat: .seconds(10),
+            settle: .zero,
             issue: Issue(epoch: 1, number: generation))
         lanes.publications.put(.order(draft), for: machine)
     }

@@ -66,6 +66,39 @@ struct WireSampleTests {
         #expect(content.manifest.stop.timeout == .seconds(10) && content.trust == nil && content.session == nil)
     }
 
+    private static let draining =
+        #"{"v":2,"group":"edge","machine":"edge-1","session":3,"seq":13,"holder":"00c0ffee","at":"2026-11-29T21:50:00.000Z","agent":"0.1.0","wire":[2],"state":"draining","order":[1,4,10],"heartbeat":"10s","software":{"name":"kamailio","version":"5.6.3","digest":"\#(digest)","generation":4,"health":"passing","since":"2026-11-23T05:40:00.000Z","restarts":0},"metrics":{"calls":0},"mac":"\#(code)"}"#
+    private static let drainContent =
+        #"{"action":"drain","contentKey":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","delivery":"shared","digest":"\#(digest)","environment":{},"generation":4,"heartbeat":"10s","issue":[2,10],"manifest":{"drain":{"exec":["./drain.sh"],"timeout":"20s"},"environment":{},"name":"janus","run":["./start.sh"],"service":"video","stop":{"signal":"TERM","timeout":"10s"},"undrain":{"exec":["./undrain.sh"],"secrets":["KEY"],"timeout":"10s"},"version":"1.1.2"},"partSize":262144,"parts":1,"settle":"5s","size":1000}"#
+
+    @Test(
+        "wire 2: an order to drain has the generation of what it drains; its status says so, with what is still there")
+    func drains() throws {
+        let order = try OrderMessage.decode(Data(Self.order.replacing(#""run""#, with: #""drain""#).utf8))
+        #expect(Order.Action(rawValue: order.action) == .drain && order.generation == 4)
+        let content = try OrderContent.decode(Data(Self.drainContent.utf8))
+        #expect(content.action == .drain && content.generation == 4 && content.settle == .seconds(5))
+        #expect(content.manifest.drain == .init(exec: ["./drain.sh"], timeout: .seconds(20)))
+        #expect(content.manifest.undrain == .init(exec: ["./undrain.sh"], secrets: ["KEY"]))
+        #expect(try content.encoded() == Data(Self.drainContent.utf8))
+        let status = try StatusMessage.decode(Data(Self.draining.utf8)).status
+        #expect(status.state == .draining && status.metrics == ["calls": 0] && status.order == 4)
+        #expect(StatusMessage.encode(status) { _ in Data(repeating: 7, count: 32) } == Data(Self.draining.utf8))
+    }
+
+    @Test("wire 2: what earlier managers do not say: no settle time, and hooks have ten seconds")
+    func beforeDraining() throws {
+        #expect(try OrderContent.decode(Data(Self.orderContent.utf8)).settle == nil)
+        let early = Self.drainContent.replacing(#","timeout":"20s""#, with: "").replacing(#""settle":"5s","#, with: "")
+        let content = try OrderContent.decode(Data(early.utf8))
+        #expect(content.manifest.drain?.timeout == .seconds(10) && content.settle == nil)
+        for (was, impossible) in [(#""timeout":"20s""#, #""timeout":"2h""#), (#""settle":"5s""#, #""settle":"2h""#)] {
+            #expect(throws: WireError.self) {
+                try OrderContent.decode(Data(Self.drainContent.replacing(was, with: impossible).utf8))
+            }
+        }
+    }
+
     @Test("wire 2: registrations and their answers")
     func registrations() throws {
         let key = Data(repeating: 7, count: 32)

@@ -13,6 +13,7 @@ struct AcceptedOrder: Codable, Sendable {
     }
 
     var generation: Int { content.generation }
+    var drains: Bool { content.action == .drain }
     var job: Job {
         Job(
             generation: content.generation, digest: content.digest, manifest: content.manifest,
@@ -33,6 +34,6 @@ struct KeptPlan: Codable, Hashable, Sendable {
     /// In place of one that got lost: what runs is what is to run, until an order says otherwise.
     static func rebuilt(from running: Job?) -> KeptPlan {
         guard let running else { return KeptPlan() }
-        return KeptPlan(plan: Plan(job: running), generation: running.generation)
+        return KeptPlan(plan: .unknown(running), generation: running.generation)
     }
 }

@@ -132,7 +132,10 @@ extension AgentLoop {
         self.installation = nil
         tidyAt = now + Self.tidyAfter
         kept.generation = installation.order.generation
-        supervise(.run(installation.order.job), now: now)
+        // It may have been told to drain while it received.
+        let drains = (order ?? installation.order).drains
+        let content = installation.order.content
+        supervise(.run(installation.order.job, settle: content.settle, drains: drains), now: now)
     }
 
     private func fail(_ why: String, now: TimeSpan) {

@@ -29,9 +29,9 @@ extension AgentLoop {
             sayOld(
                 "order \(content.generation) is older than \(accepted), which was accepted: are the manager's records from a backup?",
                 now: now)
-            renew(content)
+            renew(content, now: now)
         case .repeated:
-            renew(content)
+            renew(content, now: now)
             if unknown != nil, let order { act(on: order, now: now) }
             // One that cannot be followed still cannot when it is said again.
             if refusal?.generation != content.generation { forgetRefusal() }
@@ -89,8 +89,12 @@ extension AgentLoop {
     }
 
     /// What changes without a new generation, since nothing is restarted for it.
-    private func renew(_ content: OrderContent) {
+    private func renew(_ content: OrderContent, now: TimeSpan) {
         guard var renewed = order else { return }
+        let isToggled =
+            content.generation == renewed.generation && content.action != renewed.content.action
+            && content.action.runs && renewed.content.action.runs
+        if isToggled { renewed.content.action = content.action }
         renewed.content.heartbeat = content.heartbeat
         renewed.content.issue = content.issue
         renewed.content.trust = content.trust
@@ -102,6 +106,10 @@ extension AgentLoop {
         }
         order = renewed
         saveKept()
+        if isToggled {
+            logger.notice("order \(content.generation): \(content.action.rawValue)")
+            supervise(.drain(renewed.drains), now: now)
+        }
         reporter.heartbeat = max(content.heartbeat, .milliseconds(100))
     }
 
@@ -137,6 +145,7 @@ extension AgentLoop {
         }
         if adoptUnknown(as: accepted.job, now: now) || supervisor.plan.runs(accepted.job) {
             kept.generation = accepted.generation
+            supervise(.drain(accepted.drains), now: now)
             return saveKept()
         }
         func refused(_ why: String) {

@@ -24,7 +24,10 @@ extension AgentLoop {
         } else if unknown == nil {
             supervise(.boot, now: now)
         }
-        if let order, order.generation > kept.generation { act(on: order, now: now) }
+        guard let order else { return }
+        if order.generation > kept.generation { return act(on: order, now: now) }
+        // An agent that is killed may have kept the one and not the other.
+        if order.generation == kept.generation, order.content.action.runs { supervise(.drain(order.drains), now: now) }
     }
 
     func supervise(_ event: Supervisor.Event, now: TimeSpan) {
@@ -58,6 +61,11 @@ extension AgentLoop {
         case .probe(let probe, let run):
             runCheck(
                 .metrics, probe.exec, secrets: probe.secrets, timeout: min(probe.every, .seconds(10)), run: run)
+        case .hook(let hook, let program, let run):
+            logger.notice("\(hook.rawValue): \(program.exec.joined(separator: " ").forPeople(atMost: 120))")
+            runCheck(
+                hook == .drain ? .drain : .undrain, program.exec, secrets: program.secrets, timeout: program.timeout,
+                run: run)
         }
     }
 
@@ -193,8 +201,7 @@ extension AgentLoop {
     ) {
         guard let job = supervisor.active else { return }
         var environment = environment(of: job.withholdingSecrets(but: secrets))
-        // So that one that outlives its agent is never taken for the software.
-        environment[ProcessSession.checkVariable] = kind == .health ? "health" : "metrics"
+        environment[ProcessSession.checkVariable] = kind.word
         let directory = releases.path(job.digest)
         let limits = [job.manifest.limits?.files.map { ResourceLimit(resource: .files, value: $0) }].compactMap { $0 }
         work.append { [post, environment, groups, user = state.software.user] in
@@ -210,6 +217,8 @@ extension AgentLoop {
         if run == self.run, case .up = supervisor.phase { keep(checkLog.lines(kind, result)) }
         switch kind {
         case .health: supervise(.checked(run: run, failure: result.failure), now: now)
+        case .drain: supervise(.hooked(run: run, .drain, failure: result.failure), now: now)
+        case .undrain: supervise(.hooked(run: run, .undrain, failure: result.failure), now: now)
         case .metrics:
             let found = Check.metrics(from: result.output)
             supervise(.probed(run: run, result.failure == nil ? found.metrics : nil), now: now)

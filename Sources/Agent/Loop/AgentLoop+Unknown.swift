@@ -49,7 +49,7 @@ extension AgentLoop {
         let record = ProcessRecord(process: unknown, job: job, since: SystemClock.now, restarts: 0)
         process = record
         saveMended()
-        supervisor = Supervisor(plan: Plan(job: job))
+        supervisor = Supervisor(plan: .unknown(job))
         supervise(.adopt(job, restarts: 0), now: now)
         run = max(run, 1)
         glanceAt = now

@@ -6,11 +6,23 @@ import OperatingSystem
 import Synchronization
 import SystemPackage
 
-/// Runs a health check or a metrics probe: a short program in a session of its own, which is killed whole when its time is up.
+/// Runs a health check, a metrics probe or a hook: a short program in a session of its own, which is killed whole when its time is up.
 enum Check {
     enum Kind: String, Hashable, Sendable {
         case health = "health check"
         case metrics = "metrics probe"
+        case drain = "drain hook"
+        case undrain = "undrain hook"
+
+        /// In its environment, so that one that outlives its agent is never taken for the software.
+        var word: String {
+            switch self {
+            case .health: "health"
+            case .metrics: "metrics"
+            case .drain: "drain"
+            case .undrain: "undrain"
+            }
+        }
     }
 
     struct Result: Hashable, Sendable {

@@ -36,11 +36,25 @@ struct Plan: Hashable, Sendable, Codable {
     var onTrial = false
     /// The last order was to stop.
     var stopped = false
+    /// How long `job` must be well without a break before it is found good; nil: its first passed check is enough.
+    var settle: TimeSpan?
+    /// Nil: it takes new work.
+    var drain: Drain?
     /// Why it is not what the last order asked for.
     var reason: String?
 
-    /// Whether it is just this that runs, and was found good: nothing is to be done for it.
-    func runs(_ job: Job) -> Bool { wanted == job && !onTrial }
+    enum Drain: String, Codable, Sendable {
+        /// It is to take no new work.
+        case on
+        /// It is to take it again, and nobody knows yet that it does.
+        case takenBack
+    }
+
+    /// Whether it is just this that runs or is tried: nothing is to be done for it.
+    func runs(_ job: Job) -> Bool { wanted == job }
+
+    /// Software that runs, of which nothing else is known any more: whether it was drained neither.
+    static func unknown(_ job: Job) -> Plan { Plan(job: job, drain: job.manifest.undrain.map { _ in .takenBack }) }
 
     /// Nil where nothing is to run.
     var wanted: Job? { stopped ? nil : job }

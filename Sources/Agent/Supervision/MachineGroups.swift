@@ -8,13 +8,20 @@ struct MachineGroups: Sendable {
     let machine: ControlGroup
 
     var software: ControlGroup { machine.child("software") }
-    func check(_ kind: Check.Kind) -> ControlGroup { machine.child(kind == .health ? "health" : "metrics") }
+    /// The hooks share one, since only one of them runs at a time.
+    func check(_ kind: Check.Kind) -> ControlGroup {
+        switch kind {
+        case .health: machine.child("health")
+        case .metrics: machine.child("metrics")
+        case .drain, .undrain: machine.child("hook")
+        }
+    }
 
     /// Nil where no group can be made.
     init?(machine: String, state: String) {
         guard let group = ControlGroup.ofMachine(machine, state: state), group.make() else { return nil }
         self.machine = group
-        guard software.make(), check(.health).make(), check(.metrics).make() else {
+        guard software.make(), check(.health).make(), check(.metrics).make(), check(.drain).make() else {
             group.remove()
             return nil
         }

@@ -9,7 +9,10 @@ struct Supervisor: Sendable {
         case boot
         /// The agent begins, and what an earlier agent started still runs.
         case adopt(Job, restarts: Int)
-        case run(Job)
+        /// - `settle`: so long it must be well without a break before it counts as good; nil: its first passed check does.
+        case run(Job, settle: TimeSpan? = nil, drains: Bool = false)
+        /// Whether what runs is to take no new work, or to take it again.
+        case drain(Bool)
         case stop
         /// The agent is to end: stop, but keep the plan.
         case shutdown
@@ -23,6 +26,8 @@ struct Supervisor: Sendable {
         case checked(run: Int, failure: String?)
         /// A metrics probe's end; nil: it failed.
         case probed(run: Int, [String: Double]?)
+        /// A drain or undrain hook's end; nil: it ended well.
+        case hooked(run: Int, Intake.Hook, failure: String?)
         /// A deadline has come.
         case due
     }
@@ -34,6 +39,7 @@ struct Supervisor: Sendable {
         case stop(SoftwareManifest.Stop, run: Int)
         case check(SoftwareManifest.HealthCheck, run: Int)
         case probe(SoftwareManifest.MetricsProbe, run: Int)
+        case hook(Intake.Hook, SoftwareManifest.DrainHook, run: Int)
     }
 
     /// How a process that is up fares.
@@ -50,6 +56,10 @@ struct Supervisor: Sendable {
         /// Nil while a check or probe is under way.
         var nextCheck: TimeSpan?
         var nextProbe: TimeSpan?
+        var intake: Intake
+
+        /// Whether it can be asked to take no new work.
+        var isReady: Bool { passedOnce || adopted }
     }
 
     enum Phase: Equatable, Sendable {
@@ -61,18 +71,18 @@ struct Supervisor: Sendable {
         case waiting(until: TimeSpan)
     }
 
-    private(set) var plan: Plan
-    private(set) var phase = Phase.down
+    var plan: Plan
+    var phase = Phase.down
     /// What is up, or was last.
-    private(set) var active: Job?
-    private(set) var restarts = 0
-    private(set) var metrics: [String: Double] = [:]
+    var active: Job?
+    var restarts = 0
+    var metrics: [String: Double] = [:]
     /// Several failures without a healthy time between them: it is tried again, but counts as failed.
-    private(set) var failed = false
+    var failed = false
     /// The last thing that went wrong, until it is well again.
-    private(set) var trouble: String?
-    private var run = 0
-    private var crashes = 0
+    var trouble: String?
+    var run = 0
+    var crashes = 0
     private var closing = false
 
     static let firstBackoff = TimeSpan.seconds(1)
@@ -103,11 +113,16 @@ struct Supervisor: Sendable {
         case .starting, .waiting, .stopping: return failed ? .failed : .starting
         case .up(let life):
             if failed { return .failed }
-            return life.passedOnce || life.adopted || (life.health == .failing && !plan.onTrial) ? .running : .starting
+            guard life.isReady || (life.health == .failing && !plan.onTrial) else { return .starting }
+            return life.intake.isDraining ? .draining : .running
         }
     }
 
-    var reason: String? { trouble ?? plan.reason }
+    var reason: String? {
+        if let trouble { return trouble }
+        if case .up(let life) = phase, let trouble = life.intake.trouble { return trouble }
+        return plan.reason
+    }
 
     /// Nothing runs, and nothing is being started or stopped.
     var isDown: Bool { phase == .down }
@@ -116,7 +131,7 @@ struct Supervisor: Sendable {
     var isSettled: Bool {
         switch phase {
         case .down, .waiting: true
-        case .up(let life): !plan.onTrial && (life.passedOnce || life.adopted)
+        case .up(let life): !plan.onTrial && life.isReady
         case .starting, .stopping: false
         }
     }
@@ -127,7 +142,8 @@ struct Supervisor: Sendable {
         case .waiting(let until): return until
         case .up(let life):
             let healed = crashes > 0 ? life.wellSince.map { $0 + Self.healing } : nil
-            return [life.nextCheck, life.nextProbe, healed].compactMap { $0 }.min()
+            let hook = life.isReady ? life.intake.next : nil
+            return [life.nextCheck, life.nextProbe, healed, hook, trialEnd(life)].compactMap { $0 }.min()
         case .down, .starting, .stopping: return nil
         }
     }
@@ -138,9 +154,14 @@ struct Supervisor: Sendable {
         switch event {
         case .boot: return startWanted()
         case .adopt(let job, let restarts): return adopt(job, restarts: restarts, now: now)
-        case .run(let job): return replace(with: job, now: now)
+        case .run(let job, let settle, let drains):
+            return replace(with: job, settle: settle, drains: drains, now: now)
+        case .drain(let drains):
+            drain(drains, now: now)
+            return []
         case .stop:
             plan.stopped = true
+            plan.drain = nil
             plan.fallback = nil
             plan.onTrial = false
             plan.reason = nil
@@ -171,16 +192,21 @@ struct Supervisor: Sendable {
         case .probed(let number, let values):
             guard number == run, case .up(var life) = phase, let probe = active?.manifest.metrics else { return [] }
             metrics = values ?? [:]
-            life.nextProbe = now + probe.every
+            life.intake.probed()
+            life.nextProbe = life.intake.awaitsProbe ? now : now + probe.every
             phase = .up(life)
+            return []
+        case .hooked(let number, let hook, let failure):
+            guard number == run, case .up(let life) = phase else { return [] }
+            hooked(life, hook, failure, now: now)
             return []
         case .due: return due(now: now)
         }
     }
 
-    private var wanted: Job? { closing ? nil : plan.wanted }
+    var wanted: Job? { closing ? nil : plan.wanted }
 
-    private mutating func startWanted() -> [Action] {
+    mutating func startWanted() -> [Action] {
         guard let job = wanted else {
             phase = .down
             active = nil
@@ -189,6 +215,8 @@ struct Supervisor: Sendable {
         run += 1
         if active?.generation != job.generation || active?.digest != job.digest { restarts = 0 }
         active = job
+        // What has just started takes work.
+        if plan.drain == .takenBack { plan.drain = nil }
         phase = .starting
         metrics = [:]
         return [.start(job, run: run)]
@@ -199,13 +227,19 @@ struct Supervisor: Sendable {
         active = job
         self.restarts = restarts
         phase = .up(
-            Life(since: now, adopted: !plan.onTrial, nextCheck: now, nextProbe: job.manifest.metrics.map { _ in now }))
+            Life(
+                since: now, adopted: !plan.onTrial, nextCheck: now, nextProbe: job.manifest.metrics.map { _ in now },
+                // How far an earlier agent came with its hooks nobody knows.
+                intake: Intake(
+                    isToClose: plan.drain == .on, position: plan.drain == nil ? .open : .unknown, now: now)))
         return job == wanted ? [] : halt(now: now)
     }
 
-    private mutating func replace(with job: Job, now: TimeSpan) -> [Action] {
+    private mutating func replace(with job: Job, settle: TimeSpan?, drains: Bool, now: TimeSpan) -> [Action] {
         let before = plan.onTrial ? plan.fallback : plan.wanted
-        plan = Plan(job: job, fallback: before.flatMap { $0.runsTheSame(as: job) ? nil : $0 }, onTrial: true)
+        plan = Plan(
+            job: job, fallback: before.flatMap { $0.runsTheSame(as: job) ? nil : $0 }, onTrial: true, settle: settle,
+            drain: drains ? .on : nil)
         crashes = 0
         failed = false
         trouble = nil
@@ -233,7 +267,7 @@ struct Supervisor: Sendable {
     }
 
     /// Stops what is up; then the plan's job is started.
-    private mutating func halt(now: TimeSpan, notBefore: TimeSpan? = nil) -> [Action] {
+    mutating func halt(now: TimeSpan, notBefore: TimeSpan? = nil) -> [Action] {
         guard let active else { return [] }
         phase = .stopping(notBefore: notBefore ?? now)
         metrics = [:]
@@ -243,7 +277,8 @@ struct Supervisor: Sendable {
     private mutating func started(now: TimeSpan) -> [Action] {
         guard phase == .starting, let active else { return [] }
         let first = active.manifest.health == nil ? Self.upIsWell : .milliseconds(50)
-        phase = .up(Life(since: now, nextCheck: now + first))
+        phase = .up(
+            Life(since: now, nextCheck: now + first, intake: Intake(isToClose: plan.drain == .on, now: now)))
         return active == wanted ? [] : halt(now: now)
     }
 
@@ -255,6 +290,9 @@ struct Supervisor: Sendable {
             if let well = life.wellSince, well + Self.healing <= now {
                 crashes = 0
             }
+            if life.isReady, let hook = life.intake.due(now: now), let active {
+                actions += begin(hook, of: active.manifest, &life, now: now)
+            }
             if let next = life.nextProbe, next <= now, let probe = active?.manifest.metrics {
                 life.nextProbe = nil
                 actions.append(.probe(probe, run: run))
@@ -265,103 +303,9 @@ struct Supervisor: Sendable {
                 actions.append(.check(check, run: run))
             }
             phase = .up(life)
+            passTrial(now: now)
             return actions
         case .down, .starting, .stopping: return []
         }
-    }
-}
-
-// MARK: Health and failure
-
-extension Supervisor {
-    private mutating func judged(_ before: Life, _ failure: String?, now: TimeSpan) -> [Action] {
-        guard let active else { return [] }
-        var life = before
-        let check = active.manifest.health
-        guard let failure else {
-            life.failuresInRow = 0
-            life.health = .passing
-            life.wellSince = life.wellSince ?? now
-            life.nextCheck = check.map { now + $0.every }
-            if !life.passedOnce, active.manifest.metrics != nil, life.nextProbe == nil { life.nextProbe = now }
-            life.passedOnce = true
-            phase = .up(life)
-            passedTrial()
-            return []
-        }
-        life.failuresInRow += 1
-        life.wellSince = nil
-        let every = check?.every ?? Self.upIsWell
-        let needed = check?.failures ?? 1
-        guard !life.passedOnce && !life.adopted else {
-            life.nextCheck = now + every
-            if life.failuresInRow >= needed {
-                life.health = .failing
-                trouble = failure
-            }
-            phase = .up(life)
-            return []
-        }
-        // Quick looks at first, so that good software is seen at once; slow software gets the time that its manifest gives it.
-        life.quickChecks += 1
-        life.nextCheck = now + min(every, .milliseconds(50 << Int64(min(life.quickChecks, 10))))
-        phase = .up(life)
-        let patience = min(every * Int64(needed), Self.longestTrial)
-        guard life.failuresInRow >= needed, now - life.since >= patience else { return [] }
-        life.health = .failing
-        phase = .up(life)
-        trouble = failure
-        guard plan.onTrial else { return [] }
-        if plan.fallback != nil { return fallBack(failure, now: now) }
-        failed = true
-        return halt(now: now, notBefore: now + nextBackoff())
-    }
-
-    private mutating func passedTrial() {
-        if plan.onTrial {
-            plan.onTrial = false
-            plan.fallback = nil
-            plan.reason = nil
-        }
-        failed = false
-        trouble = nil
-    }
-
-    /// The run is over, by itself or because it could not begin.
-    private mutating func ended(_ how: String, now: TimeSpan) -> [Action] {
-        metrics = [:]
-        guard let active, active == wanted else {
-            phase = .down
-            return startWanted()
-        }
-        trouble = how
-        if plan.onTrial && plan.fallback != nil {
-            phase = .down
-            return fallBack(how, now: now)
-        }
-        let pause = nextBackoff()
-        if crashes >= (plan.onTrial ? Self.mostTrialCrashes : Self.mostCrashes) { failed = true }
-        phase = .waiting(until: now + pause)
-        return []
-    }
-
-    /// Counts a failure and says how long to wait before the next try.
-    private mutating func nextBackoff() -> TimeSpan {
-        crashes += 1
-        restarts += 1
-        let doublings = Int64(min(crashes - 1, 10))
-        return min(Self.firstBackoff * (1 << doublings), Self.longestBackoff)
-    }
-
-    private mutating func fallBack(_ why: String, now: TimeSpan) -> [Action] {
-        guard let old = plan.fallback, let new = plan.job else { return [] }
-        plan = Plan(
-            job: old,
-            reason: "\(new.manifest.reference) did not become healthy: \(why); \(old.manifest.reference) runs again")
-        crashes = 0
-        failed = false
-        trouble = nil
-        if case .up = phase { return halt(now: now) }
-        return startWanted()
     }
 }

@@ -25,6 +25,7 @@ extension Control {
         return OrderDraft(
             machine: id, group: machine.group, index: machine.index, order: order,
             delivery: group.definition.rollout.delivery, heartbeat: group.definition.heartbeat,
+            settle: group.definition.rollout.settle,
             issue: issue, session: machine.sessionFloor, watch: watches[id],
             agent: group.definition.agent.map { SoftwareReference(name: SoftwareManifest.agentName, version: $0) })
     }

@@ -44,10 +44,10 @@ struct OrderForecast: Sendable {
         return OrderDraft(
             machine: id, group: name, index: index,
             order: Order(
-                // `stop` is the longer word, and says what was assigned as well.
-                generation: Self.greatestNumber, action: .stop, software: software.reference, digest: software.digest,
+                // The longest word; each says what was assigned.
+                generation: Self.greatestNumber, action: .drain, software: software.reference, digest: software.digest,
                 environment: environment),
-            delivery: .individual, heartbeat: definition.heartbeat,
+            delivery: .individual, heartbeat: definition.heartbeat, settle: definition.rollout.settle,
             issue: Issue(epoch: Self.greatestNumber, number: Self.greatestNumber), session: Self.greatestSession,
             watch: OrderContent.Watch(
                 request: Self.greatestNumber, tail: LogRelay.longestTail, lease: LogRelay.lease))

@@ -13,6 +13,8 @@ struct OrderDraft: Hashable, Sendable {
     var order: Order
     var delivery: RolloutPolicy.Delivery
     var heartbeat: TimeSpan
+    /// Before it is found good; the machine itself falls back until then.
+    var settle: TimeSpan
     var issue: Issue
     /// The session that its agent is to begin at.
     var session: Int?
@@ -104,7 +106,8 @@ struct OrderSealer: Sendable {
             partSize: Control.partSize, parts: Control.parts(of: software.size),
             contentKey: contentKey.rawRepresentation, delivery: draft.delivery, manifest: software.manifest,
             environment: environment, secrets: Self.secretVariables(of: order), heartbeat: draft.heartbeat,
-            trust: trust, session: draft.session, watch: draft.watch, brokers: brokers,
+            trust: trust, session: draft.session, watch: draft.watch, settle: draft.settle,
+            brokers: brokers,
             agent: agent)
     }
 

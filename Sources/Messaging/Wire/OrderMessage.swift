@@ -128,6 +128,9 @@ package struct OrderContent: Codable, Hashable, Sendable {
     package var watch: Watch?
     /// Why, for people; only with `leave`.
     package var reason: String?
+    /// New software must be well without a break for so long before it is found good; until then it gives way to what ran before when
+    /// it is not, or ends. Nil: its first passed check is enough.
+    package var settle: TimeSpan?
     /// Where the brokers are, for the next connection; nil: where the ticket says.
     package var brokers: BrokerAddresses?
     /// Which agent the machine is to be; nil: the one that is installed there. Changes without a new generation.
@@ -169,7 +172,8 @@ package struct OrderContent: Codable, Hashable, Sendable {
         partSize: Int = standardPartSize, parts: Int,
         contentKey: Data, delivery: RolloutPolicy.Delivery, manifest: SoftwareManifest, environment: [String: String],
         secrets: [String]? = nil, heartbeat: TimeSpan, trust: Trust? = nil, session: Int? = nil,
-        watch: Watch? = nil, reason: String? = nil, brokers: BrokerAddresses? = nil, agent: AgentOffer? = nil
+        watch: Watch? = nil, reason: String? = nil, settle: TimeSpan? = nil,
+        brokers: BrokerAddresses? = nil, agent: AgentOffer? = nil
     ) {
         self.action = action
         self.generation = generation
@@ -188,6 +192,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
         self.session = session
         self.watch = watch
         self.reason = reason
+        self.settle = settle
         self.brokers = brokers
         self.agent = agent
     }
@@ -230,6 +235,13 @@ package struct OrderContent: Codable, Hashable, Sendable {
             "the environment has a name or value that no environment can have")
         try WireChecks.require(
             (1...86_400_000).contains(content.heartbeat.milliseconds), "the heartbeat is out of range")
+        if let settle = content.settle {
+            try WireChecks.require((0...3_600_000).contains(settle.milliseconds), "the settle time is out of range")
+        }
+        for hook in [content.manifest.drain, content.manifest.undrain].compactMap(\.self) {
+            try WireChecks.require(
+                !hook.exec.isEmpty && (1...3_600_000).contains(hook.timeout.milliseconds), "a hook is out of range")
+        }
         if let session = content.session {
             try WireChecks.require((0...(1 << 52)).contains(session), "the session to begin at is out of range")
         }
