@@ -32,7 +32,8 @@ struct DrainDecisionTests {
         return supervisor
     }
 
-    @Test("The hook runs, then a probe, and only then is it said to drain; taking it back runs the other hook, and nothing restarts")
+    @Test(
+        "The hook runs, then a probe, and only then is it said to drain; taken back, the other runs")
     func thereAndBack() {
         var supervisor = well(job())
         #expect(supervisor.handle(.drain(true), now: .seconds(2)) == [] && supervisor.state == .running)
@@ -67,7 +68,7 @@ struct DrainDecisionTests {
         #expect(supervisor.state == .draining && supervisor.metrics == ["calls": 1])
     }
 
-    @Test("A hook that fails is tried again after 1, 2, 4… at most 60 seconds, and its reason is said until it ends well")
+    @Test("A hook that fails is tried again after 1, 2, 4… at most 60 seconds; its reason is said until it ends well")
     func failing() {
         var supervisor = well(job(probes: false))
         _ = supervisor.handle(.drain(true), now: .seconds(2))
@@ -138,7 +139,7 @@ struct DrainDecisionTests {
         #expect(booted.handle(.boot, now: .zero) == [.start(job(), run: 1)] && booted.plan.drain == nil)
     }
 
-    @Test("Without hooks it drains all the same; what no hook can take back says so, and is drained no more than it was")
+    @Test("Without hooks it drains all the same; what no hook can take back says so")
     func noHooks() {
         var plain = well(job(drain: nil, undrain: nil, probes: false))
         _ = plain.handle(.drain(true), now: .seconds(2))

@@ -106,7 +106,8 @@ struct DrainTests {
     func killedMeanwhile() async throws {
         try await withMachine { manager, agent in
             try agent.start()
-            let slow = "#!/bin/sh\ntouch \"$TRUNKLINE_DATA/undraining\"\n"
+            let slow =
+                "#!/bin/sh\ntouch \"$TRUNKLINE_DATA/undraining\"\n"
                 + "until test -e \"$TRUNKLINE_DATA/go\"; do sleep 0.05; done\nrm -f \"$TRUNKLINE_RUN/closed\""
             let bundle = try SampleBundle(metrics: Self.metrics, drain: Self.drain, undrain: slow)
             try await manager.order(bundle, action: .drain)
@@ -128,8 +129,12 @@ struct DrainTests {
     func failing() async throws {
         try await withMachine { manager, agent in
             try agent.start()
-            let picky = "#!/bin/sh\necho drain >> \"$TRUNKLINE_DATA/hooks\"\ntest -e \"$TRUNKLINE_DATA/may\" || exit 4\n"
-                + "touch \"$TRUNKLINE_RUN/closed\""
+            let picky = """
+                #!/bin/sh
+                echo drain >> "$TRUNKLINE_DATA/hooks"
+                test -e "$TRUNKLINE_DATA/may" || exit 4
+                touch "$TRUNKLINE_RUN/closed"
+                """
             let bundle = try Self.bundle(drain: picky)
             try await manager.order(bundle)
             try await manager.running(bundle, generation: 1)
@@ -151,7 +156,7 @@ struct DrainTests {
         }
     }
 
-    @Test("What is told to drain while it receives drains both, the software that still runs and then the new one")
+    @Test("What is told to drain while it receives drains both, what still runs and then the new software")
     func whileReceiving() async throws {
         try await withMachine { manager, agent in
             try agent.start()

@@ -94,12 +94,16 @@ struct TrialTests {
         case receiving, stopping, starting, trial
     }
 
+    static let phases = Phase.allCases
+
     private static let slowToStop = SampleBundle.start.replacing(
         "trap 'echo TERM >> \"$TRUNKLINE_DATA/ending\"; exit 0' TERM",
         with: """
-            trap 'touch "$TRUNKLINE_DATA/stopping"; until test -e "$TRUNKLINE_DATA/stop"; do sleep 0.05; done; exit 0' TERM
+            ends() { touch "$TRUNKLINE_DATA/stopping"; until test -e "$TRUNKLINE_DATA/stop"; do sleep 0.05; done; exit 0; }
+            trap ends TERM
             """)
-    private static let slowToStart = "#!/bin/sh\ntouch \"$TRUNKLINE_DATA/starting\"\n"
+    private static let slowToStart =
+        "#!/bin/sh\ntouch \"$TRUNKLINE_DATA/starting\"\n"
         + "until test -e \"$TRUNKLINE_DATA/start\"; do sleep 0.05; done\n"
         + SampleBundle.start
 
@@ -133,7 +137,7 @@ struct TrialTests {
         }
     }
 
-    @Test("An agent that is killed in any phase of a replacement is followed by one that ends it", arguments: Phase.allCases)
+    @Test("An agent that is killed in any phase of a replacement is followed by one that ends it", arguments: phases)
     func killed(phase: Phase) async throws {
         try await withMachine { manager, agent in
             try agent.start()
@@ -156,7 +160,7 @@ struct TrialTests {
         }
     }
 
-    @Test("Another order in any phase of a replacement is followed, and falls back to what was good", arguments: Phase.allCases)
+    @Test("Another order in any phase of a replacement is followed, and falls back to what was good", arguments: phases)
     func changed(phase: Phase) async throws {
         try await withMachine { manager, agent in
             try agent.start()
@@ -172,14 +176,16 @@ struct TrialTests {
         }
     }
 
-    @Test("So is one to stop, and one to drain what is being tried", arguments: Phase.allCases)
+    @Test("So is one to stop, and one to drain what is being tried", arguments: phases)
     func stopped(phase: Phase) async throws {
         try await withMachine { manager, agent in
             try agent.start()
             let (_, new) = try await Self.reach(phase, manager, agent)
             try await manager.order(new, new.order(2, action: .drain, issue: 3))
             Self.goOn(manager, agent)
-            let status = try await manager.status("draining") { $0.state == .draining && $0.software?.digest == new.digest }
+            let status = try await manager.status("draining") {
+                $0.state == .draining && $0.software?.digest == new.digest
+            }
             #expect(status.order == 2 && status.software?.health == .passing)
             try await manager.order(new, new.order(3, action: .stop, issue: 4))
             try await manager.status("stopped") { $0.state == .stopped && $0.order == 3 }
