@@ -52,6 +52,11 @@ module:provides("http", {
 			draining = true;
 			return reply(event, 200, "draining " .. machine);
 		end;
+		["POST /undrain"] = function (event)
+			if event.request.headers.x_control ~= control then return 404; end
+			draining = false;
+			return reply(event, 200, "open " .. machine);
+		end;
 	};
 });
 
