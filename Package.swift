@@ -120,8 +120,8 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Agent", "trunkline-agent", "Messaging", "Sealing", "Bundles", "OperatingSystem", "Fleet",
-                "TestSupport",
+                "Agent", "trunkline-agent", "Messaging", "Sealing", "Bundles", "OperatingSystem", "GroupLanguage",
+                "Fleet", "TestSupport",
                 logging,
             ]),
         .testTarget(name: "PlatformsTests", dependencies: ["Platforms", "Fleet", "TestSupport"]),

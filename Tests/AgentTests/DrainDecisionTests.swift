@@ -68,6 +68,20 @@ struct DrainDecisionTests {
         #expect(supervisor.state == .draining && supervisor.metrics == ["calls": 1])
     }
 
+    @Test("A probe that fails shows nothing, and is not hurried")
+    func failingProbe() {
+        var supervisor = well(job())
+        _ = supervisor.handle(.drain(true), now: .seconds(2))
+        _ = supervisor.handle(.due, now: .seconds(2))
+        _ = supervisor.handle(.hooked(run: 1, .drain, failure: nil), now: .seconds(2))
+        #expect(supervisor.handle(.due, now: .seconds(2)).count == 1)
+        _ = supervisor.handle(.probed(run: 1, nil), now: .seconds(3))
+        #expect(supervisor.state == .running && supervisor.deadline == .seconds(8))
+        #expect(supervisor.handle(.due, now: .seconds(8)).count == 1)
+        _ = supervisor.handle(.probed(run: 1, ["calls": 0]), now: .seconds(8))
+        #expect(supervisor.state == .draining)
+    }
+
     @Test("A hook that fails is tried again after 1, 2, 4… at most 60 seconds; its reason is said until it ends well")
     func failing() {
         var supervisor = well(job(probes: false))

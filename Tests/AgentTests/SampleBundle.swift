@@ -1,6 +1,7 @@
 import Bundles
 import Fleet
 import Foundation
+import GroupLanguage
 import Messaging
 import Sealing
 
@@ -79,6 +80,21 @@ struct SampleBundle: Sendable {
         content = try Data(contentsOf: URL(fileURLWithPath: packed))
         digest = BundleDigest.hex(of: content)
     }
+
+    /// One of those in `Config/software`.
+    init(sample name: String) throws {
+        let directory = Self.configuration.appending(path: "software/\(name)")
+        let text = try String(contentsOf: directory.appending(path: SoftwareManifest.fileName), encoding: .utf8)
+        let packed = FileManager.default.temporaryDirectory.appending(path: "sample-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: packed) }
+        try BundleWriter.pack(directory: directory.path, to: packed)
+        self.init(
+            manifest: try GroupLanguage.software(from: text),
+            content: try Data(contentsOf: URL(fileURLWithPath: packed)), partSize: 256 << 10)
+    }
+
+    static let configuration = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "Config")
 
     /// An agent, packed as `trunkline agent push` does it.
     init(agent program: Data, version: String) throws {

@@ -106,12 +106,17 @@ struct Intake: Equatable, Sendable {
     /// Whether a probe is to begin at once.
     var awaitsProbe: Bool { isToClose && position == .closed && measuring == .next }
 
-    /// A probe has ended, well or not: what it found is what is reported from now on.
-    mutating func probed() {
+    /// A probe has ended; what it found, if it ended well, is what is reported from now on.
+    ///
+    /// - Returns: whether another one is to begin at once, since this one began too early.
+    mutating func probed(well: Bool) -> Bool {
         switch measuring {
-        case .after: measuring = .next
-        case .next: if position == .closed { measuring = .done }
-        case .done: break
+        case .after:
+            measuring = .next
+            return awaitsProbe
+        case .next where position == .closed && well: measuring = .done
+        case .next, .done: break
         }
+        return false
     }
 }

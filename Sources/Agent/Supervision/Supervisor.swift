@@ -192,8 +192,7 @@ struct Supervisor: Sendable {
         case .probed(let number, let values):
             guard number == run, case .up(var life) = phase, let probe = active?.manifest.metrics else { return [] }
             metrics = values ?? [:]
-            life.intake.probed()
-            life.nextProbe = life.intake.awaitsProbe ? now : now + probe.every
+            life.nextProbe = life.intake.probed(well: values != nil) ? now : now + probe.every
             phase = .up(life)
             return []
         case .hooked(let number, let hook, let failure):
