@@ -17,6 +17,8 @@ extension Monitor {
         case registered(Registered)
         /// A status whose MAC was right. A last will has state `away`.
         case status(Status)
+        /// Which windows of maintenance are open from now on, of all that records name.
+        case windows([Window: Bool])
         /// The platform's answers.
         case launched(machine: String)
         /// Not certain: it may have been launched all the same (a time-out, a driver that died); the platform's list decides.

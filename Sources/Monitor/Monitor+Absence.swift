@@ -220,7 +220,7 @@ extension Expression {
             }
         case .unary(_, let inner): inner.looksAround
         case .binary(_, let left, let right): left.looksAround || right.looksAround
-        case .value, .metric, .secret: false
+        case .value, .metric, .secret, .rate, .restarts, .label, .window: false
         }
     }
 
@@ -230,7 +230,7 @@ extension Expression {
         case .fact(let fact): fact == .machineState || fact == .platformState
         case .unary(_, let inner): inner.asksForState
         case .binary(_, let left, let right): left.asksForState || right.asksForState
-        case .aggregate, .value, .metric, .secret: false
+        case .aggregate, .value, .metric, .secret, .rate, .restarts, .label, .window: false
         }
     }
 }

@@ -55,7 +55,9 @@ extension Monitor {
         guard judged.holds, let due = judged.due else { return "does not hold" }
         let index = judged.rule.when.isOfMachine ? machine.index : nil
         if hasActed(judged, group: machine.group, index: index) {
-            return "has acted; does so again once it held no more"
+            return judged.rule.isDry
+                ? "dry run: has said what it would do; says so again once it held no more"
+                : "has acted; does so again once it held no more"
         }
         let held =
             judged.rule.when.isOfMachine
@@ -64,7 +66,8 @@ extension Monitor {
         if due > now {
             // What it will wait for all the same is worth knowing before.
             let also = held.map { $0.until == nil ? "; then \($0.reason)" : "" } ?? ""
-            return "acts in \((due - now).rounded) if it still holds\(also)"
+            return
+                "\(judged.rule.isDry ? "dry run: would act" : "acts") in \((due - now).rounded) if it still holds\(also)"
         }
         if let until = judged.limitedUntil, let limit = judged.rule.limit {
             return "limited: \(limit.count) in \(limit.per), next possible in \((until - now).rounded)"

@@ -152,10 +152,12 @@ extension Monitor {
             separator: ", ")
         let held = rule.holds == .zero ? "" : " for \(rule.holds)"
         let entry = EventEntry(
-            at: now, group: group, machine: machine, kind: .ruleActed, actor: "rule \(rule.name)",
-            message: "\(rule.action.word) \(machine ?? group): \(seen)\(held)", facts: facts)
+            at: now, group: group, machine: machine, kind: rule.isDry ? .ruleWouldAct : .ruleActed,
+            actor: "rule \(rule.name)",
+            message: "\(rule.isDry ? "would have: " : "")\(rule.action.word) \(machine ?? group): \(seen)\(held)",
+            facts: facts)
         step.effects.insert(.record(entry), at: min(place, step.effects.count))
-        guard rule.limit != nil || rule.actsOnce else { return }
+        guard rule.limit != nil || rule.actsOnce || rule.isDry else { return }
         let key = Act(group: group, rule: rule.name, index: index)
         let times = (acts[key] ?? []).filter { time in rule.limit.map { time + $0.per > now } == true } + [now]
         acts[key] = times

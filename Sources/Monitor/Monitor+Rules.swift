@@ -26,7 +26,7 @@ extension Monitor {
         if !knowsAll {
             for rule in group.machineRules where rule.when.looksAround { held[rule.name] = machine.held[rule.name] }
         }
-        var next: [Timestamp] = []
+        var next = judgements.compactMap(\.changes)
         for judged in judgements.map({ hastened($0, machine) })
         where !hasActed(judged, group: machine.group, index: machine.index) {
             let name = judged.rule.name
@@ -107,7 +107,7 @@ extension Monitor {
 
     /// Whether a rule that acts once for as long as its condition holds has done so.
     func hasActed(_ judged: Judgement, group: String, index: Int?) -> Bool {
-        guard judged.rule.actsOnce, let since = judged.since,
+        guard judged.rule.actsOnce || judged.rule.isDry, let since = judged.since,
             let last = acts[Act(group: group, rule: judged.rule.name, index: index)]?.last
         else { return false }
         return last >= since
@@ -117,13 +117,14 @@ extension Monitor {
 
     func scope(_ group: Group, _ machine: MachineRecord?) -> Scope {
         guard machine == nil ? group.groupRulesAggregate : group.machineRulesAggregate else {
-            return Scope(group: group.record, counts: group.counts, machine: machine)
+            return Scope(group: group.record, counts: group.counts, machine: machine, windows: windows)
         }
         // In order of place: a sum of fractions depends on it.
         let present = group.places.sorted { $0.key < $1.key }.flatMap(\.value).compactMap { fleet[$0] }.filter {
             $0.phase == .joined && $0.awaySince == nil
         }
-        return Scope(group: group.record, counts: group.counts, machine: machine, present: { present })
+        return Scope(
+            group: group.record, counts: group.counts, machine: machine, windows: windows, present: { present })
     }
 
     private mutating func perform(_ judged: Judgement, on id: String, in group: String) -> Outcome {
@@ -133,6 +134,7 @@ extension Monitor {
         let place = step.effects.count
         let outcome: Outcome
         switch judged.rule.action {
+        case _ where judged.rule.isDry: outcome = .acted
         case .deliver: outcome = deliver(id, by: rule)
         case .restart: outcome = restart(id, by: rule)
         case .stop: outcome = stop(id, by: rule)
@@ -154,6 +156,7 @@ extension Monitor {
         let place = step.effects.count
         var outcome = Outcome.waits(until: nil)
         switch judged.rule.action {
+        case _ where judged.rule.isDry: outcome = .acted
         case .rollback, .scale, .scaleTo: outcome = decideForGroup(judged.rule, group)
         case .notify(let text):
             notify(text, judged, group: group, machine: nil)
@@ -262,7 +265,7 @@ extension Expression {
         case .aggregate: true
         case .unary(_, let inner): inner.hasAggregate
         case .binary(_, let left, let right): left.hasAggregate || right.hasAggregate
-        case .value, .fact, .metric, .secret: false
+        case .value, .fact, .metric, .secret, .rate, .restarts, .label, .window: false
         }
     }
 }

@@ -42,6 +42,9 @@ extension Monitor {
         private(set) var groupRulesAggregate = false
         /// Whether a machine's rule looks at its neighbours, by counts or aggregates.
         private(set) var machineRulesLookAround = false
+        /// Metrics of which it asks how fast they grow.
+        private(set) var counters: Set<String> = []
+        private(set) var windows: Set<Window> = []
 
         init(_ record: GroupRecord) {
             self.record = record
@@ -54,6 +57,7 @@ extension Monitor {
             machineRulesAggregate = machineRules.contains { $0.when.hasAggregate }
             groupRulesAggregate = groupRules.contains { $0.when.hasAggregate }
             machineRulesLookAround = machineRules.contains { $0.when.looksAround }
+            (counters, windows) = (record.definition.counters, record.definition.windows)
         }
 
         var isConverged: Bool {
@@ -294,6 +298,7 @@ extension MachineRecord {
         copy.status?.at = Timestamp(milliseconds: 0)
         copy.status?.metrics = [:]
         copy.status?.receiving = nil
+        copy.rates = [:]
         return copy
     }
 
@@ -304,5 +309,6 @@ extension MachineRecord {
         wellSince = wellSince.map { min($0, now) }
         launchedAt = launchedAt.map { min($0, now) }
         held = held.mapValues { min($0, now) }
+        restartedAt = restartedAt.map { min($0, now) }
     }
 }

@@ -46,8 +46,9 @@ extension Monitor {
         guard isNewer(status, than: machine) else { return acceptBehind(status, machine) }
         let wasUnheard = isUnheard(machine)
         if status.session > machine.session { notes[machine.id]?.resends = 0 }
+        let counters = groups[machine.group]?.counters ?? []
         change(machine.id) { machine in
-            machine.status = status
+            machine.take(status, counters: counters, at: now)
             machine.session = status.session
             machine.heardAt = now
             machine.awaySince = nil

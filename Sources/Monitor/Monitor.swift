@@ -18,6 +18,8 @@ package struct Monitor: Sendable {
     /// alive while machines are taken out one by one.
     var unheard: [String: Set<String>] = [:]
     var platforms: [Platform: PlatformNotes] = [:]
+    /// Which windows are open, as far as it was said.
+    var windows: [Window: Bool] = [:]
     /// Over all groups.
     var sums = FleetSums()
     /// Changes that flapped: they are not listed one by one, but counted in a later event.
@@ -34,6 +36,7 @@ package struct Monitor: Sendable {
         areRestored: Bool = false, continuing previous: Monitor? = nil
     ) {
         hearing = Hearing(startedAt: now)
+        windows = previous?.windows ?? [:]
         for record in groups { self.groups[record.name] = Group(record) }
         for row in acts where !row.times.isEmpty {
             self.acts[Act(group: row.group, rule: row.rule, index: row.index)] = row.times.map { min($0, now) }
@@ -127,6 +130,7 @@ package struct Monitor: Sendable {
         case .forgetMachines(let name): forgetMachines(of: name)
         case .registered(let registered): accept(registered)
         case .status(let status): accept(status)
+        case .windows(let states): take(states)
         case .launched(let id): launched(id)
         case .launchFailed(let id, let reason, let isCertain): launchFailed(id, reason, isCertain: isCertain)
         case .gone(let id, let reason, let platform):

@@ -20,6 +20,8 @@ struct MachineContent: Codable {
     var stoppedBy: String?
     var holder: String?
     var sessionFloor: Int?
+    /// Left out where empty.
+    var restartedAt: [Timestamp]?
 
     enum CodingKeys: String, CodingKey {
         case phaseSince = "phase_since"
@@ -33,6 +35,7 @@ struct MachineContent: Codable {
         case stoppedBy = "stopped_by"
         case holder
         case sessionFloor = "session_floor"
+        case restartedAt = "restarted_at"
     }
 
     init(_ machine: MachineRecord) {
@@ -51,6 +54,7 @@ struct MachineContent: Codable {
         stoppedBy = machine.stoppedBy
         holder = machine.holder
         sessionFloor = machine.sessionFloor
+        restartedAt = machine.restartedAt.isEmpty ? nil : machine.restartedAt
     }
 }
 

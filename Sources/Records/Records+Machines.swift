@@ -120,5 +120,6 @@ extension MachineRecord {
             held: content.held ?? [:], launchedAt: content.launchedAt,
             platformState: content.platformState ?? .unknown, stoppedBy: content.stoppedBy, holder: content.holder,
             sessionFloor: content.sessionFloor)
+        restartedAt = content.restartedAt ?? []
     }
 }

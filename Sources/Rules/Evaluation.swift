@@ -10,6 +10,10 @@ extension Scope {
         case .value(.span(let span)): .span(span)
         case .fact(let fact): value(of: fact)
         case .metric(let name): finite(machine?.status?.metrics[name])
+        case .rate(let name): finite(machine?.rates[name]?.perSecond)
+        case .restarts(let span): now.flatMap { now in machine.map { .number(Double($0.restarts(in: span, to: now))) } }
+        case .label(let name): group.definition.machines.labels[name].map { .text($0) }
+        case .window(let window): windows[window].map { .bool($0) }
         case .aggregate(let aggregate, let inner): value(of: aggregate, over: inner)
         case .unary(let op, let inner): unary(op, value(of: inner))
         case .binary(.and, let left, let right): both(left, right, decidedBy: false)
@@ -107,10 +111,11 @@ extension Expression {
     package var isOfMachine: Bool {
         switch self {
         case .fact(let fact): fact.isOfMachine
-        case .metric: true
+        case .metric, .rate, .restarts: true
         case .unary(_, let inner): inner.isOfMachine
         case .binary(_, let left, let right): left.isOfMachine || right.isOfMachine
-        case .aggregate, .value, .secret: false
+        // The labels of its machines are the group's.
+        case .aggregate, .value, .secret, .label, .window: false
         }
     }
 
@@ -119,6 +124,14 @@ extension Expression {
         switch self {
         case .fact(let fact): [fact.rawValue: scope.value(of: fact)?.description ?? "not reported"]
         case .metric(let name): ["metric(\"\(name)\")": scope.value(of: self)?.description ?? "not reported"]
+        case .rate(let name): ["rate(metric(\"\(name)\"))": scope.value(of: self)?.description ?? "not reported"]
+        case .restarts(let span): ["restarts(\(span))": scope.value(of: self)?.description ?? "not reported"]
+        case .label(let name): ["machine.label(\"\(name)\")": scope.value(of: self)?.description ?? "not set"]
+        case .window(let window):
+            [
+                "between \(Window.text(window.from)) and \(Window.text(window.to)) in \"\(window.zone)\"":
+                    scope.windows[window].map { $0 ? "open" : "closed" } ?? "not known yet"
+            ]
         case .aggregate(let aggregate, let inner):
             if case .metric(let name) = inner {
                 ["\(aggregate.rawValue)(metric(\"\(name)\"))": scope.value(of: self)?.description ?? "not reported"]
@@ -130,5 +143,20 @@ extension Expression {
             left.facts(in: scope).merging(right.facts(in: scope)) { first, _ in first }
         case .value, .secret: [:]
         }
+    }
+}
+
+extension MachineRecord {
+    fileprivate func restarts(in span: TimeSpan, to now: Timestamp) -> Int { restartedAt.count { $0 + span > now } }
+}
+
+extension Expression {
+    /// When it can next change by time alone: a restart falls out of its span. Windows come as events.
+    func changes(in scope: Scope) -> Timestamp? {
+        guard let now = scope.now, let machine = scope.machine else { return nil }
+        return parts.compactMap { part -> Timestamp? in
+            guard case .restarts(let span) = part else { return nil }
+            return machine.restartedAt.lazy.map { $0 + span }.filter { $0 > now }.min()
+        }.min()
     }
 }

@@ -10,6 +10,8 @@ package struct Judgement: Hashable, Sendable {
     package var due: Timestamp?
     /// `at_most` is used up until then.
     package var limitedUntil: Timestamp?
+    /// When the condition can change by time alone; nil: only by what is reported.
+    package var changes: Timestamp?
     /// The facts that the condition names.
     package var facts: [String: String]
 
@@ -37,14 +39,17 @@ package enum RuleEngine {
     package static func judge(
         _ rules: [Rule], in scope: Scope, held: [String: Timestamp], acts: (String) -> [Timestamp], at now: Timestamp
     ) -> [Judgement] {
-        rules.map { rule in
+        var scope = scope
+        scope.now = now
+        return rules.map { rule in
+            let changes = rule.when.changes(in: scope)
             guard scope.holds(rule.when) else {
-                return Judgement(rule: rule, holds: false, facts: rule.when.facts(in: scope))
+                return Judgement(rule: rule, holds: false, changes: changes, facts: rule.when.facts(in: scope))
             }
             let since = held[rule.name] ?? now
             return Judgement(
                 rule: rule, holds: true, since: since, due: since + rule.holds,
-                limitedUntil: rule.limit.flatMap { limited($0, acts(rule.name), at: now) },
+                limitedUntil: rule.limit.flatMap { limited($0, acts(rule.name), at: now) }, changes: changes,
                 facts: rule.when.facts(in: scope))
         }
     }
@@ -67,7 +72,8 @@ package enum RuleEngine {
 }
 
 extension Judgement {
-    fileprivate init(rule: Rule, holds: Bool, facts: [String: String]) {
-        self.init(rule: rule, holds: holds, since: nil, due: nil, limitedUntil: nil, facts: facts)
+    fileprivate init(rule: Rule, holds: Bool, changes: Timestamp?, facts: [String: String]) {
+        self.init(
+            rule: rule, holds: holds, since: nil, due: nil, limitedUntil: nil, changes: changes, facts: facts)
     }
 }

@@ -26,7 +26,7 @@ extension RuleEngine {
 extension Expression {
     fileprivate var isText: Bool {
         switch self {
-        case .value(.string), .value(.word), .fact(.machineID), .fact(.groupService): true
+        case .value(.string), .value(.word), .fact(.machineID), .fact(.groupService), .label: true
         case .binary(.add, let left, let right): left.isText || right.isText
         default: false
         }
@@ -35,10 +35,10 @@ extension Expression {
     /// Whether it is another number on another machine.
     fileprivate var varies: Bool {
         switch self {
-        case .fact, .metric, .aggregate: true
+        case .fact, .metric, .aggregate, .rate, .restarts: true
         case .unary(_, let inner): inner.varies
         case .binary(_, let left, let right): left.varies || right.varies
-        case .value, .secret: false
+        case .value, .secret, .label, .window: false
         }
     }
 }

@@ -10,17 +10,22 @@ package struct Scope: Sendable {
     package var machine: MachineRecord?
     /// The group's present machines, for aggregates; asked for only by expressions that have one.
     package var present: @Sendable () -> [MachineRecord]
+    /// When it is judged; nil: what depends on the time is absent.
+    package var now: Timestamp?
+    /// Which windows are open; one that is not in it is absent.
+    package var windows: [Window: Bool]
     /// Those of them that are no canaries of the rollout, for `avg_of_rest`.
     package var rest: @Sendable () -> [MachineRecord]
 
     package init(
         group: GroupRecord, counts: GroupCounts, machine: MachineRecord?,
-        present: @escaping @Sendable () -> [MachineRecord] = { [] },
+        windows: [Window: Bool] = [:], present: @escaping @Sendable () -> [MachineRecord] = { [] },
         rest: @escaping @Sendable () -> [MachineRecord] = { [] }
     ) {
         self.group = group
         self.counts = counts
         self.machine = machine
+        self.windows = windows
         self.present = present
         self.rest = rest
     }

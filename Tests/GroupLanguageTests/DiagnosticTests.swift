@@ -52,6 +52,28 @@ struct Fault: Sendable, CustomTestStringConvertible {
         .group("unknown-unit", "rollout { bandwidth = 20‸Mb/s }", hint: "did you mean `MB/s`?"),
     ]
 
+    static let beyondFacts: [Fault] = [
+        .rule("malformed-number", "when machine.verified && between ‸24:00 and 05:00 in \"UTC\" then restart"),
+        .rule(
+            "malformed-number",
+            "when machine.verified && between 1:5 and 05:00 in \"UTC\" then restart".replacing("1:5", with: "‸1:5")),
+        .rule(
+            "malformed-window", "when machine.verified && ‸between 01:00 and 05:00 then restart",
+            hint: "write `between 01:00 and 05:00 in \"Europe/Paris\"`"),
+        .rule("empty-window", "when machine.verified && ‸between 01:00 and 01:00 in \"UTC\" then restart"),
+        .rule("invalid-zone", "when machine.verified && between 01:00 and 02:00 in ‸\"../etc\" then restart"),
+        .rule("misplaced-time", "when machine.verified && metric(\"a\") > ‸01:00 then restart"),
+        .rule("not-of-machine", "when between 01:00 and 05:00 in \"UTC\" then ‸restart"),
+        .rule(
+            "wrong-arguments", "when ‸rate(\"calls\") > 1 then restart", hint: "write `rate(metric(\"calls_total\"))`"),
+        .rule("wrong-arguments", "when ‸restarts(3) > 1 then restart", hint: "write `restarts(10m)`"),
+        .rule("out-of-range", "when restarts(‸25h) > 1 then restart"),
+        .rule("wrong-arguments", "when count(‸restarts(1h) > 1) > 1 then notify(\"x\")"),
+        .rule("invalid-name", "when machine.label(‸\"a b\") == \"x\" then notify(\"x\")"),
+        .rule("wrong-type", "when machine.verified then restart dry_run = ‸1", hint: "write `dry_run = true`"),
+        .group("changing-fact", "env = { A = ‸restarts(1h) }"),
+    ]
+
     static let syntactic: [Fault] = [
         .group("expected-value", "heartbeat ‸=\nenv = {}"),
         .group("expected-value", "rollout { settle = ‸}"),
@@ -322,7 +344,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
             "rollout { drain { until = metric(\"calls\") < ‸min(metric(\"calls\")) + 1 at_most = 1m } }"),
     ]
 
-    static let all = lexical + syntactic + structural + values + sizes + rules
+    static let all = lexical + beyondFacts + syntactic + structural + values + sizes + rules
 
     private static let file = "put what is long into a file of the bundle, or fetch it when the software starts"
 

@@ -194,6 +194,10 @@ import Testing
         "machine.platform == local", "machine.platform == \"exec:kvm\"", "group.service == voice",
         "group.service == \"my-service\"", "count(metric(\"calls\") > 3 && machine.verified) > group.count / 2",
         "machine.verified == false && software.restarts > 3", "metric(\"a\") - (metric(\"b\") - 1) > 0",
+        "rate(metric(\"calls_total\")) > 2.5", "avg(rate(metric(\"calls_total\"))) > group.count", "restarts(10m) >= 3",
+        "machine.verified && !between 22:30 and 05:00 in \"Europe/Paris\"",
+        "machine.label(\"site\") == \"den\" && machine.verified",
+        "(between 00:00 and 01:00 in \"UTC\" || between 13:00 and 13:30 in \"America/Argentina/Ushuaia\") && machine.verified",
         "10s < 1m && machine.verified", "platform.state == gone && machine.state == away",
         "platform.state != unknown",
     ])

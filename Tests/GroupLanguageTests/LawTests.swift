@@ -192,7 +192,8 @@ private struct GroupMaker {
             name: pick(["keep it", "rule", "grow \"fast\""]) + " \(index)",
             when: isOfMachine ? .binary(.and, any, .fact(.machineVerified)) : any,
             holds: chance() ? .zero : span(1...3600),
-            action: action, limit: maybe { Rule.Limit(count: $0.number(1...100), per: $0.span(1...3600)) })
+            action: action, limit: maybe { Rule.Limit(count: $0.number(1...100), per: $0.span(1...3600)) },
+            isDry: chance())
     }
 
     private mutating func condition(depth: Int, _ isOfMachine: Bool) -> Fleet.Expression {
@@ -200,7 +201,12 @@ private struct GroupMaker {
             return isOfMachine
                 ? .fact(.machineVerified) : .binary(.greater, .fact(.groupAway), .value(.number(1)))
         }
-        switch number(0...7) {
+        switch number(0...10) {
+        case 8:
+            return .window(Window(from: number(0...700), to: number(701...1439), zone: pick(["UTC", "Europe/Paris"])))
+        case 9 where isOfMachine: return .binary(comparison(), .restarts(span(1...3600)), .value(.number(3)))
+        case 10 where isOfMachine:
+            return .binary(.and, .binary(.equal, .label("site"), .value(.string("den"))), .fact(.machineVerified))
         case 0: return .binary(.and, condition(depth: depth - 1, isOfMachine), condition(depth: depth - 1, isOfMachine))
         case 1: return .binary(.or, condition(depth: depth - 1, isOfMachine), condition(depth: depth - 1, isOfMachine))
         case 2: return .unary(.not, condition(depth: depth - 1, isOfMachine))
@@ -228,7 +234,8 @@ private struct GroupMaker {
     private mutating func arithmetic(depth: Int) -> Fleet.Expression {
         guard depth > 0, chance() else {
             return pick([
-                .metric("calls"), .value(.number(Double(number(0...99)))), .fact(.groupCount), .fact(.softwareRestarts),
+                .metric("calls"), .rate("calls_total"), .value(.number(Double(number(0...99)))), .fact(.groupCount),
+                .fact(.softwareRestarts),
             ])
         }
         return .binary(

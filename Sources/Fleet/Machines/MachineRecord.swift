@@ -48,6 +48,10 @@ package struct MachineRecord: Hashable, Sendable {
     package var holder: String?
     /// The session that its agent is to begin at, sent with each order: its statuses were behind what is recorded.
     package var sessionFloor: Int?
+    /// When its software was seen to have restarted by itself, the last `mostRestarts` times.
+    package var restartedAt: [Timestamp] = []
+    /// How fast counters grow that rules ask for; not kept over a restart of the manager.
+    package var rates: [String: CounterRate] = [:]
 
     package init(
         id: String, group: String, index: Int, platform: Platform, phase: Phase, phaseSince: Timestamp,

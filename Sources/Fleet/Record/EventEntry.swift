@@ -55,6 +55,8 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case machineRevoked = "machine.revoked"
         case ruleActed = "rule.acted"
         case ruleLimited = "rule.limited"
+        /// A rule that is a dry run would have acted.
+        case ruleWouldAct = "rule.would-act"
         case ruleNotified = "rule.notified"
         case registrationRefused = "registration.refused"
         case statusRefused = "status.refused"

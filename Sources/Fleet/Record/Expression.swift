@@ -48,6 +48,14 @@ package indirect enum Expression: Hashable, Sendable, Codable {
     case metric(String)
     /// `avg(metric("calls"))`: over the group's machines that are present; `count(condition)` counts those for which it holds.
     case aggregate(Aggregate, Expression)
+    /// `rate(metric("calls_total"))`: how much a counter of this machine grows a second, between its two last reports.
+    case rate(String)
+    /// `restarts(10m)`: how often this machine's software restarted by itself in the last 10 minutes.
+    case restarts(TimeSpan)
+    /// `machine.label("site")`: of the group's `labels`, which all its machines have; absent where there is no such label.
+    case label(String)
+    /// Whether a window is open now.
+    case window(Window)
     case unary(UnaryOperator, Expression)
     case binary(BinaryOperator, Expression, Expression)
     /// `secret("sip-key")`, in `env` only.
@@ -61,7 +69,18 @@ extension Expression {
         case .secret(let name): [name]
         case .unary(_, let operand), .aggregate(_, let operand): operand.secrets
         case .binary(_, let left, let right): left.secrets + right.secrets
-        case .value, .fact, .metric: []
+        case .value, .fact, .metric, .rate, .restarts, .label, .window: []
+        }
+    }
+}
+
+extension Expression {
+    /// It and everything in it.
+    package var parts: [Expression] {
+        switch self {
+        case .unary(_, let inner), .aggregate(_, let inner): [self] + inner.parts
+        case .binary(_, let left, let right): [self] + left.parts + right.parts
+        case .value, .fact, .metric, .secret, .rate, .restarts, .label, .window: [self]
         }
     }
 }

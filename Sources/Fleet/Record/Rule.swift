@@ -16,14 +16,21 @@ package struct Rule: Hashable, Sendable {
     /// The condition must hold without a break for this long. Zero: at once.
     package var holds: TimeSpan
     package var action: Action
+    /// Also how long a rule that scales waits before it scales again: there is no other cooldown.
     package var limit: Limit?
+    /// It only says what it would have done, once for each time that its condition comes to hold.
+    package var isDry: Bool
 
-    package init(name: String, when: Expression, holds: TimeSpan = .zero, action: Action, limit: Limit? = nil) {
+    package init(
+        name: String, when: Expression, holds: TimeSpan = .zero, action: Action, limit: Limit? = nil,
+        isDry: Bool = false
+    ) {
         self.name = name
         self.when = when
         self.holds = holds
         self.action = action
         self.limit = limit
+        self.isDry = isDry
     }
 
     /// What a group gets that states no rules of its own.

@@ -44,7 +44,7 @@ struct ExpressionChecker {
     let place: Place
     var faults: FaultList
     let reading: RecordReading
-    private var isInAggregate = false
+    private(set) var isInAggregate = false
 
     init(place: Place, faults: FaultList, reading: RecordReading) {
         self.place = place
@@ -63,6 +63,7 @@ struct ExpressionChecker {
         case .binary(let binary, let left, let right): return self.binary(binary, left, right, node)
         case .call(let name, let arguments): return call(name, arguments, node)
         case .missing: return nil
+        case .window(let window, let zone): return self.window(window, zone, node)
         case .percent, .rate, .size, .list, .map, .limit:
             faults.add("wrong-type", node.span, "\(node.description) cannot stand in an expression")
             return nil
@@ -286,9 +287,10 @@ struct ExpressionChecker {
 
     // MARK: Calls
 
-    private static let functions = ["metric", "secret"] + Aggregate.allCases.map(\.rawValue)
+    private static let functions =
+        ["metric", "rate", "restarts", "machine.label", "secret"] + Aggregate.allCases.map(\.rawValue)
 
-    private mutating func call(_ name: Key, _ arguments: [Node], _ node: Node) -> Typed? {
+    mutating func call(_ name: Key, _ arguments: [Node], _ node: Node) -> Typed? {
         if let aggregate = Aggregate(rawValue: name.text) { return self.aggregate(aggregate, name, arguments) }
         switch name.text {
         case "metric":
@@ -308,6 +310,9 @@ struct ExpressionChecker {
                 return nil
             }
             return Typed(expression: .metric(metric), kind: .number, isOfMachine: true)
+        case "rate": return rate(name, arguments, node)
+        case "restarts": return restarts(name, arguments, node)
+        case "machine.label": return label(name, arguments)
         case "secret":
             guard place == .environment else {
                 faults.add("misplaced-secret", node.span, "a secret may stand in a group's `env` only")
@@ -328,7 +333,7 @@ struct ExpressionChecker {
         }
     }
 
-    private mutating func text(_ name: Key, _ arguments: [Node], example: String) -> String? {
+    mutating func text(_ name: Key, _ arguments: [Node], example: String) -> String? {
         guard arguments.count == 1, case .string(let text) = arguments[0].kind else {
             if !arguments.contains(where: \.isMissing) {
                 var hint = "write `\(example)`"

@@ -150,17 +150,19 @@ extension Checker {
         var labels: [String: String] = [:]
         for pair in map(pair) ?? [] {
             let name = pair.key.text
-            let isName =
-                !name.isEmpty && name.utf8.count <= 63
-                && name.utf8.allSatisfy { $0.continuesWord || ".-/".utf8.contains($0) }
-            if !isName {
-                faults.add(
-                    "invalid-name", pair.key.span, "not a valid name of a label",
-                    hint: "1 to 63 letters, digits and `_.-/`")
+            if !Self.isLabel(name) {
+                faults.add("invalid-name", pair.key.span, "not a valid name of a label", hint: Self.labelRule)
             }
             if let value = string(pair) { labels[name] = value }
         }
         return labels
+    }
+
+    static let labelRule = "1 to 63 letters, digits and `_.-/`"
+
+    static func isLabel(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.count <= 63
+            && name.utf8.allSatisfy { $0.continuesWord || ".-/".utf8.contains($0) }
     }
 
     // MARK: Environment

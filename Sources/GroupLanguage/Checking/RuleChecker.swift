@@ -18,7 +18,7 @@ extension Checker {
             of: block,
             check: { !$0.isEmpty && $0.count <= 100 && $0.isPlain },
             rule: "a rule's name is one line of 1 to 100 characters")
-        let fields = fields(of: block, Shape(keys: ["at_most"], clauses: ["when", "then"]))
+        let fields = fields(of: block, Shape(keys: ["at_most", "dry_run"], clauses: ["when", "then"]))
         require("when", in: fields, hint: "when CONDITION")
         require("then", in: fields, hint: "then ACTION")
 
@@ -26,6 +26,7 @@ extension Checker {
         let holds = fields.clauses["when"]?.holds.map { duration($0, key: "for", in: .zero ... .hours(24)) }
         let action = fields.clauses["then"].flatMap { self.action($0.value, machines: machines) }
         let limit = fields.pairs["at_most"].map { self.limit($0) }
+        let isDry = fields.pairs["dry_run"].flatMap { truth($0) }
 
         if let when, !when.isOfMachine, let action, let clause = fields.clauses["then"], !action.mayActForGroup {
             faults.add(
@@ -36,7 +37,8 @@ extension Checker {
         if let when { requireOfOne(when) }
         guard let name, let when, let action else { return nil }
         return Rule(
-            name: name, when: when.expression, holds: (holds ?? nil) ?? .zero, action: action, limit: limit ?? nil)
+            name: name, when: when.expression, holds: (holds ?? nil) ?? .zero, action: action, limit: limit ?? nil,
+            isDry: isDry ?? false)
     }
 
     /// Judged for each machine at each of its reports, a condition must not go over all of them: with 5,000 machines that is
@@ -49,6 +51,17 @@ extension Checker {
             hint: aggregate.text == Aggregate.count.rawValue
                 ? "write `group.present`, `group.verified`, `group.failed` or `group.away`, or leave out what speaks of one machine"
                 : "compare with a number, as in `metric(\"calls\") > 100`, or leave out what speaks of one machine")
+    }
+
+    private mutating func truth(_ pair: Pair) -> Bool? {
+        switch pair.value.kind {
+        case .word("true"): return true
+        case .word("false"): return false
+        case .missing: return nil
+        default:
+            wrongType(pair.value, pair.key.text, expected: "true or false", hint: "write `\(pair.key.text) = true`")
+            return nil
+        }
     }
 
     private mutating func limit(_ pair: Pair) -> Rule.Limit? {

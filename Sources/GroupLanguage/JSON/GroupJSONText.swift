@@ -76,6 +76,7 @@ extension GroupJSON {
             ("for", rule.holds == .zero ? nil : quoted(rule.holds.description)),
             ("then", quoted(GroupText.text(rule.action))),
             ("at_most", rule.limit.map { object([("count", "\($0.count)"), ("per", quoted($0.per.description))]) }),
+            ("dry_run", rule.isDry ? "true" : nil),
         ])
     }
 

@@ -168,6 +168,13 @@ extension Parser {
         case .string(let string):
             advance()
             return Node(kind: .string(string), span: token.span)
+        case .word("between"): return window()
+        case .timeOfDay:
+            advance()
+            faults.add(
+                "misplaced-time", token.span, "a time of day stands in a window only",
+                hint: "write `between 01:00 and 05:00 in \"Europe/Paris\"`")
+            return Node(kind: .missing, span: token.span)
         case .word(let word) where !beginsEntry() || (ahead(1).kind == .symbol(.assign) && comparesHere()):
             advance()
             guard at(.openParenthesis) else { return Node(kind: .word(word), span: token.span) }
@@ -178,6 +185,32 @@ extension Parser {
         default:
             return missing(token)
         }
+    }
+
+    /// `between 01:00 and 05:00 in "Europe/Paris"`
+    private mutating func window() -> Node {
+        let start = advance().span
+        if case .timeOfDay(let from) = current.kind, ahead(1).kind == .word("and"),
+            case .timeOfDay(let to) = ahead(2).kind, ahead(3).kind == .word("in"),
+            case .string(let zone) = ahead(4).kind
+        {
+            for _ in 0..<4 { advance() }
+            let last = advance().span
+            return Node(
+                kind: .window(Window(from: from, to: to, zone: zone), zone: last), span: start.through(last))
+        }
+        // What was meant for it is no fault of its own, and what can't be read was complained of already.
+        var isUnreadable = false
+        while !current.newlineBefore, current.kind.belongsToWindow {
+            if current.kind == .invalid { isUnreadable = true }
+            advance()
+        }
+        if !isUnreadable {
+            faults.add(
+                "malformed-window", start, "this window is not complete",
+                hint: "write `between 01:00 and 05:00 in \"Europe/Paris\"`")
+        }
+        return Node(kind: .missing, span: start)
     }
 
     /// In `when a = b` the word is an operand with a wrong operator, not the key of an entry.
@@ -225,5 +258,14 @@ extension Parser {
             return nil
         }
         return advance().span
+    }
+}
+
+extension Token.Kind {
+    fileprivate var belongsToWindow: Bool {
+        switch self {
+        case .timeOfDay, .word("and"), .word("in"), .string, .invalid: true
+        default: false
+        }
     }
 }

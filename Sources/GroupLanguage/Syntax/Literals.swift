@@ -70,6 +70,7 @@ extension Lexer {
     mutating func number() {
         let start = offset
         skipDigits()
+        if peek() == UInt8(ascii: ":"), peek(1)?.isDigit ?? false { return timeOfDay(from: start) }
         if peek() == UInt8(ascii: "."), peek(1)?.isDigit ?? false {
             offset += 1
             skipDigits()
@@ -120,6 +121,23 @@ extension Lexer {
                 "a time is a whole number and a unit", hint: "for example `90s` instead of `1.5m`", from: start)
         }
         append(.duration(span), from: start)
+    }
+
+    /// `01:00`; the hours are read already.
+    private mutating func timeOfDay(from start: Int) {
+        let hours = text(from: start)
+        offset += 1
+        let first = offset
+        skipDigits()
+        let minutes = text(from: first)
+        while let byte = peek(), byte.continuesWord || byte == UInt8(ascii: ":") { offset += 1 }
+        guard offset == first + 2, minutes.count == 2, hours.count <= 2, let hour = Int(hours), hour < 24,
+            let minute = Int(minutes), minute < 60
+        else {
+            return malformed(
+                "`\(text(from: start).prefix(40))` is no time of day", hint: "write 00:00 to 23:59", from: start)
+        }
+        append(.timeOfDay(hour * 60 + minute), from: start)
     }
 
     /// With `/s` behind it, it is a rate.

@@ -15,6 +15,8 @@ struct Token: Sendable {
         case string(String)
         case number(Double)
         case duration(TimeSpan)
+        /// Minutes from midnight: `01:00`.
+        case timeOfDay(Int)
         /// Bytes a second.
         case rate(Int)
         /// Bytes.

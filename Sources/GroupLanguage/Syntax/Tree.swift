@@ -85,6 +85,8 @@ struct Node: Sendable {
         case parenthesized(Node)
         case list([Element], dangling: [Comment], isOneLine: Bool)
         case map(Body)
+        /// `between 01:00 and 05:00 in "Europe/Paris"`, with where the zone stands.
+        case window(Window, zone: Span)
         /// `3 per 10m`
         case limit(Node, per: Node)
         /// Something that was complained of already.
@@ -112,6 +114,7 @@ struct Node: Sendable {
         case .list: "a list"
         case .map: "a map"
         case .limit: "a limit"
+        case .window: "a condition"
         case .missing: "nothing"
         }
     }

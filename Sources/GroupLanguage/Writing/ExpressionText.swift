@@ -55,6 +55,12 @@ enum ExpressionText {
         case .fact(let fact): return fact.rawValue
         case .metric(let name): return "metric(\(quoted(name)))"
         case .aggregate(let aggregate, let inner): return "\(aggregate.rawValue)(\(text(inner, least: 0)))"
+        case .rate(let name): return "rate(metric(\(quoted(name))))"
+        case .restarts(let span): return "restarts(\(span))"
+        case .label(let name): return "machine.label(\(quoted(name)))"
+        case .window(let window):
+            let hours = "between \(Window.text(window.from)) and \(Window.text(window.to))"
+            return "\(hours) in \(quoted(window.zone))"
         case .secret(let name): return "secret(\(quoted(name)))"
         case .unary(let unary, let inner):
             // A number is kept apart from its sign, since `-5` is read as one number.

@@ -201,6 +201,7 @@ struct Formatter {
         case .binary(let binary, let left, let right):
             guard let left = inline(left), let right = inline(right) else { return nil }
             return "\(left) \(binary.rawValue) \(right)"
+        case .window(let window, _): return ExpressionText.text(.window(window))
         case .limit(let count, let per):
             guard let count = inline(count), let per = inline(per) else { return nil }
             return "\(count) per \(per)"

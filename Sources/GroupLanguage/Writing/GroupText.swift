@@ -24,6 +24,7 @@ enum GroupText {
         if rule.holds != .zero { text += " for \(rule.holds)" }
         text += " then \(Self.text(rule.action))"
         if let limit = rule.limit { text += " at_most = \(limit.count) per \(limit.per)" }
+        if rule.isDry { text += "  dry_run = true" }
         return text + " }"
     }
 

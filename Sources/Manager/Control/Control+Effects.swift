@@ -36,6 +36,11 @@ extension Control {
             burst.touched.insert(effect)
             gather(effect, in: &burst)
         }
+        // Another record may name other windows.
+        switch event {
+        case .group, .groupDeleted: tellWindows(in: &burst)
+        default: break
+        }
     }
 
     private func gather(_ effect: Monitor.Effect, in burst: inout Burst) {

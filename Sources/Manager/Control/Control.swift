@@ -61,6 +61,9 @@ actor Control {
     var burstLimit = Control.mostInBurst
     var timer: DeadlineTimer?
     var retryTimer: DeadlineTimer?
+    /// Fires when a window of maintenance opens or closes.
+    var windowTimer: DeadlineTimer?
+    var windowCalendar = WindowCalendar()
 
     /// So much is handled before people's calls have a turn.
     static let mostInBurst = 500
@@ -109,7 +112,9 @@ actor Control {
     func run() async {
         timer = DeadlineTimer(label: "trunkline.deadline") { [mailbox] in mailbox.put(.event(.due)) }
         retryTimer = DeadlineTimer(label: "trunkline.retry") { [mailbox] in mailbox.wake() }
+        windowTimer = DeadlineTimer(label: "trunkline.windows") { [mailbox] in mailbox.put(.windows) }
         timer?.set(monitor.nextDeadline)
+        mailbox.put(.windows)
         excludeAgain()
         for await _ in mailbox.arrivals {
             // Between two bursts whoever waits for this room has his turn.
@@ -117,6 +122,7 @@ actor Control {
         }
         timer?.set(nil)
         retryTimer?.set(nil)
+        windowTimer?.set(nil)
         lanes.close()
         queries.signal.close()
         await logRelay.close()
@@ -162,6 +168,7 @@ actor Control {
     private func apply(_ item: Input, in burst: inout Burst) {
         switch item {
         case .event(let event): advance(event, in: &burst)
+        case .windows: tellWindows(in: &burst)
         case .status(let status):
             raiseIssue(over: status, in: &burst)
             advance(.status(status), in: &burst)

@@ -13,6 +13,8 @@ extension Control {
         case refused(RefusedMessage)
         /// It is gone from the records, and does not know.
         case dismissed(Dismissed)
+        /// A window of maintenance opens or closes, or the clock may have been stepped.
+        case windows
         /// A rule's scale or roll-back, which makes a new revision.
         case revision(Monitor.Effect)
     }
@@ -23,6 +25,7 @@ extension Control.Input: Coalescing {
         switch self {
         case .status(let status), .event(.status(let status)): "status \(status.machine)"
         case .event(.due): "due"
+        case .windows: "windows"
         case .event(.connected): "connected"
         default: nil
         }
@@ -35,7 +38,7 @@ extension Control.Input: Coalescing {
         case (.status(let new), .status(let old)):
             (new.state == .away) == (old.state == .away) && new.holder == old.holder
                 && (new.session, new.sequence) >= (old.session, old.sequence)
-        case (.event(.due), .event(.due)), (.event(.connected), .event(.connected)): true
+        case (.event(.due), .event(.due)), (.windows, .windows), (.event(.connected), .event(.connected)): true
         default: false
         }
     }
@@ -48,6 +51,7 @@ extension Control.Input: Coalescing {
         case .refused(let refused): "a refusal of \(refused.machine)"
         case .dismissed(let dismissed): "the dismissal of \(dismissed.machine)"
         case .revision: "a revision that a rule asked for"
+        case .windows: "a window of maintenance"
         case .event(let event): "an event: " + "\(event)".prefix(200)
         }
     }

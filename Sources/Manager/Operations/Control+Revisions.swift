@@ -53,6 +53,7 @@ extension Control {
                     message: "The agent \(agent) is not here; push it first with: trunkline agent push FILE")
             }
         }
+        try requireZones(definition)
         try requireOrdersFit(definition, software: software, source: source)
         return CheckedRecord(definition: definition, text: text, software: software)
     }
