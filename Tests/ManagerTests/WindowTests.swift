@@ -17,7 +17,8 @@ struct WindowTests {
     }
 
     /// All changes within two days, as the calendar says them one after the other, in UTC.
-    private static func changes(_ from: String, _ to: String, in zone: String = "Europe/Paris", after begin: String) throws
+    private static func changes(_ from: String, _ to: String, in zone: String = "Europe/Paris", after begin: String)
+        throws
         -> [String]
     {
         func minutes(_ text: String) throws -> Int {
@@ -51,11 +52,13 @@ struct WindowTests {
     func plain() throws {
         #expect(
             try Self.changes("01:00", "05:00", after: "2026-07-01T12:00:00Z") == [
-                "2026-07-01T23:00 opens", "2026-07-02T03:00 closes", "2026-07-02T23:00 opens", "2026-07-03T03:00 closes",
+                "2026-07-01T23:00 opens", "2026-07-02T03:00 closes", "2026-07-02T23:00 opens",
+                "2026-07-03T03:00 closes",
             ])
         #expect(
             try Self.changes("22:00", "02:00", in: "UTC", after: "2026-07-01T23:00:00Z") == [
-                "2026-07-02T02:00 closes", "2026-07-02T22:00 opens", "2026-07-03T02:00 closes", "2026-07-03T22:00 opens",
+                "2026-07-02T02:00 closes", "2026-07-02T22:00 opens", "2026-07-03T02:00 closes",
+                "2026-07-03T22:00 opens",
             ])
         #expect(
             try Self.changes("00:00", "00:30", in: "Asia/Kathmandu", after: "2026-07-01T12:00:00Z").first
@@ -67,11 +70,13 @@ struct WindowTests {
         // On 2026-03-29 the clocks go from 02:00 to 03:00, which is 01:00 UTC.
         #expect(
             try Self.changes("02:30", "04:00", after: "2026-03-28T12:00:00Z") == [
-                "2026-03-29T01:00 opens", "2026-03-29T02:00 closes", "2026-03-30T00:30 opens", "2026-03-30T02:00 closes",
+                "2026-03-29T01:00 opens", "2026-03-29T02:00 closes", "2026-03-30T00:30 opens",
+                "2026-03-30T02:00 closes",
             ])
         #expect(
             try Self.changes("01:00", "02:30", after: "2026-03-28T12:00:00Z") == [
-                "2026-03-29T00:00 opens", "2026-03-29T01:00 closes", "2026-03-29T23:00 opens", "2026-03-30T00:30 closes",
+                "2026-03-29T00:00 opens", "2026-03-29T01:00 closes", "2026-03-29T23:00 opens",
+                "2026-03-30T00:30 closes",
             ])
         #expect(
             try Self.changes("02:10", "02:50", after: "2026-03-28T12:00:00Z") == [
@@ -84,22 +89,27 @@ struct WindowTests {
         // On 2026-10-25 the clocks go from 03:00 back to 02:00, which is 01:00 UTC.
         #expect(
             try Self.changes("02:30", "04:00", after: "2026-10-24T12:00:00Z") == [
-                "2026-10-25T00:30 opens", "2026-10-25T03:00 closes", "2026-10-26T01:30 opens", "2026-10-26T03:00 closes",
+                "2026-10-25T00:30 opens", "2026-10-25T03:00 closes", "2026-10-26T01:30 opens",
+                "2026-10-26T03:00 closes",
             ])
         #expect(
             try Self.changes("01:00", "02:30", after: "2026-10-24T12:00:00Z") == [
-                "2026-10-24T23:00 opens", "2026-10-25T00:30 closes", "2026-10-26T00:00 opens", "2026-10-26T01:30 closes",
+                "2026-10-24T23:00 opens", "2026-10-25T00:30 closes", "2026-10-26T00:00 opens",
+                "2026-10-26T01:30 closes",
             ])
         #expect(
             try Self.changes("02:10", "02:50", after: "2026-10-24T12:00:00Z") == [
-                "2026-10-25T00:10 opens", "2026-10-25T00:50 closes", "2026-10-26T01:10 opens", "2026-10-26T01:50 closes",
+                "2026-10-25T00:10 opens", "2026-10-25T00:50 closes", "2026-10-26T01:10 opens",
+                "2026-10-26T01:50 closes",
             ])
     }
 
-    @Test("that nobody knows are refused; what is open is told with the record, and again when the wall clock is stepped")
+    @Test(
+        "that nobody knows are refused; what is open is told with the record, and again when the wall clock is stepped")
     func told() async throws {
         let wall = HandWall(try Self.instant("2026-07-01T12:00:00Z"))
-        try await Site.with(clock: ManagerClock(wall: { wall.now }, sinceBoot: { Timestamp.now.milliseconds })) { site in
+        try await Site.with(clock: ManagerClock(wall: { wall.now }, sinceBoot: { Timestamp.now.milliseconds })) {
+            site in
             try await site.rest { ask in
                 _ = try await ask.push(try site.bundle())
                 func record(_ zone: String) -> String {

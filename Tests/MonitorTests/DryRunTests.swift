@@ -4,7 +4,9 @@ import Testing
 
 @Suite("Dry runs, windows and restarts")
 struct DryRunTests {
-    @Test("A dry rule does nothing and says once for each occurrence what it would have done; explain says that it is dry")
+    @Test(
+        "A dry rule does nothing and says once for each occurrence what it would have done; explain says that it is dry"
+    )
     func dry() throws {
         var rule = Samples.restartFailing
         rule.isDry = true
@@ -14,7 +16,10 @@ struct DryRunTests {
         #expect(waits.hasPrefix("dry run: would act in 10s"))
         #expect(desk.pass(.milliseconds(9999)).events(.ruleWouldAct).isEmpty)
         let effects = desk.pass(.milliseconds(1))
-        #expect(effects.events(.ruleWouldAct).map(\.message) == ["would have: restart edge-1: software.health is failing for 10s"])
+        #expect(
+            effects.events(.ruleWouldAct).map(\.message) == [
+                "would have: restart edge-1: software.health is failing for 10s"
+            ])
         let later = desk.pass(.minutes(20), hearing: ["edge-1"])
         #expect((effects + later).orders.isEmpty && later.events(.ruleWouldAct).isEmpty)
         let said = try #require(desk.monitor.explain("edge-1", at: desk.now)?.rules.first?.waits)

@@ -34,7 +34,9 @@ struct ReportTests {
         #expect(take(60, 55) == .number(2))
     }
 
-    @Test("A report that comes within a second of the last one says nothing of a rate, and is not what the next is measured from")
+    @Test(
+        "A report that comes within a second of the last one says nothing of a rate, and is not what the next is measured from"
+    )
     func shortest() {
         var machine = machine(reported: false)
         for (calls, instant) in [(0.0, at(0)), (10, at(10)), (900, at(10) + .milliseconds(999))] {
@@ -84,7 +86,8 @@ struct ReportTests {
         let rule = Rule(
             name: "r", when: .binary(.less, .restarts(.seconds(200)), number(1)), action: .notify("calm again"))
         func judge(_ seconds: Int64) throws -> Judgement {
-            try #require(RuleEngine.judge([rule], in: scope(machine), held: [:], acts: { _ in [] }, at: at(seconds)).first)
+            try #require(
+                RuleEngine.judge([rule], in: scope(machine), held: [:], acts: { _ in [] }, at: at(seconds)).first)
         }
         #expect(try judge(150).changes == at(200))
         #expect(try judge(200).changes == at(300))

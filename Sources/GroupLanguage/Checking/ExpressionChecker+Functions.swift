@@ -38,7 +38,8 @@ extension ExpressionChecker {
         }
         guard !isInAggregate else {
             faults.add(
-                "wrong-arguments", name.span, "`restarts` changes with time alone, and cannot stand inside of an aggregate",
+                "wrong-arguments", name.span,
+                "`restarts` changes with time alone, and cannot stand inside of an aggregate",
                 hint: "`software.restarts` can")
             return nil
         }
@@ -72,7 +73,8 @@ extension ExpressionChecker {
         let isZone =
             window.zone.utf8.count <= 64 && (1...3).contains(parts.count)
             && parts.allSatisfy { part in
-                part.utf8.first?.beginsWord == true && part.utf8.allSatisfy { $0.continuesWord || "+-".utf8.contains($0) }
+                part.utf8.first?.beginsWord == true
+                    && part.utf8.allSatisfy { $0.continuesWord || "+-".utf8.contains($0) }
             }
         guard isZone else {
             faults.add(
