@@ -117,7 +117,7 @@ struct DrainTests {
             let first = try await manager.status("draining") { Self.isDraining($0) }
             try await manager.order(bundle, bundle.order(1, issue: 2))
             #expect(try await eventually(within: .seconds(40)) { agent.exists("data/sample/undraining") })
-            #expect(manager.latest?.state == .draining)
+            #expect(manager.latest?.state == .draining && manager.latest?.metrics == [:])
             try await agent.end(SIGKILL)
             try agent.start()
             let second = try await manager.status("not yet back") { Self.isDraining($0, after: first.session) }

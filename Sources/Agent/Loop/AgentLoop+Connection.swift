@@ -130,7 +130,7 @@ extension AgentLoop {
                 name: job.manifest.name, version: job.manifest.version, digest: difference.digest ?? job.digest,
                 generation: job.generation, health: supervisor.health,
                 since: (isProcess ? process?.since : nil) ?? startedAt, restarts: supervisor.restarts)
-            report.metrics = supervisor.metrics
+            report.metrics = supervisor.reportedMetrics
         }
         report.reason = notices.reason(after: installation?.trouble ?? supervisor.reason)
         if let refusal {

@@ -42,8 +42,11 @@ struct Intake: Equatable, Sendable {
 
     /// Whether it takes no new work, and a report can show what it still does.
     var isDraining: Bool {
-        isToClose ? position == .closed && measuring == .done : position != .open
+        isToClose ? position == .closed && measuring == .done : isOpening
     }
+
+    /// Whether it may take new work again at any moment: what was measured before says nothing any more.
+    var isOpening: Bool { !isToClose && position != .open }
 
     /// Whether nothing was done to it that a hook would have to undo.
     var isUntouched: Bool { position == .open && running == nil }

@@ -118,6 +118,12 @@ struct Supervisor: Sendable {
         }
     }
 
+    /// None while it is about to take new work again, so that nobody takes what was measured before for what it does now.
+    var reportedMetrics: [String: Double] {
+        if case .up(let life) = phase, life.intake.isOpening { return [:] }
+        return metrics
+    }
+
     var reason: String? {
         if let trouble { return trouble }
         if case .up(let life) = phase, let trouble = life.intake.trouble { return trouble }
