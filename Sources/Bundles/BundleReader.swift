@@ -9,6 +9,7 @@ package enum BundleReader {
         package let files: Int
         /// Bytes of all files together.
         package let unpackedSize: Int
+        package let programs: BundledPrograms
     }
 
     /// Reads the whole bundle and returns only if `unpack` would take every entry of it.
@@ -39,6 +40,7 @@ package enum BundleReader {
         var reader = TarReader(try GzipReader(path: path), limits: limits)
         var rules = TreeRules(limits: limits)
         var manifest: [UInt8]?
+        var programs = BundledPrograms()
         while let entry = try reader.next() {
             try rules.countHeader()
             guard let path = entry.path else { continue }
@@ -49,6 +51,7 @@ package enum BundleReader {
             }
             if let target = entry.target {
                 try rules.addLink(path)
+                programs.addLink(path, to: target)
                 try tree?.addLink(path, to: target)
                 continue
             }
@@ -58,16 +61,19 @@ package enum BundleReader {
                 throw BundleError(.tooLarge, entry: path.text, "more than \(limits.manifestSize) bytes")
             }
             if isManifest { manifest = [] }
+            var head: [UInt8] = []
             do throws(BundleError) {
                 try tree?.beginFile(path)
                 try reader.readContent { (bytes) throws(BundleError) in
                     if isManifest { manifest?.append(contentsOf: bytes) }
+                    head.append(contentsOf: bytes.prefix(ProgramFile.longestFirstLine - head.count))
                     try tree?.write(bytes)
                 }
                 try tree?.endFile(isExecutable: entry.isExecutable)
             } catch {
                 throw error.naming(path.text)
             }
+            programs.add(path, head: head, isExecutable: entry.isExecutable)
         }
         guard let manifest else {
             throw BundleError(.noManifest, "there is no \(SoftwareManifest.fileName) at the bundle's root")
@@ -75,6 +81,7 @@ package enum BundleReader {
         guard let text = String(validating: manifest, as: UTF8.self) else {
             throw BundleError(.noManifest, entry: SoftwareManifest.fileName, "not text in UTF-8")
         }
-        return Contents(manifestText: text, files: rules.files, unpackedSize: rules.unpackedSize)
+        return Contents(
+            manifestText: text, files: rules.files, unpackedSize: rules.unpackedSize, programs: programs)
     }
 }

@@ -4,7 +4,7 @@ import Glibc
 /// and for a script with Windows line ends alike.
 package enum ProgramFile {
     /// So many bytes Linux reads of a script's first line (`BINPRM_BUF_SIZE` of `execve(2)`).
-    private static let longestFirstLine = 256
+    static let longestFirstLine = 256
 
     /// Why the kernel will not run it, wherever it is; nil where nothing speaks against it.
     ///

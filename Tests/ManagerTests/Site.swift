@@ -35,7 +35,7 @@ struct Site: Sendable {
             given ?? FileManager.default.temporaryDirectory.appending(path: "site-\(UUID().uuidString)").path
         var configuration = ManagerConfiguration(
             dataDirectory: directory, host: "127.0.0.1", port: 0,
-            broker: broker ?? "mqtt\(secure ? "s" : "")://127.0.0.1:1",
+            brokers: [broker ?? "mqtt\(secure ? "s" : "")://127.0.0.1:1"],
             agent: "none")
         configuration.largestBundle = largestBundle
         for path in [configuration.bundleDirectory, configuration.uploadDirectory] {
@@ -123,7 +123,10 @@ struct Site: Sendable {
     }
 
     /// A packed bundle's bytes.
-    func bundle(_ name: String = "soft", version: String = "1", env: String = "") throws -> Data {
+    func bundle(
+        _ name: String = "soft", version: String = "1", env: String = "", script: String = "#!/bin/sh\n",
+        mode: Int = 0o755
+    ) throws -> Data {
         let source = configuration.path("source-\(UUID().uuidString)")
         try FileManager.default.createDirectory(atPath: source, withIntermediateDirectories: true)
         let manifest = """
@@ -137,8 +140,8 @@ struct Site: Sendable {
 
             """
         try Data(manifest.utf8).write(to: URL(filePath: source + "/software.trunk"))
-        try Data("#!/bin/sh\n".utf8).write(to: URL(filePath: source + "/start.sh"))
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: source + "/start.sh")
+        try Data(script.utf8).write(to: URL(filePath: source + "/start.sh"))
+        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: source + "/start.sh")
         try BundleWriter.pack(directory: source, to: source + ".tar.gz")
         return try Data(contentsOf: URL(filePath: source + ".tar.gz"))
     }

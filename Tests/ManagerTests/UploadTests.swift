@@ -80,6 +80,28 @@ struct UploadTests {
         }
     }
 
+    @Test(
+        "A program that no machine could run is 422 with its name and what is wrong, whoever uploads it",
+        arguments: [
+            ("#!/bin/sh\r\nexit 0\r\n", 0o755, "start.sh (run) has lines that end with CR LF"),
+            ("#!/bin/sh\n", 0o644, "start.sh (run) is not executable (chmod +x)"),
+            ("#!bin/python\n", 0o755, "start.sh (run) needs the interpreter bin/python, which is not in the bundle"),
+            ("exit 0\n", 0o755, "start.sh (run) is neither a program nor a script"),
+        ])
+    func programs(script: String, mode: Int, fault: String) async throws {
+        try await Site.with { site in
+            try await site.rest { ask in
+                let refused = try await ask.push(site.bundle(script: script, mode: mode))
+                #expect(refused.status == 422)
+                #expect(refused["Content-Type"] == "application/problem+json")
+                #expect(try refused.problem().detail.contains(fault), "\(refused.body)")
+                #expect(site.uploads.isEmpty && site.bundles.isEmpty)
+                // An interpreter of the machine's own is not the manager's to judge.
+                #expect(try await ask.push(site.bundle(script: "#!/opt/none/bin/python\n")).status == 201)
+            }
+        }
+    }
+
     @Test("Too large is 413 by its header alone and by its stream, and nothing is kept")
     func tooLarge() async throws {
         try await Site.with(largestBundle: 4096) { site in

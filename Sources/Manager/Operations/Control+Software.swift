@@ -95,6 +95,11 @@ extension Control {
                 message:
                     "The bundle says that it is \(manifest.reference), not \(reference); push it under its own name.")
         }
+        let faults = contents.programs.faults(of: manifest)
+        guard faults.isEmpty else {
+            throw Refusal(
+                code: .invalid, message: "No machine could run the bundle: \(faults.joined(separator: "; ")).")
+        }
         return (manifest, contents.manifestText)
     }
 

@@ -23,13 +23,13 @@ struct SoftwareCommand: AsyncParsableCommand {
 
         func run() async throws {
             let manifest = try manifest()
-            try check(manifest)
             let packed = FileManager.default.temporaryDirectory
                 .appendingPathComponent("trunkline-\(UUID().uuidString).tar.gz").path
             defer { try? FileManager.default.removeItem(atPath: packed) }
             do { try BundleWriter.pack(directory: directory, to: packed) } catch {
                 throw Failure("\(directory) can't be packed: \(error)")
             }
+            try check(manifest, packed)
             let software = try await location.with { client in
                 try await client.pushSoftware(manifest.reference, bundleAt: packed) { sent, total in
                     if Terminal.isError { progress(sent, total) }
@@ -57,13 +57,15 @@ struct SoftwareCommand: AsyncParsableCommand {
         }
 
         /// What a machine would stumble over, as far as it can be seen here.
-        private func check(_ manifest: SoftwareManifest) throws {
-            for (use, command) in manifest.programs {
-                // A plain name or an absolute path is the machine's own program.
-                guard let program = command.first, program.contains("/"), !program.hasPrefix("/") else { continue }
-                let path = "\(directory)/\(program.hasPrefix("./") ? String(program.dropFirst(2)) : program)"
-                if let fault = ProgramFile.fault(ofFile: path) { throw Failure("\(path) (\(use)) \(fault)") }
-                guard let interpreter = ProgramFile.missingInterpreter(ofFile: path, in: directory) else { continue }
+        private func check(_ manifest: SoftwareManifest, _ packed: String) throws {
+            let programs: BundledPrograms
+            do { programs = try BundleReader.check(bundleAt: packed).programs } catch {
+                throw Failure("\(directory): \(error)")
+            }
+            let faults = programs.faults(of: manifest)
+            guard faults.isEmpty else { throw Failure(faults.map { "\(directory)/\($0)" }.joined(separator: "\n")) }
+            for (program, use, interpreter) in programs.outerInterpreters(of: manifest)
+            where access(interpreter, X_OK) != 0 {
                 Note.line(
                     "\(program) (\(use)) needs the interpreter \(interpreter), which is not on this machine: those that run it need it"
                 )
