@@ -9,12 +9,12 @@ package struct ManagerConfiguration: Sendable {
     package var host: String
     /// 0: any free one; the one taken is written to `server.json` in the data directory.
     package var port: Int
-    /// `mqtts://HOST:PORT`, for the manager itself; `mqtt://` only where `isInsecure`.
-    package var broker: String
+    /// `mqtts://HOST:PORT`, for the manager itself, tried in turn; `mqtt://` only where `isInsecure`. At least one.
+    package var brokers: [String]
     /// The same (known) broker as machines reach it, by each of these addresses in turn; the manager's own unless given.
     package var brokersForMachines: [String]
     /// The boot broker, where machines without a certificate get one, by each of these in turn: on the same hosts, the next ports, unless
-    /// given. The manager takes the first.
+    /// given. The manager itself tries the same.
     package var boots: [String] = []
     /// Plain MQTT and plain HTTP: whoever reaches them reads and says what he likes.
     package var isInsecure = false
@@ -47,13 +47,13 @@ package struct ManagerConfiguration: Sendable {
     var retention = Retention()
 
     package init(
-        dataDirectory: String, host: String, port: Int, broker: String, brokersForMachines: [String] = [],
+        dataDirectory: String, host: String, port: Int, brokers: [String], brokersForMachines: [String] = [],
         root: String = "trunkline", agent: String, driverDirectory: String? = nil
     ) {
         self.dataDirectory = dataDirectory
         self.host = host
         self.port = port
-        self.broker = broker
+        self.brokers = brokers
         self.brokersForMachines = brokersForMachines
         self.root = root
         self.agent = agent
@@ -62,14 +62,19 @@ package struct ManagerConfiguration: Sendable {
 
     /// Where machines find the brokers; the first of each kind stands in every ticket.
     var machineBrokers: BrokerAddresses {
-        let known = brokersForMachines.isEmpty ? [broker] : brokersForMachines
+        let known = brokersForMachines.isEmpty ? brokers : brokersForMachines
         guard !isInsecure else { return BrokerAddresses(known: known, boot: []) }
         return BrokerAddresses(known: known, boot: boots.isEmpty ? known.compactMap(Self.next) : boots)
     }
-    /// The same for orders; nil where nothing was said of machines' ways to the brokers: then what their tickets say counts.
-    var orderBrokers: BrokerAddresses? { brokersForMachines.isEmpty && boots.isEmpty ? nil : machineBrokers }
-    /// The boot broker as the manager itself reaches it; nil: the plain one is both.
-    var bootForManager: String? { isInsecure ? nil : boots.first ?? Self.next(to: broker) }
+    /// The same for orders; nil where nothing was said of machines' ways to the brokers: then what they have heard, or their tickets say, counts.
+    var orderBrokers: BrokerAddresses? {
+        brokersForMachines.isEmpty && boots.isEmpty && brokers.count == 1 ? nil : machineBrokers
+    }
+    /// The boot broker as the manager itself reaches it, in turn; none: the plain one is both.
+    var bootsForManager: [String] {
+        if isInsecure { return [] }
+        return boots.isEmpty ? brokers.compactMap(Self.next) : boots
+    }
 
     private static func next(to broker: String) -> String? {
         guard var address = BrokerAddress(broker) else { return nil }

@@ -60,4 +60,36 @@ struct BrokerAddressTests {
             try await relays[1].close()
         }
     }
+
+    @Test("the manager itself tries all addresses in turn, of both brokers, and no software is touched because of it")
+    func ofTheManager() async throws {
+        let made = Mutex<[Relay]>([])
+        try await Installation.with(prepare: { installation in
+            let boot = try #require(installation.broker.bootPort)
+            let relays = try [installation.broker.port, installation.broker.port, boot, boot].map { try Relay(to: $0) }
+            made.withLock { $0 = relays }
+            let (nobody, urls) = ("mqtts://127.0.0.1:1", relays.map { "mqtts://127.0.0.1:\($0.port)" })
+            installation.setBrokers(
+                BrokerAddresses(known: [nobody] + urls[..<2], boot: [nobody] + urls[2...]))
+        }) { installation, client in
+            let relays = made.withLock { $0 }
+            let machine = try #require(try await installation.verifiedMachines(1, client, heartbeat: "1s").first)
+            let before = try #require(try await client.allMachines(group: "test").first)
+            // These addresses go for good, under whoever uses them; there is no other way than the last ones then.
+            try await relays[0].close()
+            try await relays[2].close()
+            let isBack = try await eventually(within: .seconds(90)) {
+                guard try await client.isReady() else { return false }
+                let now = try await client.machine(before.id)
+                return now.session > before.session && now.state == .running
+            }
+            #expect(isBack, "\(machine.output.suffix(1500))")
+            let now = try await client.machine(before.id)
+            #expect(now.software?.since == before.software?.since && now.software?.restarts == 0)
+            // Who is excluded is excluded over the address that is left.
+            _ = try await client.instruct(machine: before.id, .revoke)
+            #expect(try await eventually { machine.output.contains("certificate revoked") })
+            for relay in [relays[1], relays[3]] { try await relay.close() }
+        }
+    }
 }

@@ -17,6 +17,7 @@ final class Installation: Sendable {
     private let connection = Mutex<(server: String, token: String, trust: String)?>(nil)
     private let endings = Mutex<[@Sendable () -> Void]>([])
     private let environment = Mutex<[String: String]>([:])
+    private let addresses = Mutex<BrokerAddresses?>(nil)
 
     private init(broker: Broker, in directory: URL) throws {
         self.broker = broker
@@ -67,6 +68,9 @@ final class Installation: Sendable {
     /// What every manager that is started from now on finds in its environment besides ours.
     func setEnvironment(_ more: [String: String]) { environment.withLock { $0 = more } }
 
+    /// Where every manager that is started from now on is told that the brokers are, instead of where they are.
+    func setBrokers(_ brokers: BrokerAddresses) { addresses.withLock { $0 = brokers } }
+
     /// Done when all processes have ended, the last first.
     func atEnd(_ body: @escaping @Sendable () -> Void) { endings.withLock { $0.append(body) } }
 
@@ -91,12 +95,16 @@ final class Installation: Sendable {
     func startManager(_ arguments: [String] = [], trust: String? = nil) async throws {
         try? FileManager.default.removeItem(atPath: data + "/server.json")
         let process = Process()
+        let told =
+            addresses.withLock { $0 }
+            ?? BrokerAddresses(known: [broker.url], boot: [broker.bootURL].compactMap { $0 })
         process.executableURL = Self.programs.appending(path: "trunkline")
         process.environment = ProcessInfo.processInfo.environment.merging(environment.withLock { $0 }) { $1 }
         process.arguments =
-            ["serve", "--data", data, "--listen", "127.0.0.1:0", "--broker", broker.url, "--log-level", "info"]
+            ["serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "info"]
+            + told.known.flatMap { ["--broker", $0] }
             + (geteuid() == 0 ? [] : ["--local-without-isolation"])
-            + (broker.bootURL.map { ["--boot", $0] } ?? ["--insecure"])
+            + (broker.bootURL == nil ? ["--insecure"] : told.boot.flatMap { ["--boot", $0] })
             + arguments
         let log = directory.appending(path: "manager.log").path
         if !FileManager.default.fileExists(atPath: log) {
@@ -145,8 +153,10 @@ final class Installation: Sendable {
 
     var server: String { connection.withLock { $0?.server ?? "" } }
     var token: String { connection.withLock { $0?.token ?? "" } }
-    /// The authorities of this installation, as a file.
+    /// Whom clients of the REST API trust.
     var trustFile: String { data + "/trust.pem" }
+    /// Whom parties of the brokers trust.
+    var brokerTrustFile: String { data + "/broker/trust.pem" }
 
     private func end() async {
         try? await withClient { client in

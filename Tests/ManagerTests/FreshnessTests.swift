@@ -18,7 +18,7 @@ struct FreshnessTests {
                 try TransportCertificate(pem: try String(contentsOfFile: directory + "/broker.pem", encoding: .utf8))
             }
             let revocations = try RevocationPublisher(
-                issuer: issuer, broker: try BrokerLink.address(site.configuration), logger: site.api.logger,
+                issuer: issuer, brokers: try BrokerLink.addresses(site.configuration), logger: site.api.logger,
                 period: .milliseconds(100))
             let keeping = Task { await revocations.keepFresh() }
             var serials: Set<String> = []

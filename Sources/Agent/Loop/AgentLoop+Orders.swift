@@ -9,10 +9,12 @@ extension AgentLoop {
     func handleOrder(_ payload: Data, now: TimeSpan) {
         // The manager clears the retained order of a machine that is gone.
         guard !payload.isEmpty, !isTerminating else { return }
-        let (content, isUnderCurrent): (OrderContent, Bool)
+        var (content, isUnderCurrent): (OrderContent, Bool)
         do throws(Refusal) { (content, isUnderCurrent) = try identity.open(payload) } catch {
             return refuse(error, now: now)
         }
+        // Where nothing is said of the brokers what was heard stays: a ticket alone may name a place that they have left.
+        content.brokers = content.brokers ?? order?.content.brokers
         guard content.action != .leave else { return dismiss(content.reason, now: now) }
         // Where the order got lost, the plan still says how far this machine has come: the same one is taken again, none before it.
         let (accepted, heard) = (

@@ -27,9 +27,7 @@ final class Passport: Sendable {
         var boot: Turn
 
         mutating func passOn(after outcome: BrokerRoute.Outcome) {
-            // Also after a refusal: another server may have come to be at an address.
-            guard outcome != .connected, outcome != .none else { return }
-            if route.way == .boot { boot.pass() } else { known.pass() }
+            if route.way == .boot { boot.pass(after: outcome) } else { known.pass(after: outcome) }
         }
     }
 
@@ -164,26 +162,6 @@ final class Passport: Sendable {
             state.authority = certificate.issuer
             state.trust = content.trust
         }
-    }
-}
-
-/// Addresses that are tried in turn: one that works is kept. Pure.
-struct Turn: Sendable {
-    private var addresses: [BrokerAddress]
-    private var index = 0
-
-    init(_ addresses: [BrokerAddress]) { self.addresses = addresses }
-
-    /// Nil where there are none.
-    var current: BrokerAddress? { addresses.isEmpty ? nil : addresses[index % addresses.count] }
-
-    mutating func pass() { index = addresses.isEmpty ? 0 : (index + 1) % addresses.count }
-
-    /// The one in use is kept where it is still among them.
-    mutating func replace(_ new: [BrokerAddress]) {
-        let used = current
-        addresses = new
-        index = used.flatMap { new.firstIndex(of: $0) } ?? 0
     }
 }
 

@@ -3,6 +3,7 @@ import Foundation
 import Logging
 import Messaging
 import Sealing
+import Synchronization
 
 /// Brings what the boot broker has to the intake: registrations of machines without a certificate. Being cut from it is no deafness,
 /// since no machine that is known speaks there.
@@ -16,16 +17,21 @@ struct BootLink: Sendable {
     static func connection(
         _ configuration: ManagerConfiguration, issuer: CertificateIssuer?, logger: Logger
     ) -> Connection? {
-        guard let issuer, let broker = configuration.bootForManager.flatMap(BrokerAddress.init) else { return nil }
+        let boots = configuration.bootsForManager.compactMap(BrokerAddress.init)
+        guard let issuer, let first = boots.first else { return nil }
+        let turn = Mutex(Turn(boots))
         let login = issuer.bootLogin
         // Strangers may ask for any id, and who asks for another's ends its connection.
         let clientID = Topics.bootClient + BundleDigest.hex(of: RandomBytes.data(count: 32))
         return Connection(
             Connection.Configuration(
                 keepAlive: .seconds(20), room: Connection.Room(messages: 10_000, bytes: 32 << 20)
-            ) { _ in
+            ) { outcome in
                 BrokerRoute(
-                    broker: broker, clientID: clientID,
+                    broker: turn.withLock { turn in
+                        turn.pass(after: outcome)
+                        return turn.current ?? first
+                    }, clientID: clientID,
                     security: TransportSecurity(trust: issuer.trust, login: login))
             }, logger: logger)
     }
@@ -63,9 +69,7 @@ struct BootLink: Sendable {
                 try await connection.subscribe([control.topics.allRegistrations], qos: .atLeastOnce)
                 guard !Task.isCancelled else { return }
                 control.queries.view.set(bootConnected: true)
-                logger.notice(
-                    "connected with the boot broker",
-                    metadata: ["broker": "\(control.configuration.bootForManager ?? "")"])
+                logger.notice("connected with the boot broker")
                 return
             } catch {
                 guard !Task.isCancelled else { return }

@@ -24,13 +24,18 @@ struct BrokerLink: Sendable {
         _ configuration: ManagerConfiguration, issuer: CertificateIssuer?, token: String, logger: Logger
     ) throws -> Connection {
         let topics = Topics(root: configuration.root)
-        let broker = try address(configuration)
+        let brokers = try addresses(configuration)
+        let turn = Mutex(Turn(brokers))
         let clientID =
             issuer == nil ? "trunkline-manager-\(AdminToken.hash(token).prefix(12))" : CertificateIssuer.managerName
         return Connection(
-            Connection.Configuration(keepAlive: .seconds(20)) { _ in
+            Connection.Configuration(keepAlive: .seconds(20)) { outcome in
+                let broker = turn.withLock { turn in
+                    turn.pass(after: outcome)
+                    return turn.current ?? brokers[0]
+                }
                 // Without a certificate the broker says why it refuses; making one cannot fail for long.
-                BrokerRoute(broker: broker, clientID: clientID, security: try? issuer?.managerSecurity()) {
+                return BrokerRoute(broker: broker, clientID: clientID, security: try? issuer?.managerSecurity()) {
                     Message(
                         topic: topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce,
                         retained: true)
@@ -38,13 +43,13 @@ struct BrokerLink: Sendable {
             }, logger: logger)
     }
 
-    /// Checked: plain only where that was asked for.
-    static func address(_ configuration: ManagerConfiguration) throws -> BrokerAddress {
+    /// Of the manager's own broker, at least one. Checked: plain only where that was asked for.
+    static func addresses(_ configuration: ManagerConfiguration) throws -> [BrokerAddress] {
         let brokers = configuration.machineBrokers
-        guard max(brokers.known.count, brokers.boot.count) <= BrokerAddresses.most else {
-            throw StartError("machines take at most \(BrokerAddresses.most) addresses of a broker")
+        guard max(brokers.known.count, brokers.boot.count, configuration.brokers.count) <= BrokerAddresses.most else {
+            throw StartError("a broker has at most \(BrokerAddresses.most) addresses")
         }
-        for text in [configuration.broker] + brokers.known + brokers.boot {
+        for text in configuration.brokers + brokers.known + brokers.boot {
             guard let broker = BrokerAddress(text) else {
                 throw StartError("\(text) is not a broker's address; write it as mqtts://HOST:PORT")
             }
@@ -56,8 +61,9 @@ struct BrokerLink: Sendable {
                 )
             }
         }
-        guard let broker = BrokerAddress(configuration.broker) else { throw StartError("no broker") }
-        return broker
+        let own = configuration.brokers.compactMap(BrokerAddress.init)
+        guard !own.isEmpty else { throw StartError("no broker") }
+        return own
     }
 
     /// Hands on what comes until the connection is closed.
@@ -116,7 +122,7 @@ struct BrokerLink: Sendable {
                         retained: true))
                 await control.logRelay.subscribeAgain()
                 guard !Task.isCancelled else { return }
-                logger.notice("connected with the broker", metadata: ["broker": "\(control.configuration.broker)"])
+                logger.notice("connected with the broker")
                 control.mailbox.put(.event(.connected))
                 control.queries.view.set(connected: true)
                 control.hearing.regained(.subscription)

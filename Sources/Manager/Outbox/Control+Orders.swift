@@ -94,7 +94,7 @@ extension Control {
                 uses: uses, expires: expires, groupKey: row.keyPublic))
         let brokers = configuration.machineBrokers
         return BootTicket(
-            group: group, machine: machine, broker: brokers.known.first ?? configuration.broker,
+            group: group, machine: machine, broker: brokers.known.first ?? "",
             boot: brokers.boot.first, trust: issuer?.trust, root: configuration.root,
             groupKey: row.keyPublic.base64EncodedString(), ticket: id,
             secret: secret.base64EncodedString(), expires: expires + (burst.wall - burst.now),

@@ -2,11 +2,12 @@ import Fleet
 import Foundation
 import Logging
 import Messaging
+import Synchronization
 
 /// Keeps revoked machines off the broker: the list of revoked certificates, and the end of the connection that is up.
 actor RevocationPublisher {
     private let issuer: CertificateIssuer
-    private let broker: BrokerAddress
+    private let brokers: [BrokerAddress]
     private let logger: Logger
     private let period: TimeSpan
     private var wanted = 0
@@ -15,10 +16,12 @@ actor RevocationPublisher {
     private var number: Int
     private var last: Timestamp
 
-    /// - Parameter period: how often certificates and the list are made anew.
-    init(issuer: CertificateIssuer, broker: BrokerAddress, logger: Logger, period: TimeSpan = .hours(24)) throws {
+    /// - Parameters:
+    ///   - brokers: the addresses of the known one, tried in turn.
+    ///   - period: how often certificates and the list are made anew.
+    init(issuer: CertificateIssuer, brokers: [BrokerAddress], logger: Logger, period: TimeSpan = .hours(24)) throws {
         self.issuer = issuer
-        self.broker = broker
+        self.brokers = brokers
         self.logger = logger
         self.period = period
         let now = Timestamp.wall
@@ -106,14 +109,22 @@ actor RevocationPublisher {
     private func takePlace(of machine: String, security: TransportSecurity) async throws {
         var quiet = Logger(label: "trunkline.revocations")
         quiet.logLevel = .critical
+        guard let first = brokers.first else { return }
+        let turn = Mutex(Turn(brokers))
         let connection = Connection(
-            Connection.Configuration(broker: broker, clientID: machine, security: security), logger: quiet)
+            Connection.Configuration { outcome in
+                let broker = turn.withLock { turn in
+                    turn.pass(after: outcome)
+                    return turn.current ?? first
+                }
+                return BrokerRoute(broker: broker, clientID: machine, security: security)
+            }, logger: quiet)
         async let running: Void = connection.run()
         var failures = 0
         for await event in connection.events {
             guard case .disconnected(let reason) = event else { break }
             failures += 1
-            guard failures >= Self.tries else { continue }
+            guard failures >= Self.tries * brokers.count else { continue }
             // The broker is gone, and all connections with it: none comes back with what was revoked.
             logger.notice(
                 "a connection could not be ended", metadata: ["machine": "\(machine)", "reason": "\(reason)"])

@@ -53,7 +53,7 @@ extension Control {
     }
     nonisolated func verifyAudit() async throws -> AuditVerdict { try await queries.verifyAudit() }
     nonisolated func notReady() async -> String? {
-        queries.notReady(broker: configuration.broker, boot: configuration.bootForManager)
+        queries.notReady(brokers: configuration.brokers, boots: configuration.bootsForManager)
     }
     nonisolated func metricsText(within pattern: GroupPattern?) async -> String {
         await queries.metricsText(within: pattern, waiting: mailbox.count, lanes: lanes.waiting)

@@ -4,7 +4,7 @@ import Records
 /// What people and their monitoring watch the manager itself by.
 extension Queries {
     /// Nil: ready. Else what is missing, for people.
-    func notReady(broker: String, boot: String?) -> String? {
+    func notReady(brokers: [String], boots: [String]) -> String? {
         let hearing = view.hearing
         if let stale = hearing.stale {
             return
@@ -13,10 +13,12 @@ extension Queries {
         if let deafness = hearing.deafness {
             return "\(deafness.reason) since \((clock.now - deafness.since).inWords): rules about absence hold."
         }
-        guard hearing.isConnected else { return "There is no connection with the broker \(broker)." }
+        guard hearing.isConnected else {
+            return "There is no connection with the broker \(brokers.joined(separator: ", "))."
+        }
         guard hearing.isBootConnected else {
             return
-                "There is no connection with the boot broker \(boot ?? ""): no new machine joins; others are not concerned."
+                "There is no connection with the boot broker \(boots.joined(separator: ", ")): no new machine joins; others are not concerned."
         }
         return nil
     }

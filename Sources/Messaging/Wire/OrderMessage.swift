@@ -131,7 +131,7 @@ package struct OrderContent: Codable, Hashable, Sendable {
     /// New software must be well without a break for so long before it is found good; until then it gives way to what ran before when
     /// it is not, or ends. Nil: its first passed check is enough.
     package var settle: TimeSpan?
-    /// Where the brokers are, for the next connection; nil: where the ticket says.
+    /// Where the brokers are, for the next connection; nil: where the order before or the ticket says.
     package var brokers: BrokerAddresses?
     /// Which agent the machine is to be; nil: the one that is installed there. Changes without a new generation.
     package var agent: AgentOffer?

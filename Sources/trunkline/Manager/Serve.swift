@@ -20,8 +20,11 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Address of the REST API; port 0 takes a free one.", valueName: "host:port"))
     var listen = "127.0.0.1:7070"
 
-    @Option(help: ArgumentHelp("The known broker: for machines with a certificate, and the manager.", valueName: "url"))
-    var broker = "mqtts://127.0.0.1:8883"
+    @Option(
+        help: ArgumentHelp(
+            "The known broker: for machines with a certificate, and the manager. Once for each address that is to be tried in turn.",
+            valueName: "url"))
+    var broker = ["mqtts://127.0.0.1:8883"]
 
     @Option(
         help: ArgumentHelp(
@@ -31,7 +34,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The boot broker, where machines without a certificate get one; the broker's host and next port unless given. Once for each address; the manager takes the first.",
+            "The boot broker, where machines without a certificate get one; the broker's host and next port unless given. Once for each address that is to be tried in turn.",
             valueName: "url"))
     var boot: [String] = []
 
@@ -111,7 +114,7 @@ struct Serve: AsyncParsableCommand {
         LoggingSystem.bootstrap { PlainLog(label: $0, level: level) }
         let agent = try self.agent ?? Programs.beside("trunkline-agent")
         var configuration = ManagerConfiguration(
-            dataDirectory: Programs.absolute(data), host: address.host, port: address.port, broker: broker,
+            dataDirectory: Programs.absolute(data), host: address.host, port: address.port, brokers: broker,
             brokersForMachines: brokerForMachines, root: root, agent: Programs.absolute(agent),
             driverDirectory: drivers.map(Programs.absolute))
         configuration.boots = boot
