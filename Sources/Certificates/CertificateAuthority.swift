@@ -25,13 +25,15 @@ package struct CertificateAuthority: Sendable {
     package static let skew = TimeSpan.minutes(5)
 
     /// A new one, with a key of its own.
-    package init(life: TimeSpan, at now: Timestamp) throws(CertificateError) {
+    ///
+    /// - Parameter title: begins its name, for people who look at a certificate.
+    package init(title: String = "Trunkline CA", life: TimeSpan, at now: Timestamp) throws(CertificateError) {
         let key = P256.Signing.PrivateKey()
         do {
             let publicKey = Certificate.PublicKey(key.publicKey)
             let identifier = Self.identifier(of: publicKey)
             // A name of its own: OpenSSL finds issuers and revocation lists by name.
-            let name = try DistinguishedName { CommonName("Trunkline CA \(hexadecimal(identifier.prefix(4)))") }
+            let name = try DistinguishedName { CommonName("\(title) \(hexadecimal(identifier.prefix(4)))") }
             let certificate = try Certificate(
                 version: .v3, serialNumber: .init(), publicKey: publicKey, notValidBefore: (now - Self.skew).date,
                 notValidAfter: (now + life).date, issuer: name, subject: name, signatureAlgorithm: .ecdsaWithSHA256,

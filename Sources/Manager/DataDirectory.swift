@@ -34,7 +34,8 @@ struct DataDirectory: Sendable {
     /// What nobody else on this host may read; `broker` is not among them, since the broker reads it.
     static let secrets = [
         "master.key", "master.key.next", "admin.token", "server.json", "trunkline.sqlite", "trunkline.sqlite-wal",
-        "trunkline.sqlite-shm", "ca", "ca/ca.key", "ca/next.key", "ca/previous.key", "bundles", "uploads", "machines",
+        "trunkline.sqlite-shm", "ca", "ca/ca.key", "ca/next.key", "ca/previous.key", "ca/api.key", "bundles", "uploads",
+        "machines",
     ]
 
     /// Mends what others can get at, put back from a backup for example, and says so; what was open may have been read.

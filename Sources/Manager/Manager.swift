@@ -41,11 +41,11 @@ package struct ManagerService: Sendable {
         try directory.report(records)
         try directory.sweep(records)
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
-        let broker = try BrokerLink.address(configuration)
+        let brokers = try BrokerLink.addresses(configuration)
         let issuer =
             configuration.isInsecure
             ? nil : try CertificateIssuer.open(configuration, records: records, logger: logger)
-        let revocations = try issuer.map { try RevocationPublisher(issuer: $0, broker: broker, logger: logger) }
+        let revocations = try issuer.map { try RevocationPublisher(issuer: $0, brokers: brokers, logger: logger) }
         let connection = try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger)
         let boot = BootLink.connection(configuration, issuer: issuer, logger: logger)
         let control = try Control(
@@ -65,10 +65,10 @@ package struct ManagerService: Sendable {
         let outbox = Outbox(
             control: control, connection: connection, boot: boot, delivery: delivery, platforms: platforms,
             revocations: revocations, logger: logger)
-        let tls = try issuer.map { try RESTSecurity.configuration(configuration, issuer: $0) }
+        let tls = try issuer.map { try RESTSecurity.configuration(configuration, issuer: $0, logger: logger) }
         let serverFile = ServerFile(
             path: configuration.path("server.json"), host: configuration.host, token: token,
-            trust: configuration.serverCertificate == nil ? issuer?.trust : nil, isSecure: tls != nil)
+            trust: configuration.serverCertificate == nil ? issuer?.apiTrust : nil, isSecure: tls != nil)
         let rest = try buildApplication(
             operations: control,
             configuration: RESTConfiguration(

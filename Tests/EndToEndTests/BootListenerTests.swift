@@ -72,7 +72,7 @@ struct BootListenerTests {
         guard let url = installation.broker.bootURL, let boot = BrokerAddress(url) else {
             throw Unexpected("no boot broker")
         }
-        let trust = try String(contentsOfFile: installation.trustFile, encoding: .utf8)
+        let trust = try String(contentsOfFile: installation.brokerTrustFile, encoding: .utf8)
         var logger = Logger(label: id)
         logger.logLevel = .critical
         return Connection(

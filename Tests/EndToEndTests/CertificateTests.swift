@@ -310,7 +310,8 @@ struct CertificateTests {
             #expect(Double(life) / 1000 < Date().timeIntervalSince1970 + 660)
             let machine = try #require(try await client.allMachines(group: "test").first)
             let common = [
-                "-h", "127.0.0.1", "-p", "\(installation.broker.port)", "--cafile", installation.trustFile, "--cert",
+                "-h", "127.0.0.1", "-p", "\(installation.broker.port)", "--cafile", installation.brokerTrustFile,
+                "--cert",
                 file.path, "--key", file.path, "-V", "mqttv5",
             ]
             let heard = try Ended.run(
@@ -356,6 +357,84 @@ struct CertificateTests {
             let machine = try InvitedMachine("plain", ticket: ticket, in: installation)
             try machine.start()
             #expect(try await eventually { machine.output.contains("add --insecure") })
+        }
+    }
+
+    @Test(
+        "The broker's certificate does not pass for the API's, nor the API's for the broker's, and older data gets there by itself"
+    )
+    func purposes() async throws {
+        try await running { installation, client, _ in
+            let boot = try #require(installation.broker.bootURL.flatMap { BrokerAddress($0) })
+            func asks(_ port: Int, trusting file: String) throws -> Ended {
+                try Ended.run(
+                    URL(filePath: "/usr/bin/openssl"),
+                    [
+                        "s_client", "-connect", "127.0.0.1:\(port)", "-CAfile", file, "-no-CApath",
+                        "-verify_return_error", "-verify_ip", "127.0.0.1",
+                    ])
+            }
+            func separate() throws {
+                let api = try #require(URL(string: installation.server)?.port)
+                let (forAPI, forBroker) = (installation.trustFile, installation.brokerTrustFile)
+                for (port, file, isBelieved) in [
+                    (api, forAPI, true), (boot.port, forBroker, true), (api, forBroker, false),
+                    (boot.port, forAPI, false),
+                ] {
+                    let asked = try asks(port, trusting: file)
+                    let said = asked.output + asked.error
+                    #expect(said.contains("Verify return code: 0 (ok)") == isBelieved, "\(port) \(file): \(said)")
+                    #expect(said.contains("verify error:") != isBelieved, "\(port) \(file): \(said)")
+                }
+                func lists(trusting file: String) throws -> String {
+                    let ended = try Ended.run(
+                        Installation.programs.appending(path: "trunkline"),
+                        [
+                            "group", "list", "--server", "https://127.0.0.1:\(boot.port)", "--token", "x", "--trust",
+                            file,
+                        ])
+                    #expect(ended.status == 1)
+                    return ended.error
+                }
+                #expect(try lists(trusting: forAPI).contains("its certificate is not one to trust"))
+                #expect(try !lists(trusting: forBroker).contains("its certificate is not one to trust"))
+            }
+            try separate()
+            // A machine that is sent to the API instead of the broker does not begin to speak.
+            var ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
+            let api = try #require(URL(string: installation.server)?.port)
+            (ticket.boot, ticket.brokers) = ("mqtts://127.0.0.1:\(api)", nil)
+            let misled = try InvitedMachine("misled", ticket: ticket, in: installation)
+            try misled.start()
+            let isRefused = try await eventually { misled.output.contains("certificate verify failed") }
+            misled.end(with: SIGTERM)
+            #expect(isRefused, "\(misled.output)")
+
+            // As an earlier version left it: one authority for both.
+            #expect(try await installation.endManager() == 0)
+            for name in ["api.pem", "api.key"] {
+                try FileManager.default.removeItem(atPath: "\(installation.data)/ca/\(name)")
+            }
+            try FileManager.default.removeItem(atPath: installation.trustFile)
+            try FileManager.default.copyItem(
+                atPath: installation.data + "/ca/ca.pem", toPath: installation.trustFile)
+            try await installation.startManager()
+            try separate()
+            let isBack = try await installation.withClient { client in
+                try await eventually { try await client.allMachines(group: "test").allSatisfy { $0.state == .running } }
+            }
+            #expect(isBack)
+            // One for both by hand is refused.
+            #expect(try await installation.endManager() == 0)
+            for end in ["pem", "key"] {
+                try FileManager.default.removeItem(atPath: "\(installation.data)/ca/api.\(end)")
+                try FileManager.default.copyItem(
+                    atPath: "\(installation.data)/ca/ca.\(end)", toPath: "\(installation.data)/ca/api.\(end)")
+            }
+            let refused = try Ended.run(
+                Installation.programs.appending(path: "trunkline"),
+                ["serve", "--data", installation.data, "--listen", "127.0.0.1:0", "--broker", installation.broker.url])
+            #expect(refused.status == 1 && refused.error.contains("the REST API needs another"), "\(refused.error)")
         }
     }
 

@@ -78,7 +78,7 @@ extension InvitedMachine {
     func security(in installation: Installation) throws -> TransportSecurity {
         func read(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
         return TransportSecurity(
-            trust: try read(installation.trustFile),
+            trust: try read(installation.brokerTrustFile),
             identity: .init(
                 certificate: try read(state + "/certificate.pem"), key: try read(state + "/transport.key")))
     }

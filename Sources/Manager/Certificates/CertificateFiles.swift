@@ -11,7 +11,7 @@ struct CertificateFiles: Sendable {
     let directory: String
     /// `broker`: what the broker gets; copied to its host where that is another.
     let brokerDirectory: String
-    /// Whom clients of the REST API and people with `mosquitto_sub` are to trust.
+    /// Whom clients of the REST API are to trust, and nobody else is: what the broker shows must not pass for the API's.
     let trustFile: String
     /// The names and addresses by which the broker is reached.
     let brokerNames: [String]
@@ -23,7 +23,9 @@ struct CertificateFiles: Sendable {
         brokerDirectory = configuration.brokerDirectory
         trustFile = configuration.path("trust.pem")
         let brokers = configuration.machineBrokers
-        let hosts = ([configuration.broker] + brokers.known + brokers.boot).compactMap { BrokerAddress($0)?.host }
+        let hosts = (configuration.brokers + configuration.bootsForManager + brokers.known + brokers.boot).compactMap {
+            BrokerAddress($0)?.host
+        }
         brokerNames = Set(hosts + ["localhost", "127.0.0.1", "::1"]).sorted()
         reload = configuration.brokerReload
         self.logger = logger
@@ -53,6 +55,20 @@ struct CertificateFiles: Sendable {
         } catch {
             throw StartError("the certificate authority in \(certificate) can't be used: \(error)")
         }
+    }
+
+    /// The one that is there, or a new one.
+    func kept(_ name: String, title: String, life: TimeSpan, at now: Timestamp) throws -> CertificateAuthority {
+        if let kept = try authority(name) {
+            guard kept.notAfter > now else {
+                throw StartError("the certificate authority in \(path("\(name).pem")) expired at \(kept.notAfter)")
+            }
+            return kept
+        }
+        let made = try CertificateAuthority(title: title, life: life, at: now)
+        try write(made, as: name)
+        logger.notice("certificate authority made", metadata: ["file": "\(path("\(name).pem"))"])
+        return made
     }
 
     /// The certificate last: with the key alone the manager would say what is missing.

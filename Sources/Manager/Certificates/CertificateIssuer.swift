@@ -8,14 +8,14 @@ import Synchronization
 
 /// Who gets which certificate, and whom everybody is to trust: the authorities in `ca/`, and what the broker needs of them in `broker/`.
 ///
-/// The user's own authority is taken where `ca/ca.pem` and `ca/ca.key` are there before the first start.
+/// Two authorities, of which no party trusts both: `ca` for the brokers and machines, `api` for the REST API. Whoever has the broker's
+/// certificate can't pass for the API, at whatever address, nor the other way round. The user's own are taken where they are there (`.pem` and
+/// `.key`) before the first start.
 final class CertificateIssuer: Sendable {
     /// `previous` is there while the authority is being changed: `current` signs, both are trusted.
     private struct State {
         var current: CertificateAuthority
         var previous: CertificateAuthority?
-        /// Whose certificate the REST API shows until the manager starts again.
-        var ofServer: CertificateAuthority?
         /// Made, and not yet committed to.
         var next: CertificateAuthority?
     }
@@ -26,15 +26,18 @@ final class CertificateIssuer: Sendable {
     static let serverLife = TimeSpan.hours(24 * 365 * 2)
 
     private let state: Mutex<State>
+    private let api: CertificateAuthority
     private let files: CertificateFiles
     private let records: Records
     private let machineLife: TimeSpan
     private let boot: BootLogin
 
     private init(
-        state: State, files: CertificateFiles, records: Records, machineLife: TimeSpan, boot: BootLogin
+        state: State, api: CertificateAuthority, files: CertificateFiles, records: Records, machineLife: TimeSpan,
+        boot: BootLogin
     ) {
         self.state = Mutex(state)
+        self.api = api
         self.files = files
         self.records = records
         self.machineLife = machineLife
@@ -47,21 +50,19 @@ final class CertificateIssuer: Sendable {
     ) throws -> CertificateIssuer {
         let now = Timestamp.wall
         let files = try CertificateFiles(configuration, logger: logger)
-        let current: CertificateAuthority
         let kept = try records.authority()
         try files.mendRotation(for: kept)
-        if let kept = try files.authority("ca") {
-            current = kept
-        } else {
-            current = try CertificateAuthority(life: authorityLife, at: now)
-            try files.write(current, as: "ca")
-            logger.notice("certificate authority made", metadata: ["file": "\(files.path("ca.pem"))"])
+        let current = try files.kept("ca", title: "Trunkline CA", life: authorityLife, at: now)
+        let previous = try files.authority("previous")
+        let api = try files.kept("api", title: "Trunkline API CA", life: authorityLife, at: now)
+        guard ![current.identifier, previous?.identifier].contains(api.identifier) else {
+            throw StartError(
+                "\(files.path("api.pem")) is the authority of the brokers and machines; the REST API needs another, or the one's certificate would pass for the other's. Remove api.pem and api.key, and one is made."
+            )
         }
-        guard current.notAfter > now else {
-            throw StartError("the certificate authority in \(files.directory) expired at \(current.notAfter)")
-        }
+        try files.writeTrust(api.pem)
         let issuer = CertificateIssuer(
-            state: State(current: current, previous: try files.authority("previous")), files: files,
+            state: State(current: current, previous: previous), api: api, files: files,
             records: records, machineLife: configuration.certificateLife,
             boot: try BootLogin.open(configuration.path("boot.password")))
         // Also where a person has put in another one by hand.
@@ -71,7 +72,15 @@ final class CertificateIssuer: Sendable {
         return issuer
     }
 
-    /// Everybody who is to be believed, PEM.
+    /// Whom clients of the REST API are to believe, PEM.
+    var apiTrust: String { api.pem }
+
+    /// Whether brokers or machines might believe this certificate.
+    func isTrustedByMachines(_ certificate: TransportCertificate) -> Bool {
+        state.withLock { [$0.current.identifier, $0.previous?.identifier].contains(certificate.issuer) }
+    }
+
+    /// Whom machines and brokers are to believe, PEM.
     var trust: String {
         state.withLock { $0.current.pem + ($0.previous?.pem ?? "") }
     }
@@ -155,11 +164,7 @@ final class CertificateIssuer: Sendable {
     /// For the REST server: certificate and key in PEM.
     func serverIdentity(names: [String]) throws -> (certificate: String, key: String) {
         let key = TransportKey()
-        let current = state.withLock { state in
-            state.ofServer = state.current
-            return state.current
-        }
-        let certificate = try current.issue(
+        let certificate = try api.issue(
             to: "trunkline", for: .server(names: names), key: key, life: Self.serverLife, at: .wall)
         return (certificate.pem, key.pem)
     }
@@ -214,9 +219,6 @@ final class CertificateIssuer: Sendable {
         // One file, so that no broker reads the one's new and the other's old.
         try files.writeForBroker(certificate.pem + key.pem, as: "broker.pem")
         try files.writeForBroker(boot.line, as: "boot.passwords")
-        // Clients of the REST API must be able to believe it until its certificate is a new one, too.
-        let ofServer = state.withLock { $0.ofServer?.pem } ?? ""
-        try files.writeTrust(trust.contains(ofServer) ? trust : trust + ofServer)
     }
 
     // MARK: Changing the authority

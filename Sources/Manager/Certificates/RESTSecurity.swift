@@ -1,13 +1,15 @@
+import Certificates
 import Fleet
 import Foundation
+import Logging
 import NIOSSL
 
-/// TLS of the REST API: a certificate of the manager's own authority, or the user's.
+/// TLS of the REST API: a certificate of an authority that signs nothing else, or the user's.
 enum RESTSecurity {
     static func configuration(
-        _ configuration: ManagerConfiguration, issuer: CertificateIssuer
+        _ configuration: ManagerConfiguration, issuer: CertificateIssuer, logger: Logger
     ) throws -> TLSConfiguration {
-        let (certificate, key) = try identity(configuration, issuer: issuer)
+        let (certificate, key) = try identity(configuration, issuer: issuer, logger: logger)
         do {
             var tls = TLSConfiguration.makeServerConfiguration(
                 certificateChain: try NIOSSLCertificate.fromPEMBytes(Array(certificate.utf8)).map { .certificate($0) },
@@ -26,7 +28,7 @@ enum RESTSecurity {
     }
 
     private static func identity(
-        _ configuration: ManagerConfiguration, issuer: CertificateIssuer
+        _ configuration: ManagerConfiguration, issuer: CertificateIssuer, logger: Logger
     ) throws -> (certificate: String, key: String) {
         guard let given = configuration.serverCertificate else {
             let names = Set([configuration.host, "localhost", "127.0.0.1", "::1"] + configuration.serverNames)
@@ -37,6 +39,12 @@ enum RESTSecurity {
                 throw StartError("\(path) can't be read: \(error.localizedDescription)")
             }
         }
-        return (try read(given.certificate), try read(given.key))
+        let certificate = try read(given.certificate)
+        if let own = try? TransportCertificate(pem: certificate), issuer.isTrustedByMachines(own) {
+            logger.warning(
+                "the REST API's certificate is of the authority that machines trust, so that it passes for a broker's of the same name; give it one of another authority",
+                metadata: ["certificate": "\(given.certificate)"])
+        }
+        return (certificate, try read(given.key))
     }
 }

@@ -211,7 +211,7 @@ struct DebugCertificateCommand: AsyncParsableCommand {
         discussion: """
             It is printed with its key, as one file:
               trunkline debug-certificate > debug.pem
-              mosquitto_sub -h HOST -p 8883 --cafile DATA/trust.pem --cert debug.pem --key debug.pem -i boot-me -v -t 'trunkline/#'
+              mosquitto_sub -h HOST -p 8883 --cafile DATA/broker/trust.pem --cert debug.pem --key debug.pem -i boot-me -v -t 'trunkline/#'
             """)
     @Option(help: ArgumentHelp("How long it is good for, at most 7d.", valueName: "time")) var ttl = TimeSpan.hours(1)
     @OptionGroup var location: ManagerLocation

@@ -69,7 +69,7 @@ struct Dev: AsyncParsableCommand {
         let certificate = try await client.debugCertificate(ttl: .hours(24))
         try Data(certificate.pem.utf8).write(to: URL(fileURLWithPath: directory.file("debug.pem")))
         Note.line(
-            "broker    mosquitto_sub -h 127.0.0.1 -p \(broker) --cafile \(directory.shown)/trust.pem --cert \(debug) --key \(debug) -v -t 'trunkline/#'"
+            "broker    mosquitto_sub -h 127.0.0.1 -p \(broker) --cafile \(directory.shown)/broker/trust.pem --cert \(debug) --key \(debug) -v -t 'trunkline/#'"
         )
         Note.line(
             Capabilities.mayChangeUsers
