@@ -24,14 +24,18 @@ package struct BundledPrograms: Hashable, Sendable {
     /// A plain name or an absolute path is the machine's own program, of which a bundle says nothing.
     package func faults(of manifest: SoftwareManifest) -> [String] {
         manifest.programs.compactMap { use, command in
-            guard let program = command.first, Self.isBundled(program), let fault = fault(of: program) else { return nil }
+            guard let program = command.first, Self.isBundled(program), let fault = fault(of: program) else {
+                return nil
+            }
             let shown = program.hasPrefix("./") ? String(program.dropFirst(2)) : program
             return "\(shown.forPeople(atMost: 300)) (\(use)) \(fault)"
         }
     }
 
     /// The interpreters outside of the bundle that the manifest's scripts need, and by which program; a machine has them or not.
-    package func outerInterpreters(of manifest: SoftwareManifest) -> [(program: String, use: String, interpreter: String)] {
+    package func outerInterpreters(of manifest: SoftwareManifest) -> [(
+        program: String, use: String, interpreter: String
+    )] {
         manifest.programs.compactMap { use, command in
             guard let program = command.first, Self.isBundled(program),
                 case .file(_, let interpreter?) = file(program), interpreter.hasPrefix("/")

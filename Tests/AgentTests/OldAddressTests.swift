@@ -7,7 +7,9 @@ import TestSupport
 
 @Suite("Where the brokers are, said by orders")
 struct OldAddressTests {
-    @Test("an order that is said again brings no older list of addresses back, nor does one that names none, also after a restart")
+    @Test(
+        "an order that is said again brings no older list of addresses back, nor does one that names none, also after a restart"
+    )
     func saidAgain() async throws {
         try await withMachine { manager, agent in
             let relays = try (0..<3).map { _ in try Relay(to: manager.broker.port) }
