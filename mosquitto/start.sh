@@ -113,6 +113,7 @@ fi
 ulimit -S -n "$(ulimit -H -n)" 2>/dev/null || echo "start.sh: the limit of open files stays $(ulimit -S -n)" >&2
 # Strangers get no more than these, each with up to 25 KB for TLS that memory_limit does not count.
 most_strangers=10000
+if [ "$(ulimit -S -n)" != unlimited ] && [ "$(ulimit -S -n)" -lt $most_strangers ]; then most_strangers=$(ulimit -S -n); fi
 
 declare -A pids
 launch() {
@@ -120,9 +121,7 @@ launch() {
         # Only from within: what is above DIR may be closed to others.
         cd -- "$data/$1"
         if [ "$1" = boot ]; then
-            if [ "$(ulimit -S -n)" = unlimited ] || [ "$(ulimit -S -n)" -gt $most_strangers ]; then
-                ulimit -n $most_strangers
-            fi
+            ulimit -n "$most_strangers"
             # A crowd at the door takes no time from who is inside.
             exec nice -n 5 "${run[@]}" mosquitto -c mosquitto.conf
         fi
@@ -136,6 +135,7 @@ end() {
     trap '' TERM INT HUP
     # Again and again: Mosquitto forgets a SIGTERM that comes just before its loop begins.
     for name in "${names[@]}"; do kill -TERM "${pids[$name]}" 2>/dev/null || true; done
+    if [ -n "$certificates" ]; then kill "$timer" 2>/dev/null || true; fi
     for name in "${names[@]}"; do
         while kill -0 "${pids[$name]}" 2>/dev/null; do
             sleep 0.05
@@ -171,7 +171,21 @@ reload() {
     done
 }
 
+# Who pings, or speaks MQTT 3.1.1 without a keep-alive, may stay at the boot broker for ever: Mosquitto has no limit for that, and where a
+# crowd of them has come nobody else gets in. Then all go, and who wants something comes again.
+disperse() {
+    local files=("/proc/${pids[boot]}/fd"/*)
+    if [ ${#files[@]} -lt $((most_strangers * 9 / 10)) ]; then return; fi
+    echo "start.sh: the boot broker has ${#files[@]} of $most_strangers connections: all of them go" >&2
+    kill -TERM "${pids[boot]}" 2>/dev/null || true
+}
+
 for name in "${names[@]}"; do launch "$name"; done
+if [ -n "$certificates" ]; then
+    # Ends the wait below now and then.
+    setpriv --pdeathsig TERM sleep 15 &
+    timer=$!
+fi
 began=$SECONDS
 trap 'end 0' TERM INT
 trap reload HUP
@@ -181,6 +195,11 @@ if [ -n "$certificates" ]; then echo $$ >"$certificates/mosquitto.pid"; fi
 while :; do
     # Also ends at a signal.
     wait -n || true
+    if [ -n "$certificates" ] && ! kill -0 "$timer" 2>/dev/null; then
+        disperse
+        setpriv --pdeathsig TERM sleep 15 &
+        timer=$!
+    fi
     for name in "${names[@]}"; do
         if kill -0 "${pids[$name]}" 2>/dev/null; then continue; fi
         status=0

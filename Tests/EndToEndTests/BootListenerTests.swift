@@ -1,3 +1,4 @@
+import Certificates
 import Client
 import Fleet
 import Foundation
@@ -5,62 +6,124 @@ import Logging
 import Messaging
 import PaperFleet
 import Sealing
+import Synchronization
 import Testing
 import TestSupport
 
 @Suite("What strangers can do at the boot broker", .serialized)
 struct BootListenerTests {
     @Test(
-        "A flood of garbage and of well-formed registrations at the door loses nothing inside, and new machines join after it"
+        "Silent crowds, half-open TLS, endless connections and floods at the door: inside, statuses, orders and renewals go on, nothing is lost, and new machines join after it"
     )
     func flood() async throws {
-        try await Installation.with { installation, client in
-            let machines = try await installation.verifiedMachines(2, client)
+        try await Installation.with(arguments: ["--certificate-life", "15s"]) { installation, client in
+            let machines = try await installation.verifiedMachines(2, client, heartbeat: "1s")
             defer { for machine in machines { machine.end(with: SIGTERM) } }
             let before = try await Self.silences(client)
             let ticket = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
-            let garbage = Data(repeating: 0x7b, count: 8192)
-            // Each is decoded and refused: nobody knows its key.
-            let topic = "trunkline/test/register/test-xaaaabbbb"
+            // Garbage, and what is decoded and refused: nobody knows its key.
             var unknown = PaperMachine("test-xaaaabbbb", ticket: ticket)
             let formed = try unknown.registration(secret: RandomBytes.data(count: 32))
-            let strangers = try (0..<4).map { try Self.stranger(at: installation, "boot-flood\($0)") }
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for stranger in strangers {
-                    group.addTask { await stranger.run() }
-                    group.addTask {
-                        for index in 0..<5000 {
-                            // The broker may cut him off; the next one goes on.
-                            try? await stranger.publish(
-                                Message(
-                                    topic: topic, payload: index.isMultiple(of: 2) ? garbage : formed,
-                                    qos: .atLeastOnce))
-                            _ = try await eventually { stranger.isConnected }
-                        }
-                        await stranger.close()
-                    }
-                }
-                try await installation.push(files: Installation.script("soft", version: "2"), client)
-                _ = try await client.changeGroup(
-                    "test", to: Installation.record(software: "soft@2", count: 2, platform: "none", heartbeat: "2s"))
-                try await client.converged("test")
-                try await group.waitForAll()
+            let floods = [Data(repeating: 0x7b, count: 8192), formed].map {
+                Message(topic: unknown.registerTopic, payload: $0, qos: .atLeastOnce)
             }
-            #expect(try await client.allMachines(group: "test").allSatisfy { $0.software?.version == "2" })
-            let events = try await client.allEvents()
+            let port = try #require(installation.broker.bootPort)
+            try await withOpenFiles(4096) {
+                let crowds = try [
+                    Crowd(
+                        at: port, silent: 1000, halfOpen: 200, endless: 20, trusting: installation.brokerTrustFile),
+                    Crowd(at: installation.broker.port, silent: 200, halfOpen: 200),
+                ]
+                defer { for crowd in crowds { crowd.leave() } }
+                #expect(crowds.map(\.present) == [1200, 400])
+                let strangers = try (0..<4).map { try Self.stranger(at: installation, "boot-flood\($0)") }
+                let sent = try await Self.flooding(strangers, floods) {
+                    try await Self.workInside(installation, client, machines)
+                }
+                #expect(sent > 5000, "it was a flood")
+            }
             #expect(try await Self.silences(client) == before)
+            // Nobody was cut off: each renewed over the connection that it had.
+            #expect(try await client.allMachines(group: "test").allSatisfy { $0.session == 1 && $0.verified })
             let metrics = try await client.metrics()
             #expect(metrics.contains("trunkline_statuses_dropped_total 0\n"))
             #expect(metrics.contains("trunkline_registrations_received_total "))
-            #expect(events.count { $0.kind == .registrationRefused } <= 200, "the history stays small")
+            let refusals = try await client.allEvents().count { $0.kind == .registrationRefused }
+            #expect(refusals <= 200, "the history stays small")
             _ = try await client.changeGroup(
-                "test", to: Installation.record(software: "soft@2", count: 3, platform: "none", heartbeat: "2s"))
+                "test", to: Installation.record(software: "soft@3", count: 3, platform: "none", heartbeat: "1s"))
             let fresh = try await client.invite(to: "test", InvitationRequest(uses: 1, ttl: .minutes(5)))
             let late = try InvitedMachine("late", ticket: fresh, in: installation)
             defer { late.end(with: SIGTERM) }
             try late.start()
             #expect(try await client.converged("test").status.verified == 3)
         }
+    }
+
+    private final class Flag: Sendable { let isSet = Mutex(false) }
+
+    /// Runs `body` while each of these strangers says all that the broker takes of him; how much that was.
+    private static func flooding(
+        _ strangers: [Connection], _ messages: [Message], while body: () async throws -> Void
+    ) async throws -> Int {
+        let over = Flag()
+        return try await withThrowingTaskGroup(of: Int.self) { group in
+            for stranger in strangers {
+                group.addTask {
+                    await stranger.run()
+                    return 0
+                }
+                group.addTask {
+                    var sent = 0
+                    while !over.isSet.withLock({ $0 }) {
+                        // The broker may cut him off; the next one goes on.
+                        try? await stranger.publish(messages[sent % messages.count])
+                        sent += 1
+                        _ = try await eventually { stranger.isConnected || over.isSet.withLock { $0 } }
+                    }
+                    await stranger.close()
+                    return sent
+                }
+            }
+            do {
+                defer { over.isSet.withLock { $0 = true } }
+                try await body()
+            }
+            return try await group.reduce(0, +)
+        }
+    }
+
+    /// Two releases, three renewals of each machine, and a status of each after that.
+    private static func workInside(
+        _ installation: Installation, _ client: TrunklineClient, _ machines: [InvitedMachine]
+    ) async throws {
+        for version in ["2", "3"] {
+            try await installation.push(files: Installation.script("soft", version: version), client)
+            _ = try await client.changeGroup(
+                "test",
+                to: Installation.record(software: "soft@\(version)", count: 2, platform: "none", heartbeat: "1s"))
+            try await client.converged("test")
+        }
+        #expect(try await client.allMachines(group: "test").allSatisfy { $0.software?.version == "3" })
+        func serials() throws -> [String] {
+            try machines.map {
+                try TransportCertificate(
+                    pem: String(contentsOfFile: $0.state + "/certificate.pem", encoding: .utf8)
+                ).serial
+            }
+        }
+        for _ in 0..<3 {
+            let last = try serials()
+            #expect(try await eventually { try zip(serials(), last).allSatisfy { $0 != $1 } })
+        }
+        let heard = try await client.allMachines(group: "test").map(\.heardAt)
+        let isHeard = try await eventually {
+            try await zip(client.allMachines(group: "test").map(\.heardAt), heard).allSatisfy { now, then in
+                guard let now, let then else { return false }
+                return now > then
+            }
+        }
+        #expect(isHeard)
     }
 
     /// How often a machine was away or the manager could not hear: the brokers, which wait for certificates, come after the manager.

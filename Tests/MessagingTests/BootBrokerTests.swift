@@ -95,6 +95,25 @@ struct BootBrokerTests {
         }
     }
 
+    @Test(
+        "a crowd that leaves no room is sent away and who wants something gets in, while those with certificates notice nothing"
+    )
+    func crowd() async throws {
+        try await withSecureBroker(files: 200) { site in
+            try await site.with("edge/machines/edge-1") { machine in
+                let known = try #require(site.process.pid(of: .known))
+                let boot = try #require(site.process.pid(of: .boot))
+                let crowd = try Crowd(at: site.boot.port, silent: 190, halfOpen: 0)
+                defer { crowd.leave() }
+                #expect(try await eventually { site.process.pid(of: .boot).map { $0 != boot } ?? false })
+                #expect(crowd.present == 0)
+                try await site.boot("boot-late") { late in #expect(late.connection.isConnected) }
+                #expect(site.process.pid(of: .known) == known)
+                #expect(machine.inbox.connects == 1 && machine.inbox.disconnects.isEmpty)
+            }
+        }
+    }
+
     /// What lies in the boot broker's directory, and how large it is.
     private static func files(of site: SecureSite) throws -> [String: Int] {
         let directory = site.process.directory.appending(path: "boot").path

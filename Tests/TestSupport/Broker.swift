@@ -19,9 +19,11 @@ package final class Broker: Sendable {
     /// Configuration, persistence and `broker.log`; removed by `cleanUp`.
     package let directory: URL
 
+    private let files: Int?
     private let process = Mutex<Process?>(nil)
 
-    private init(port: Int, bootPort: Int?, certificates: String, directory: URL) {
+    private init(port: Int, bootPort: Int?, certificates: String, directory: URL, files: Int? = nil) {
+        self.files = files
         self.port = port
         self.bootPort = bootPort
         self.certificates = certificates
@@ -43,10 +45,13 @@ package final class Broker: Sendable {
     }
 
     /// Starts one with TLS. Its certificates may come later: who awaits `answers` after that knows that it is there.
-    package static func start(certificates: String) async throws -> Broker {
+    ///
+    /// - Parameter files: how many the system lets each of its processes open; nil: as many as here.
+    package static func start(certificates: String, files: Int? = nil) async throws -> Broker {
         try await start {
             Broker(
-                port: try FreePort.next(), bootPort: try FreePort.next(), certificates: certificates, directory: $0)
+                port: try FreePort.next(), bootPort: try FreePort.next(), certificates: certificates, directory: $0,
+                files: files)
         }
     }
 
@@ -158,7 +163,8 @@ package final class Broker: Sendable {
         // As on most systems; start.sh is to take what it may have.
         process.executableURL = URL(filePath: "/bin/sh")
         process.arguments = [
-            "-c", "ulimit -S -n 1024; exec \"$0\" \"$@\"", script.path(percentEncoded: false),
+            "-c", "ulimit \(files.map { "-n \($0)" } ?? "-S -n 1024"); exec \"$0\" \"$@\"",
+            script.path(percentEncoded: false),
             directory.path(percentEncoded: false), "\(port)",
         ]
         process.arguments? += bootPort.map { ["\($0)", certificates] } ?? ["--insecure"]
