@@ -4,7 +4,7 @@ package import Glibc
 package enum ForeignTree {
     private static let pathOnly: CInt = 0o10_000_000  // O_PATH, which Swift's Glibc does not show.
     /// Deeper directories are moved up before they are emptied: a tree may be as deep as its owner likes, descriptors are few.
-    private static let deepest = 32
+    static let deepest = 32
     private static let mostRounds = 10_000
 
     /// Removes it whole; what is not there is fine. What is on another file system, or cannot be removed, stays.
@@ -90,7 +90,7 @@ package enum ForeignTree {
         return status.st_uid
     }
 
-    private static func open(parentOf path: String) -> (CInt, String)? {
+    static func open(parentOf path: String) -> (CInt, String)? {
         guard let slash = path.lastIndex(of: "/") else { return nil }
         let name = String(path[path.index(after: slash)...])
         guard !name.isEmpty, name != ".", name != ".." else { return nil }
@@ -99,7 +99,7 @@ package enum ForeignTree {
         return parent >= 0 ? (parent, name) : nil
     }
 
-    private static func open(directory name: [CChar], in parent: CInt) -> CInt? {
+    static func open(directory name: [CChar], in parent: CInt) -> CInt? {
         let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
         var descriptor = openat(parent, name, flags)
         if descriptor < 0, errno == EACCES {
@@ -114,7 +114,7 @@ package enum ForeignTree {
     }
 
     /// As bytes, since names need not be text.
-    private static func names(in directory: CInt) -> [[CChar]] {
+    static func names(in directory: CInt) -> [[CChar]] {
         // A descriptor of its own, with a position of its own, that closing the stream closes.
         let copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard copy >= 0, let stream = fdopendir(copy) else {
@@ -133,7 +133,7 @@ package enum ForeignTree {
         return names
     }
 
-    private static func open(directory name: String, in parent: CInt) -> CInt? {
+    static func open(directory name: String, in parent: CInt) -> CInt? {
         open(directory: Array(name.utf8CString), in: parent)
     }
 }

@@ -101,9 +101,9 @@ struct SoftwareHome: Hashable, Sendable {
                 return
             }
             unlink(here)
-            guard rename(old, place) == 0 else { throw SystemError("move \(old) to", place) }
+            try ForeignTree.move(old, to: place)
         } else if status != nil, root != state {
-            guard rename(here, place) == 0 else { throw SystemError("move \(here) to", place) }
+            try ForeignTree.move(here, to: place)
         }
         guard root != state else { return }
         guard symlink(place, here) == 0 || errno == EEXIST else { throw SystemError("make the link", here) }
