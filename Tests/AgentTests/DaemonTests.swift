@@ -60,6 +60,43 @@ struct DaemonTests {
         }
     }
 
+    @Test(
+        "It is not started a second time where nothing says that it runs: its group tells it, or its user",
+        .enabled(if: Capabilities.mayChangeUsers, "not root"), arguments: [true, false])
+    func forgotten(isInGroup: Bool) async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle(start: Self.daemon)
+            try await manager.order(bundle)
+            try await manager.running(bundle, generation: 1)
+            #expect(try await eventually { agent.output.contains("runs in the background") })
+            let pid = try await agent.softwarePID()
+            for damage in DamagedStateTests.Damage.allCases {
+                try await agent.end(SIGKILL)
+                try damage.strike("process.json", of: agent)
+                if !isInGroup {
+                    // As an agent without control groups leaves it.
+                    let base = try #require(ControlGroup.base)
+                    try Data("\(pid)\n".utf8).write(to: URL(filePath: base.path + "/cgroup.procs"))
+                }
+                let before = manager.statuses.count
+                try agent.start()
+                let after = try await manager.status("runs on after process.json was \(damage)") {
+                    manager.statuses.count > before && $0.state == .running && $0.software?.health == .passing
+                }
+                #expect(after.software?.generation == 1 && after.software?.restarts == 0)
+                #expect(try await agent.softwarePID() == pid && Processes.isAlive(pid))
+                let user = try #require(SoftwareUsers().user(of: agent.state))
+                let daemons = ProcessTable.processes(of: user).filter { Processes.name($0) == "kworker" }
+                #expect(daemons == [pid])
+            }
+            try await manager.order(bundle, generation: 2, action: .stop)
+            try await manager.status("stopped") { $0.state == .stopped }
+            #expect(!Processes.isAlive(pid))
+            #expect(agent.lines("data/sample/ending") == ["TERM"], "it was asked first")
+        }
+    }
+
     @Test("When it dies it is started again, and a new order replaces it")
     func restarted() async throws {
         try await withMachine { manager, agent in
@@ -228,6 +265,25 @@ struct LimitPlanTests {
         }
         #expect(files == ["memory.max": "max", "cpu.max": "max 100000", "pids.max": "max"], "the last software's go")
         #expect(unlimited == LimitPlan(nil, hasUser: false) { _, _ in true })
+    }
+
+    @Test("In a delegated tree the files of the controllers that it has are written, and the rest are resource limits")
+    func delegated() throws {
+        let tree = FileManager.default.temporaryDirectory.appending(path: "cgroup-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: tree + "/machine", withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: tree) }
+        func content(_ file: String) throws -> String { try String(contentsOfFile: "\(tree)/\(file)", encoding: .utf8) }
+        // systemd gives memory and pids, and no cpu.
+        for file in ["cgroup.subtree_control", "machine/memory.max", "machine/pids.max"] {
+            try Data().write(to: URL(filePath: "\(tree)/\(file)"))
+        }
+        ControlGroup(path: tree).enable(["pids"])
+        #expect(try content("cgroup.subtree_control") == "+pids")
+        let group = ControlGroup(path: tree).child("machine")
+        let plan = LimitPlan(Self.limits, hasUser: true) { group.set($0, to: $1) }
+        #expect(try content("machine/memory.max") == "512000000" && content("machine/pids.max") == "256")
+        #expect(plan.unkept == ["cpu"] && plan.resources == [ResourceLimit(resource: .files, value: 1024)])
+        #expect(!FileManager.default.fileExists(atPath: group.path + "/cpu.max"), "what is not there is not made")
     }
 
     @Test("What was limited is said in words")

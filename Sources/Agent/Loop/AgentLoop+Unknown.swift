@@ -8,21 +8,52 @@ import OperatingSystem
 extension AgentLoop {
     /// What runs of this machine, if the state says what it is; else it is `unknown` from now on.
     func findRunning() -> ProcessRecord? {
-        guard let found = ProcessSession.leader(run: state.run, user: state.software.user) else { return nil }
         let plan = kept.plan
         let known = [plan.job, plan.fallback, order?.job].compactMap { $0 }
+        guard let found = ProcessSession.leader(run: state.run, user: state.software.user) else {
+            return findNameless(known)
+        }
         if let job = known.first(where: { fits(found.environment, $0) }) {
             return ProcessRecord(process: found.process, job: job, since: SystemClock.now, restarts: 0)
         }
-        unknown = found.process
+        leaveAlone(found.process)
+        return nil
+    }
+
+    /// A daemon has left its session and cleared its environment: its control group tells it, or its user, which is this machine's alone.
+    private func findNameless(_ known: [Job]) -> ProcessRecord? {
+        var (processes, group) = (groups?.software.processes ?? [], groups?.software.path)
+        if processes.isEmpty, let user = state.software.user {
+            // Of an agent that had no groups.
+            let checks = Set(groups?.machine.processes ?? [])
+            processes = ProcessTable.processes(of: user).filter {
+                !checks.contains($0) && ProcessSession.environment(of: $0)?[ProcessSession.checkVariable] == nil
+            }
+            group = nil
+        }
+        let entries = processes.compactMap(ProcessTable.entry).filter(\.isAlive)
+        guard let oldest = entries.min(by: { ($0.started, $0.pid) < ($1.started, $1.pid) }),
+            let process = ProcessIdentity(pid: oldest.pid)
+        else { return nil }
+        // Where one job alone can have started it, it is that one's.
+        if let job = known.first, known.allSatisfy({ $0 == job }) {
+            return ProcessRecord(
+                process: process, job: job, since: SystemClock.now, restarts: 0, group: group,
+                isInBackground: group == nil ? nil : true)
+        }
+        leaveAlone(process)
+        return nil
+    }
+
+    private func leaveAlone(_ process: ProcessIdentity) {
+        unknown = process
         logger.error(
-            "process \(found.process.pid) is this machine's software, and the state directory does not know it")
+            "process \(process.pid) is this machine's software, and the state directory does not know it")
         notices.say(
             .state,
             "software runs that the state directory does not know: it is an older copy; it is left alone until an order comes"
         )
-        ExitWatch.wait(for: found.process) { [post] in post(.unknownEnded) }
-        return nil
+        ExitWatch.wait(for: process) { [post] in post(.unknownEnded) }
     }
 
     /// Writes anew what was damaged.

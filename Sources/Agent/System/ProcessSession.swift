@@ -12,12 +12,13 @@ enum ProcessSession {
     static func members(of leader: Int32) -> [Int32] {
         guard leader > 1 else { return [] }
         return ProcessTable.all()
-            .filter { $0.isAlive && ($0.session == leader || $0.group == leader) }.map(\.pid)
+            .filter { $0.isAlive && ($0.session == leader || $0.group == leader || $0.pid == leader) }.map(\.pid)
     }
 
     static func signal(_ leader: Int32, _ number: Int32) {
         guard leader > 1 else { return }
-        kill(-leader, number)
+        // A daemon that was found by its user leads nothing.
+        if kill(-leader, number) != 0 { kill(leader, number) }
         // Shells with job control put their children in groups of their own, within the session.
         for entry in ProcessTable.all() where entry.session == leader && entry.group != leader && entry.isAlive {
             kill(entry.pid, number)
