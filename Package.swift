@@ -103,7 +103,9 @@ let package = Package(
         .executableTarget(
             name: "trunkline-bench",
             dependencies: [
-                "Client", "Messaging", "CMosquitto", "Sealing", "Bundles", "Fleet", "PaperFleet", "TestSupport",
+                "Client", "Messaging", "CMosquitto", "Certificates", "Sealing", "Bundles", "Fleet", "PaperFleet",
+                "TestSupport",
+                logging,
             ], path: "Tests/Bench"),
         .testTarget(name: "OperatingSystemTests", dependencies: ["OperatingSystem", "TestSupport"]),
         .testTarget(name: "FleetTests", dependencies: ["Fleet", "TestSupport"]),

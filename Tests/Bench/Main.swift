@@ -12,6 +12,10 @@ struct Bench {
                 say("drift to order …")
                 rows += try await driftRows(site)
             }
+            try await Site.with(secure: true) { site in
+                say("floods at the door …")
+                rows += try await floodRows(site)
+            }
             for count in [1, 5, 20] {
                 try await Site.with { site in
                     say("50 MiB to \(count) …")

@@ -1,7 +1,10 @@
 import Bundles
+import Certificates
 import Client
 import Fleet
 import Foundation
+import Logging
+import Messaging
 import PaperFleet
 import TestSupport
 
@@ -29,25 +32,26 @@ final class Site: Sendable {
         return program
     }
 
-    static func with(_ body: (Site) async throws -> Void) async throws {
+    static func with(secure: Bool = false, _ body: (Site) async throws -> Void) async throws {
         let program = try program("trunkline")
-        let broker = try await Broker.start()
         let directory = FileManager.default.temporaryDirectory.appending(
             path: "trunkline-bench-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        let broker =
+            secure
+            ? try await Broker.start(certificates: directory.path + "/data/broker") : try await Broker.start()
         let manager = try Spawned(
             program,
             [
-                "serve", "--data", directory.path + "/data", "--listen", "127.0.0.1:0", "--insecure", "--broker",
-                broker.url,
+                "serve", "--data", directory.path + "/data", "--listen", "127.0.0.1:0", "--broker", broker.url,
                 // Measuring asks more often than anybody else would.
                 "--request-rate", "100000",
-            ],
+            ] + (broker.bootURL.map { ["--boot", $0] } ?? ["--insecure"]),
             log: directory.appending(path: "manager.log"))
         var outcome: (any Error)?
         do {
-            let (server, token) = try await address(directory.path + "/data/server.json")
-            try await withClient(server: server, token: token) { client in
+            let file = try await address(directory.path + "/data/server.json")
+            try await withClient(server: file.server, token: file.token, trust: file.trust) { client in
                 guard try await eventually({ try await client.isReady() }) else {
                     throw BenchError("the manager is not ready")
                 }
@@ -62,11 +66,25 @@ final class Site: Sendable {
         if let outcome { throw outcome }
     }
 
-    private static func address(_ file: String) async throws -> (String, String) {
-        struct ServerFile: Decodable {
-            var server: String
-            var token: String
+    /// A certificate of the manager's own authority, as only its owner can make one.
+    func security(of name: String) throws -> TransportSecurity {
+        func read(_ name: String) throws -> String {
+            try String(contentsOfFile: "\(directory.path)/data/ca/\(name)", encoding: .utf8)
         }
+        let authority = try CertificateAuthority(certificatePEM: try read("ca.pem"), keyPEM: try read("ca.key"))
+        let key = TransportKey()
+        let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+        let certificate = try authority.issue(to: name, for: .client, key: key, life: .hours(1), at: now)
+        return TransportSecurity(trust: authority.pem, identity: .init(certificate: certificate.pem, key: key.pem))
+    }
+
+    private struct ServerFile: Decodable {
+        var server: String
+        var token: String
+        var trust: String?
+    }
+
+    private static func address(_ file: String) async throws -> ServerFile {
         var found: ServerFile?
         _ = try await eventually {
             found = FileManager.default.contents(atPath: file).flatMap {
@@ -75,7 +93,7 @@ final class Site: Sendable {
             return found != nil
         }
         guard let found else { throw BenchError("the manager did not start") }
-        return (found.server, found.token)
+        return found
     }
 
     /// Pushes software that sleeps, with so many random bytes beside it.
@@ -142,6 +160,15 @@ final class Site: Sendable {
         }
         guard joined else { throw BenchError("only some of \(count) machines could register") }
         return machines
+    }
+}
+
+extension Logger {
+    /// What strangers and cut connections say is no result.
+    static var quiet: Logger {
+        var logger = Logger(label: "bench")
+        logger.logLevel = .critical
+        return logger
     }
 }
 

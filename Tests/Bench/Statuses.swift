@@ -138,12 +138,12 @@ func driftRows(_ site: Site) async throws -> [Row] {
     }
 }
 
-private func percentile(_ times: [Duration], _ share: Double) -> Duration {
+func percentile(_ times: [Duration], _ share: Double) -> Duration {
     times.sorted()[min(Int(Double(times.count) * share), times.count - 1)]
 }
 
 /// Waits for the next message on a topic.
-private final class Heard: Sendable {
+final class Heard: Sendable {
     private let waiting = Mutex<(topic: String, continuation: CheckedContinuation<ContinuousClock.Instant, Never>)?>(
         nil)
 
