@@ -45,6 +45,26 @@ struct UpgradeTests {
         }
     }
 
+    @Test("what drains goes on draining under the next agent, which takes it back when it is told so")
+    func whileDraining() async throws {
+        let next = try Self.next()
+        try await Self.running { manager, agent, bundle, pid in
+            try await manager.order(bundle, bundle.order(1, action: .drain, issue: 2))
+            try await manager.status("draining") { $0.state == .draining && $0.agent == Version.text }
+            manager.change { $0.bundles[next.digest] = next }
+            try await manager.order(bundle, bundle.order(1, action: .drain, issue: 3).with(next.offer))
+            try await manager.status("draining under the next one") {
+                $0.state == .draining && $0.agent == next.manifest.version && $0.issue.number == 3
+            }
+            try await manager.order(bundle, bundle.order(1, issue: 4).with(next.offer))
+            let status = try await manager.status("taken back") {
+                $0.state == .running && $0.agent == next.manifest.version && $0.issue.number == 4
+            }
+            #expect(status.software?.restarts == 0 && status.reason == nil)
+            #expect(try await agent.softwarePID() == pid)
+        }
+    }
+
     @Test(
         "the software runs on, nobody is away, the process is the same; and without that order the installed one is back"
     )
