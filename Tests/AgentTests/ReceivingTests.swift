@@ -56,6 +56,31 @@ struct ReceivingTests {
         }
     }
 
+    @Test(
+        "Where its stream or key is another in the middle, it goes on with that one and the parts that it had",
+        arguments: [false, true])
+    func otherStream(isKilled: Bool) async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let bundle = try SampleBundle(padding: 20_000)
+            manager.change { $0.limit = 5 }
+            try await manager.order(bundle)
+            try await manager.status("five parts") { $0.receiving?.have == PartRanges(upTo: 5) }
+            if isKilled { try await agent.end(SIGKILL) }
+            var other = bundle
+            other.contentKey = ContentKey()
+            manager.change { state in
+                state.limit = .max
+                state.sent = [:]
+            }
+            try await manager.order(other, other.order(1, delivery: .individual, issue: 2))
+            if isKilled { try agent.start() }
+            try await manager.running(other, generation: 1)
+            #expect((0..<5).allSatisfy { index in manager.read { $0.sent[index] } == nil })
+            #expect(agent.lines("data/sample/starts").count == 1)
+        }
+    }
+
     @Test("What does not have the ordered SHA-256 never runs, and is fetched again from the beginning")
     func wrongDigest() async throws {
         try await withMachine { manager, agent in

@@ -93,6 +93,24 @@ struct DeliveryTests {
         }
     }
 
+    @Test("A delivery that is changed in the middle of a transfer goes on the other way")
+    func changedMeanwhile() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), padding: 24 * Self.part, client)
+            _ = try await client.createGroup(
+                Installation.record(software: "soft@1", count: 2, rollout: " bandwidth = 500kB/s"))
+            _ = try await client.instruct(group: "test", .start)
+            let isReceiving = try await eventually(within: .seconds(60)) {
+                let machines = try await client.allMachines(group: "test")
+                return machines.count == 2 && machines.allSatisfy { $0.receiving?.have.isEmpty == false }
+            }
+            #expect(isReceiving)
+            _ = try await client.changeGroup(
+                "test", to: Installation.record(software: "soft@1", count: 2, rollout: " delivery = individual"))
+            try await client.converged("test")
+        }
+    }
+
     @Test("An agent killed in the middle goes on with the parts that it has")
     func resumes() async throws {
         try await Installation.with { installation, client in

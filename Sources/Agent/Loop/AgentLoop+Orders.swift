@@ -97,6 +97,13 @@ extension AgentLoop {
             content.generation == renewed.generation && content.action != renewed.content.action
             && content.action.runs && renewed.content.action.runs
         if isToggled { renewed.content.action = content.action }
+        let isOtherStream =
+            content.generation == renewed.generation && content.digest == renewed.content.digest
+            && (content.delivery != renewed.content.delivery || content.contentKey != renewed.content.contentKey)
+        if isOtherStream {
+            renewed.content.delivery = content.delivery
+            renewed.content.contentKey = content.contentKey
+        }
         renewed.content.heartbeat = content.heartbeat
         renewed.content.issue = content.issue
         renewed.content.trust = content.trust
@@ -113,6 +120,16 @@ extension AgentLoop {
             supervise(.drain(renewed.drains), now: now)
         }
         reporter.heartbeat = max(content.heartbeat, .milliseconds(100))
+        if isOtherStream { receiveAnew(now: now) }
+    }
+
+    /// The parts that are lacking come on another topic or under another key; those that are here stay.
+    private func receiveAnew(now: TimeSpan) {
+        guard let order, let installation, installation.isSoftware, installation.id == order.generation else { return }
+        switch installation.stage {
+        case .completing, .preparing: return
+        case .looking, .receiving, .waiting: act(on: order, now: now)
+        }
     }
 
     func accept(_ accepted: AcceptedOrder, now: TimeSpan) {

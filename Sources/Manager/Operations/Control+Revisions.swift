@@ -185,6 +185,11 @@ extension Control {
                     actor: by.hasPrefix("rule ") ? by : "user \(by)",
                     message: "\(note): revision \(record.revision)", facts: facts)))
         advance(.group(record, .revised), in: &burst)
+        guard before.rollout.delivery != checked.definition.rollout.delivery else { return }
+        // Parts come on other topics and under other keys from now on: whoever is receiving has to know which.
+        for machine in monitor.machines(of: row.name) where machine.phase == .joined && machine.order != nil {
+            burst.work.append(.order(machine: machine.id))
+        }
     }
 
     /// What a revision changes, in a line.
