@@ -73,7 +73,8 @@ let package = Package(
             dependencies: [
                 "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Monitor", "GroupLanguage", "Bundles",
                 "OperatingSystem", "Fleet",
-                crypto, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging, httpTypes,
+                crypto, httpClient, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging,
+                httpTypes,
                 nio, nioHTTP, nioHTTPTypes,
             ]),
         .target(

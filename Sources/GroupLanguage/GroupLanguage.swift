@@ -23,19 +23,31 @@ package enum GroupLanguage {
     }
 
     /// Every fault of a text of either kind, in the order of the text; only warnings where it can be sent.
-    package static func check(_ text: String) -> [Diagnostic] {
+    ///
+    /// - Parameter manifest: of the software that a group names, where it is known.
+    package static func check(
+        _ text: String, manifest: (SoftwareReference) -> SoftwareManifest? = { _ in nil }
+    ) -> [Diagnostic] {
         let bytes = Array(text.utf8)
         let (content, faults) = read(Parser.file(bytes), expected: nil)
-        return content == nil ? thrown(faults, in: bytes).all : warnings(of: text)
+        switch content {
+        case nil: return thrown(faults, in: bytes).all
+        case .software: return []
+        case .group(let group): return warnings(of: text, manifest: manifest(group.software))
+        }
     }
 
     /// What is probably not meant as it stands, in a group that checks; in the order of the text. Nothing of it is refused.
-    package static func warnings(of text: String, isJSON: Bool = false) -> [Diagnostic] {
+    ///
+    /// - Parameter manifest: of the group's software, where it is known.
+    package static func warnings(
+        of text: String, isJSON: Bool = false, manifest: SoftwareManifest? = nil
+    ) -> [Diagnostic] {
         let bytes = Array(text.utf8)
         let file = isJSON ? GroupJSON.file(bytes) : Parser.file(bytes)
         let (content, _) = read(file, expected: "group", as: .stored)
         guard case .group(let group) = content else { return [] }
-        return Conflicts(of: group, in: file.body).found.diagnostics(in: bytes)
+        return Conflicts(of: group, manifest: manifest, in: file.body).found.diagnostics(in: bytes)
     }
 
     /// The canonical form, with every comment; formatting it again changes nothing. The text need not be checked, only readable.

@@ -90,6 +90,11 @@ package struct ManagerService: Sendable {
         }
         let housekeeping = Housekeeping(
             records: records, retention: configuration.retention, control: control, clock: .process, logger: logger)
+        let webhook = configuration.webhook.map {
+            Webhook(
+                settings: $0, records: records, signal: control.queries.signal, counters: control.counters,
+                clock: .process, logger: logger)
+        }
         let intake = Intake(control: control)
         let link = BrokerLink(connection: connection, control: control, intake: intake, logger: logger)
         let bootLink = boot.map { BootLink(connection: $0, control: control, intake: intake, logger: logger) }
@@ -123,7 +128,8 @@ package struct ManagerService: Sendable {
                     },
                     Part("broker link") { await link.run() },
                     Part("housekeeping") { await housekeeping.run() },
-                ] + (bootLink.map { Self.parts(of: $0) } ?? [])
+                ] + (webhook.map { webhook in [Part("webhook") { await webhook.run() }] } ?? [])
+                    + (bootLink.map { Self.parts(of: $0) } ?? [])
                     + (revocations.map { revocations in [Part("certificates") { await revocations.keepFresh() }] } ?? []))
                     .map {
                         .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)

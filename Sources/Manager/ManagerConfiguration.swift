@@ -40,6 +40,8 @@ package struct ManagerConfiguration: Sendable {
     package var launchTicketLife: TimeSpan = .minutes(10)
     /// Bytes; larger bundles are refused.
     package var largestBundle = 1 << 30
+    /// Where notifications go besides the history; nil: nowhere.
+    package var webhook: WebhookSettings?
     /// Of the REST API, for one token, on average; twice as many at once.
     package var requestsPerSecond = 100
 

@@ -13,7 +13,8 @@ import TestSupport
         #expect(try GroupLanguage.group(from: text) == group, "\(text)")
         #expect(try GroupLanguage.group(fromJSON: GroupLanguage.json(of: group)) == group)
         #expect(try GroupLanguage.format(text) == text, "what is written is in canonical form")
-        #expect(GroupLanguage.check(text).isEmpty)
+        // Random rules contradict each other as they like.
+        #expect(GroupLanguage.check(text).allSatisfy { $0.severity == .warning })
     }
 
     @Test("A manifest written as text reads back as the same manifest", arguments: 0..<50)

@@ -81,11 +81,16 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case platformSilent = "platform.silent"
         case platformBack = "platform.back"
         case certificateIssued = "certificate.issued"
+        /// Notifications were given up: the webhook does not take them.
+        case webhookDead = "webhook.dead"
         /// For a time nothing could be committed.
         case recordsBack = "records.back"
         /// Something that contradicts the records was left out.
         case inputDropped = "input.dropped"
     }
+
+    /// What a person is told wherever he is: it leaves by the webhook.
+    package static let notifications: Set<Kind> = [.ruleNotified, .groupHolding, .groupHoldingEnded]
 
     /// Bytes of a sentence and of a fact.
     private static let longest = 4096

@@ -25,7 +25,7 @@ extension Control {
         return try await checkers.run { DifferenceView(from: old, to: new) }
     }
     nonisolated func check(_ record: RecordSource) async throws -> CheckView {
-        try await checkers.run { CheckView(record) }
+        try await checkers.run { [records] in CheckView(record, in: records) }
     }
     nonisolated func machines(group: String?, after: String?, limit: Int, within pattern: GroupPattern?) async throws
         -> Page<MachineView>

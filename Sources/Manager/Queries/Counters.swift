@@ -1,3 +1,4 @@
+import Fleet
 import Synchronization
 
 /// What the manager counts about itself, for `/metrics`.
@@ -21,6 +22,10 @@ final class Counters: Sendable {
         var partBytes = 0
         var publishFailures = 0
         var deliveries = 0
+        var notificationsDelivered = 0
+        var notificationsRefused = 0
+        var notificationsDead = 0
+        var notificationsFailingSince: Timestamp?
     }
 
     private let values = Mutex(Values())
@@ -56,8 +61,29 @@ final class Counters: Sendable {
     func delivering(_ streams: Int) { values.withLock { $0.deliveries = streams } }
     var isDelivering: Bool { values.withLock { $0.deliveries > 0 } }
 
+    func notificationDelivered() {
+        values.withLock {
+            $0.notificationsDelivered += 1
+            $0.notificationsFailingSince = nil
+        }
+    }
+    func notificationFailed(at now: Timestamp) {
+        values.withLock {
+            $0.notificationsRefused += 1
+            $0.notificationsFailingSince = $0.notificationsFailingSince ?? now
+        }
+    }
+    func notificationsGivenUp(_ count: Int) { values.withLock { $0.notificationsDead += count } }
+    /// Since when the webhook takes nothing; nil: it does.
+    var notificationsFailingSince: Timestamp? { values.withLock { $0.notificationsFailingSince } }
+
     func write(to text: inout MetricsText) {
         let now = values.withLock { $0 }
+        text.counter("webhook_delivered_total", "Notifications that the webhook took.", now.notificationsDelivered)
+        text.counter(
+            "webhook_failures_total", "Tries that the webhook did not take; they are repeated.",
+            now.notificationsRefused)
+        text.counter("webhook_dead_total", "Notifications that were given up.", now.notificationsDead)
         text.counter("statuses_received_total", "Status messages that arrived.", now.statuses)
         text.counter("statuses_taken_total", "Statuses whose MAC was right, compared with the record.", now.taken)
         text.counter("statuses_unknown_total", "Statuses of machines that have no key here.", now.unknown)

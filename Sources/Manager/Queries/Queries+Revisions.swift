@@ -82,15 +82,18 @@ extension DifferenceView {
 
 extension CheckView {
     /// A group or software.
-    init(_ source: RecordSource) {
+    init(_ source: RecordSource, in records: Records) {
+        func manifest(_ software: SoftwareReference) -> SoftwareManifest? {
+            (try? records.software(software))?.manifest
+        }
         let (found, text): ([Diagnostic], String)
         switch source {
-        case .text(let given): (found, text) = (GroupLanguage.check(given), given)
+        case .text(let given): (found, text) = (GroupLanguage.check(given, manifest: manifest), given)
         case .json(let given):
             text = given
             do {
-                _ = try GroupLanguage.group(fromJSON: given, as: .change)
-                found = GroupLanguage.warnings(of: given, isJSON: true)
+                let group = try GroupLanguage.group(fromJSON: given, as: .change)
+                found = GroupLanguage.warnings(of: given, isJSON: true, manifest: manifest(group.software))
             } catch {
                 found = error.all
             }

@@ -28,6 +28,7 @@ enum Schema {
         migrator.registerMigration("v8-issue") { try $0.execute(sql: v8Issue) }
         migrator.registerMigration("v9-releases") { try $0.execute(sql: v9Releases) }
         migrator.registerMigration("v10-origins") { try $0.execute(sql: v10Origins) }
+        migrator.registerMigration("v11-webhook") { try $0.execute(sql: v11Webhook) }
         return migrator
     }
 
@@ -238,5 +239,10 @@ enum Schema {
     private static let v10Origins = """
         ALTER TABLE revisions ADD COLUMN restores INTEGER;
         ALTER TABLE revisions ADD COLUMN start_count INTEGER;
+        """
+
+    /// Up to which event the webhook has taken notifications; what waits is in the history.
+    private static let v11Webhook = """
+        CREATE TABLE webhook (one INTEGER PRIMARY KEY CHECK (one = 1), after INTEGER NOT NULL) STRICT;
         """
 }

@@ -64,6 +64,14 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Requests a second that the REST API takes from one token.", valueName: "count"))
     var requestRate = 100
 
+    @Option(
+        help: ArgumentHelp(
+            "Where what `notify` says is sent, signed; see --webhook-secret.", valueName: "url"))
+    var webhook: String?
+
+    @Option(help: ArgumentHelp("A file with the secret under which it is signed, 0600.", valueName: "file"))
+    var webhookSecret: String?
+
     @OptionGroup(title: "What is kept") var keep: KeepOptions
 
     @Option(help: ArgumentHelp("First level of every topic.", valueName: "name"))
@@ -105,6 +113,9 @@ struct Serve: AsyncParsableCommand {
         guard driverTimeout >= .seconds(1), driverTimeout <= .hours(1) else {
             throw ValidationError("--driver-timeout takes a time from 1s to 1h; got \(driverTimeout)")
         }
+        guard (webhook == nil) == (webhookSecret == nil) else {
+            throw ValidationError("--webhook and --webhook-secret go together")
+        }
         guard requestRate > 0 else { throw ValidationError("--request-rate must be 1 or more") }
     }
 
@@ -129,6 +140,12 @@ struct Serve: AsyncParsableCommand {
         configuration.driverTimeout = driverTimeout
         configuration.allowsLocalWithoutIsolation = localWithoutIsolation
         keep.apply(to: &configuration)
+        if let webhook, let webhookSecret {
+            do {
+                configuration.webhook = try WebhookSettings(
+                    url: webhook, secretFile: Programs.absolute(webhookSecret))
+            } catch { throw Failure("\(error)") }
+        }
         do {
             try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()
         } catch {
