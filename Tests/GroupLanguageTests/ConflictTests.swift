@@ -9,7 +9,8 @@ struct ConflictTests {
         _ rules: String..., rollout: String = "", manifest: SoftwareManifest? = nil, max: Int = 9
     ) throws -> [String] {
         let blocks = rules.enumerated().map { "rule \"r\($0 + 1)\" { \($1) }" }
-        let text = Samples.group(blocks.joined(separator: "\n") + "\n\(rollout)").replacing("max = 9", with: "max = \(max)")
+        let text = Samples.group(blocks.joined(separator: "\n") + "\n\(rollout)").replacing(
+            "max = 9", with: "max = \(max)")
         _ = try GroupLanguage.group(from: text)
         let found = GroupLanguage.warnings(of: text, manifest: manifest)
         #expect(found.allSatisfy { $0.severity == .warning && $0.hint != nil })
@@ -53,8 +54,10 @@ struct ConflictTests {
             "machine.label(\"a\") != \"x\" && machine.verified",
         ] { #expect(try warnings("when \(condition) then notify(\"x\")").isEmpty, "\(condition)") }
         #expect(
-            try warnings("when avg(metric(\"calls\")) > 80 then scale(+1)".replacing("scale(+1)", with: "scale_to(2)"), max: 9)
-                .isEmpty)
+            try warnings(
+                "when avg(metric(\"calls\")) > 80 then scale(+1)".replacing("scale(+1)", with: "scale_to(2)"), max: 9
+            )
+            .isEmpty)
     }
 
     @Test("One that another one always forestalls is said")
@@ -71,7 +74,8 @@ struct ConflictTests {
         let restart = "when metric(\"errors\") > 10 then restart"
         #expect(try warnings(restart, "when metric(\"errors\") > 100 then restart") == ["6:18 shadowed-rule"])
         #expect(try warnings(restart, "when metric(\"errors\") > 5 then restart").isEmpty)
-        #expect(try warnings(restart, "when metric(\"errors\") > 100 then replace").isEmpty, "a restart leaves it there")
+        #expect(
+            try warnings(restart, "when metric(\"errors\") > 100 then replace").isEmpty, "a restart leaves it there")
         #expect(
             try warnings(restart + " at_most = 1 per 1h", "when metric(\"errors\") > 100 then restart").isEmpty,
             "the first may be used up")
@@ -80,7 +84,9 @@ struct ConflictTests {
             "it also holds without the other")
     }
 
-    @Test("One that would restart what a wave has just started is said; `for` as long as `settle`, and as the check takes, is enough")
+    @Test(
+        "One that would restart what a wave has just started is said; `for` as long as `settle`, and as the check takes, is enough"
+    )
     func hasty() throws {
         let settle = "rollout { settle = 20s }"
         let failing = "when software.health == failing for 10s then restart"

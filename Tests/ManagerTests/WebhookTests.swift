@@ -72,7 +72,8 @@ struct WebhookTests {
 
     private static func say(_ texts: String..., to site: Site, at: Timestamp = .wall) throws {
         // What is not for people elsewhere stays here.
-        let other = Records.Change.event(EventEntry(at: at, group: "edge", kind: .ruleActed, actor: "rule r", message: "no"))
+        let other = Records.Change.event(
+            EventEntry(at: at, group: "edge", kind: .ruleActed, actor: "rule r", message: "no"))
         let events = try site.control.records.commit([other] + texts.map { notification($0, at: at) } + [other])
         site.control.queries.signal.announce(try #require(events.last).id)
     }
@@ -125,7 +126,10 @@ struct WebhookTests {
                 for delivery in receiver.taken {
                     let code = Webhook.signature(of: delivery.body, at: delivery.stamp, under: Self.secret)
                     #expect(delivery.signature == code)
-                    #expect(code != Webhook.signature(of: delivery.body + Data([32]), at: delivery.stamp, under: Self.secret))
+                    #expect(
+                        code
+                            != Webhook.signature(of: delivery.body + Data([32]), at: delivery.stamp, under: Self.secret)
+                    )
                     #expect(code != Webhook.signature(of: delivery.body, at: delivery.stamp + "1", under: Self.secret))
                     #expect(abs((Int64(delivery.stamp) ?? 0) - Timestamp.wall.milliseconds / 1000) < 60)
                     #expect(try JSONDecoder().decode(EventEntry.self, from: delivery.body).id == Int64(delivery.id))
@@ -171,7 +175,10 @@ struct WebhookTests {
         try await Self.with { site, receiver, port in
             try await Self.running(Self.settings(port), in: site) {
                 try Self.say("one", to: site)
-                #expect(try await eventually { try Int64(receiver.taken.first?.id ?? "") == site.control.records.webhookPlace() })
+                #expect(
+                    try await eventually {
+                        try Int64(receiver.taken.first?.id ?? "") == site.control.records.webhookPlace()
+                    })
                 receiver.be(.fails(.internalServerError))
                 try Self.say("two", to: site)
                 let before = receiver.came
@@ -228,7 +235,8 @@ struct WebhookTests {
             let file = site.configuration.path("secret")
             try Data("0123456789abcdef\n".utf8).write(to: URL(filePath: file))
             try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
-            #expect(try WebhookSettings(url: "https://a.example/x", secretFile: file).secret == Data("0123456789abcdef".utf8))
+            let good = try WebhookSettings(url: "https://a.example/x", secretFile: file)
+            #expect(good.secret == Data("0123456789abcdef".utf8))
             #expect(throws: Never.self) { _ = try WebhookSettings(url: "http://127.0.0.1:1/x", secretFile: file) }
             for url in ["http://a.example/x", "ftp://a.example", "a.example", "https://u:p@a.example/", ""] {
                 #expect(throws: StartError.self) { _ = try WebhookSettings(url: url, secretFile: file) }
@@ -238,7 +246,8 @@ struct WebhookTests {
             try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
             try Data("short\n".utf8).write(to: URL(filePath: file))
             #expect(throws: StartError.self) { _ = try WebhookSettings(url: "https://a.example", secretFile: file) }
-            #expect(throws: StartError.self) { _ = try WebhookSettings(url: "https://a.example", secretFile: file + "x") }
+            let missing = file + "x"
+            #expect(throws: StartError.self) { _ = try WebhookSettings(url: "https://a.example", secretFile: missing) }
         }
     }
 }

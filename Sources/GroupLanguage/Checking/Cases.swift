@@ -105,7 +105,8 @@ enum TermValues: Hashable {
                 .joined(with: term.range)
         case .string(let text), .word(let text):
             guard comparison == .equal || comparison == .notEqual else { return nil }
-            let values: TermValues = comparison == .equal ? .texts(only: [text], but: []) : .texts(only: nil, but: [text])
+            let values: TermValues =
+                comparison == .equal ? .texts(only: [text], but: []) : .texts(only: nil, but: [text])
             self = values.joined(with: .texts(only: term.words, but: []))
         case .bool(let truth):
             guard comparison == .equal || comparison == .notEqual else { return nil }
@@ -125,7 +126,10 @@ enum TermValues: Hashable {
 
     func joined(with other: TermValues) -> TermValues {
         switch (self, other) {
-        case (.numbers(let low, let isLowIn, let high, let isHighIn, let but), .numbers(let l, let li, let h, let hi, let b)):
+        case (
+            .numbers(let low, let isLowIn, let high, let isHighIn, let but),
+            .numbers(let l, let li, let h, let hi, let b)
+        ):
             return .numbers(
                 low: max(low, l), isLowIn: low == l ? isLowIn && li : low > l ? isLowIn : li, high: min(high, h),
                 isHighIn: high == h ? isHighIn && hi : high < h ? isHighIn : hi, but: but.union(b))
@@ -140,7 +144,10 @@ enum TermValues: Hashable {
 
     func isWithin(_ other: TermValues) -> Bool {
         switch (self, other) {
-        case (.numbers(let low, let isLowIn, let high, let isHighIn, let but), .numbers(let l, let li, let h, let hi, let b)):
+        case (
+            .numbers(let low, let isLowIn, let high, let isHighIn, let but),
+            .numbers(let l, let li, let h, let hi, let b)
+        ):
             let isAbove = low > l || low == l && (li || !isLowIn)
             let isBelow = high < h || high == h && (hi || !isHighIn)
             let isFree = b.allSatisfy { point in

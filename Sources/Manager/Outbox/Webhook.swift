@@ -60,7 +60,8 @@ struct Webhook: Sendable {
             // Read before the page: what is committed in between is found by the next round.
             let newest = signal.newest
             let after = place
-            guard let found = await reading({ try $0.notifications(after: after, limit: settings.mostWaiting + 1) }) else {
+            guard let found = await reading({ try $0.notifications(after: after, limit: settings.mostWaiting + 1) })
+            else {
                 guard await rest(settings.longestPause) else { return }
                 continue
             }
@@ -132,7 +133,8 @@ struct Webhook: Sendable {
         request.headers.add(name: "User-Agent", value: "trunkline/\(Version.text)")
         request.headers.add(name: "Trunkline-Delivery", value: "\(event.id)")
         request.headers.add(name: "Trunkline-Timestamp", value: stamp)
-        request.headers.add(name: "Trunkline-Signature", value: Self.signature(of: body, at: stamp, under: settings.secret))
+        request.headers.add(
+            name: "Trunkline-Signature", value: Self.signature(of: body, at: stamp, under: settings.secret))
         request.body = .bytes(ByteBuffer(bytes: body))
         do {
             let answer = try await http.execute(request, timeout: .milliseconds(settings.timeout.milliseconds))

@@ -30,21 +30,25 @@ package struct WebhookSettings: Sendable {
             parts.user == nil, parts.password == nil, let scheme = parts.scheme?.lowercased(),
             ["http", "https"].contains(scheme)
         else {
-            throw StartError("--webhook takes an address such as https://pager.example.net/trunkline, without a name or password")
+            throw StartError(
+                "--webhook takes an address such as https://pager.example.net/trunkline, without a name or password")
         }
         guard scheme == "https" || ["localhost", "127.0.0.1", "[::1]", "::1"].contains(host) else {
-            throw StartError("--webhook sends to https only, or to this machine: on the way to \(host) everybody would read it")
+            throw StartError(
+                "--webhook sends to https only, or to this machine: on the way to \(host) everybody would read it")
         }
         var status = stat()
         guard stat(secretFile, &status) == 0, let bytes = FileManager.default.contents(atPath: secretFile) else {
-            throw StartError("the webhook's secret can't be read from \(secretFile): \(String(cString: strerror(errno)))")
+            throw StartError(
+                "the webhook's secret can't be read from \(secretFile): \(String(cString: strerror(errno)))")
         }
         guard status.st_mode & 0o077 == 0 else {
             throw StartError("\(secretFile) can be read by others; give it to its owner alone: chmod 600 \(secretFile)")
         }
         let secret = bytes.last == 10 ? bytes.dropLast() : bytes
         guard secret.count >= 16 else {
-            throw StartError("the webhook's secret in \(secretFile) has less than 16 bytes; make one with: openssl rand -hex 32")
+            throw StartError(
+                "the webhook's secret in \(secretFile) has less than 16 bytes; make one with: openssl rand -hex 32")
         }
         self.init(url: url, secret: Data(secret))
     }
