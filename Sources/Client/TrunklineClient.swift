@@ -48,8 +48,12 @@ package struct TrunklineClient: Sendable {
         case start, stop, restart, pause, resume
     }
 
+    package enum RolloutInstruction: String, Sendable {
+        case promote, pause, resume, abort
+    }
+
     package enum MachineInstruction: String, Sendable {
-        case replace, revoke, restart
+        case replace, revoke, restart, drain, undrain
     }
 
     /// `server` as `http://HOST:PORT`.
@@ -127,6 +131,23 @@ extension TrunklineClient {
     package func group(_ name: String) async throws -> GroupView {
         try await send(Call("GET", "/v1/groups/\(escaped(name))"))
     }
+    package func rollout(_ group: String) async throws -> RolloutView {
+        try await send(Call("GET", "/v1/groups/\(escaped(group))/rollout"))
+    }
+
+    /// Newest first.
+    package func rollouts(_ group: String) async throws -> [RolloutView] {
+        try await all("/v1/groups/\(escaped(group))/rollouts")
+    }
+
+    package func instruct(
+        rolloutOf group: String, _ instruction: RolloutInstruction, because why: String? = nil
+    ) async throws -> RolloutView {
+        let query = why.map { "?reason=\(escaped($0))" } ?? ""
+        return try await send(
+            Call("POST", "/v1/groups/\(escaped(group))/rollout/\(instruction.rawValue)\(query)", once: true))
+    }
+
     package func instruct(group name: String, _ instruction: GroupInstruction) async throws -> GroupView {
         try await send(Call("POST", "/v1/groups/\(escaped(name))/\(instruction.rawValue)", once: true))
     }

@@ -2,6 +2,7 @@ import Fleet
 import Foundation
 import Glibc
 import Logging
+import OperatingSystem
 import Records
 
 /// What lies in the data directory, and what of it is worth nothing any more.
@@ -40,13 +41,12 @@ struct DataDirectory: Sendable {
 
     /// Mends what others can get at, put back from a backup for example, and says so; what was open may have been read.
     private func close(_ path: String, to others: mode_t) throws {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & others != 0 else { return }
-        let mode = String(status.st_mode & 0o7777, radix: 8)
-        guard chmod(path, status.st_mode & 0o7777 & ~others) == 0 else {
-            guard status.st_uid == geteuid() else {
+        guard let status = FileStatus(following: path), status.permissions & others != 0 else { return }
+        let mode = String(status.permissions, radix: 8)
+        guard chmod(path, status.permissions & ~others) == 0 else {
+            guard status.owner == geteuid() else {
                 throw StartError(
-                    "\(path) can't be written: it belongs to user \(status.st_uid), and the manager runs as \(geteuid()); check to whom it is to belong, or start the manager as that user"
+                    "\(path) can't be written: it belongs to user \(status.owner), and the manager runs as \(geteuid()); check to whom it is to belong, or start the manager as that user"
                 )
             }
             throw StartError(

@@ -5,6 +5,7 @@ struct Deadlines: Sendable {
     enum Due: Hashable, Sendable {
         case machine(String)
         case group(String)
+        case rollout(String)
         /// A place of a group without a machine.
         case vacancy(group: String, index: Int)
         /// A platform is to be asked what it runs.

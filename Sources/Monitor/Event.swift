@@ -8,11 +8,17 @@ extension Monitor {
         /// The group is gone from the records; its machines are to go too.
         case groupDeleted(String)
         /// The user restarts every machine of a group.
-        case restartGroup(String)
+        /// In waves; nil: because somebody asked for just that.
+        case restartGroup(String, by: String = "a user", because: String? = nil)
         /// The user's word on one machine.
         case restartMachine(String)
         case replaceMachine(String)
         case revokeMachine(String)
+        /// A person drains a machine, or takes that back.
+        case drainMachine(String)
+        case undrainMachine(String, by: String)
+        /// A person's word on the group's rollout; refused by `refusal(ofRollout:in:)`.
+        case rollout(String, RolloutWord)
         /// A machine's registration was opened and its ticket accepted. `machine` is known (launched) or new (invited).
         case registered(Registered)
         /// A status whose MAC was right. A last will has state `away`.
@@ -49,6 +55,13 @@ extension Monitor {
 
         package enum Change: Sendable {
             case created, revised, started, stopped, paused, resumed
+        }
+
+        package enum RolloutWord: Hashable, Sendable {
+            case promote(by: String)
+            case pause(by: String, why: String?)
+            case resume(by: String)
+            case abort(by: String, why: String?)
         }
 
         package struct Registered: Sendable {
@@ -89,7 +102,9 @@ extension Monitor {
         case revoke(machine: String, group: String, fingerprint: String?)
         /// A rule scales: make a revision with this count, commit it, and come back with `group(…, .revised)`.
         case scale(group: String, count: Int, rule: String)
-        /// A rule rolls back: make a revision that repeats the one before the current.
-        case rollback(group: String, rule: String)
+        /// Make a revision that says what this one said, commit it, and come back with `group(…, .revised)`.
+        case goBack(group: String, revision: Int, why: String, by: String)
+        case saveRollout(RolloutRecord)
+        case saveVerdict(group: String, release: Int, Verdict)
     }
 }

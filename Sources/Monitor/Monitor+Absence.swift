@@ -102,7 +102,10 @@ extension Monitor {
         guard let group = living(name) else { return }
         let now = now
         let holds = isOverLimit(name)
-        if group.isHolding, !holds { groups[name]?.heldUntil = now }
+        if group.isHolding, !holds {
+            groups[name]?.heldUntil = now
+            step.driven.insert(name)
+        }
         if group.isHolding != holds {
             groups[name]?.isHolding = holds
             let facts = ["away": "\(group.sums.absent)", "away_limit": "\(awayLimit(group))"]
@@ -135,6 +138,7 @@ extension Monitor {
         for name in groups.keys { groups[name]?.heldUntil = now }
         for name in groups.keys.sorted() where holdOfGroup(name) == nil {
             wakeForLimit(name)
+            step.driven.insert(name)
             if groups[name]?.groupRules.isEmpty == false { deadlines.bringForward(.group(name), to: now) }
         }
     }

@@ -18,13 +18,21 @@ extension Monitor {
         let now = now
         // What was stopped stays so.
         guard let machine = fleet[id], let group = living(machine.group), let order = machine.order,
-            order.action == .run
+            order.runs
         else { return .waits(until: nil) }
-        guard order.digest == group.record.digest else {
+        let release = release(of: machine, group)
+        guard order.digest == release.digest else {
             notes[id, default: Notes()].redeliveries = 0
             notes[id]?.deliveredAt = now
-            give(id, .run, because: "the record says \(group.record.definition.software)", actor: "rule \(rule)")
+            give(id, .run, because: "the record says \(release.definition.software)", actor: "rule \(rule)")
             return .acted
+        }
+        // It fell back to what it ran before, and serves with that: whether it is tried again is not a rule's to say.
+        if machine.status?.state == .running, let software = machine.status?.software, software.health == .passing,
+            group.rollout?.members[id]?.isJudged == true,
+            group.releases.values.contains(where: { $0.digest == software.digest })
+        {
+            return .waits(until: nil)
         }
         // It was ordered this already: either that is under way, or it did not work.
         guard !isOccupied(machine) else { return .waits(until: nil) }
@@ -40,7 +48,7 @@ extension Monitor {
     }
 
     mutating func restart(_ id: String, by rule: String) -> Outcome {
-        guard let machine = fleet[id], machine.order?.action == .run, !isOccupied(machine) else {
+        guard let machine = fleet[id], machine.order?.runs == true, !isOccupied(machine) else {
             return .waits(until: nil)
         }
         repeatOrder(id, because: "its software is restarted", actor: "rule \(rule)")
@@ -48,18 +56,20 @@ extension Monitor {
     }
 
     mutating func stop(_ id: String, by rule: String) -> Outcome {
-        guard let machine = fleet[id], machine.order?.action == .run else { return .waits(until: nil) }
+        guard let machine = fleet[id], machine.order?.runs == true, machine.drain?.purpose != .stop else {
+            return .waits(until: nil)
+        }
         change(id) { $0.stoppedBy = rule }
-        give(id, .stop, because: "a rule stops it", actor: "rule \(rule)")
+        retire(id, .stop)
         return .acted
     }
 
     mutating func replace(_ id: String) -> Outcome {
-        guard let machine = fleet[id], machine.phase == .joined, machine.platform != .none else {
-            return .waits(until: nil)
-        }
+        guard let machine = fleet[id], machine.phase == .joined, machine.platform != .none,
+            machine.drain?.purpose != .leave
+        else { return .waits(until: nil) }
         takeSlot(machine)
-        leave(id)
+        retire(id, .leave)
         return .acted
     }
 
@@ -69,7 +79,9 @@ extension Monitor {
             status.order >= order.generation
         else { return true }
         return switch status.state {
-        case .receiving, .starting, .draining: true
+        case .receiving, .starting: true
+        // With an order to drain it does what it was told; with another one it is stopping.
+        case .draining: order.action != .drain
         case .idle, .running, .failed, .stopped, .away: false
         }
     }

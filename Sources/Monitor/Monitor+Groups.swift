@@ -12,12 +12,23 @@ extension Monitor {
             if step.recordsBefore[name] == nil { step.recordsBefore[name] = record }
             record.nextSerial = before.nextSerial
         }
-        if groups[name] == nil {
-            groups[name] = Group(record)
-        } else {
+        let isKnown = groups[name]?.isDeleted == false
+        let number = releaseNumber(of: record, in: isKnown ? groups[name] : nil)
+        let turn = max(record.turn, before?.turn ?? 0)
+        if record.release != number || record.turn != turn {
+            if step.recordsBefore[name] == nil { step.recordsBefore[name] = record }
+            record.release = number
+            record.turn = turn
+        }
+        if isKnown {
             groups[name]?.record = record
+        } else {
+            let places = groups[name]?.places
+            groups[name]?.record = record
+            if places == nil { groups[name] = Group(record) }
             groups[name]?.isDeleted = false
         }
+        let asksAnew = adopt(record, after: isKnown ? before : nil)
         step.groups.insert(name)
         if case .started = change { groups[name]?.vacancies = [:] }
         if let before, before.definition.rules != record.definition.rules {
@@ -26,12 +37,51 @@ extension Monitor {
         let count = record.definition.machines.count
         let replacing = groups[name]?.replacing.filter { $0.key < count && record.run == .running } ?? [:]
         groups[name]?.replacing = replacing
+        steer(name, change, asksAnew, before)
+        var leaving: [String] = []
         for id in members(of: name) {
             guard let machine = fleet[id] else { continue }
-            if belongs(machine, to: record) { renew(id, change, before) } else { leave(id) }
+            step.seen[id] = name
+            if belongs(machine, to: record) {
+                if machine.drain?.purpose == .leave, case .revised = change { undrain(id) }
+                renew(id, change, before)
+            } else {
+                leaving.append(id)
+            }
         }
+        release(leaving, of: name)
         fill(name)
         reconcileGroup(name)
+    }
+
+    /// What the change comes to for the group's rollout.
+    private mutating func steer(_ name: String, _ change: Event.Change, _ asksAnew: Bool, _ before: GroupRecord?) {
+        switch change {
+        case .created: return
+        case .revised:
+            if asksAnew { return beginRollout(name, from: before) }
+        case .started:
+            for id in members(of: name) where fleet[id]?.drain?.purpose == .stop { undrain(id) }
+            guard let group = groups[name] else { return }
+            // Whether an untried release does is to be seen; and a stop may have come in the middle of a change.
+            let lag = members(of: name).contains { id in
+                fleet[id]?.assigned.map { $0.release != group.record.release || $0.turn != group.record.turn } ?? false
+            }
+            if group.release.verdict != .good || lag { return beginRollout(name, from: before) }
+        case .stopped: endRollout(name, .aborted)
+        case .paused, .resumed:
+            if case .resumed = change, groups[name]?.rollout?.record.phase == .paused {
+                return drive(name, .resume(by: groups[name]?.record.by ?? "a user"))
+            }
+        }
+        step.driven.insert(name)
+    }
+
+    /// Those with the least to do first.
+    private mutating func release(_ ids: [String], of name: String) {
+        guard let group = living(name) else { return }
+        let loads = ids.map { id in (id, fleet[id].map { load(of: $0, group) } ?? 0) }
+        for (id, _) in loads.sorted(by: { ($0.1, $0.0) < ($1.1, $1.0) }) { retire(id, .leave) }
     }
 
     /// Whether the record has a place for it, also while the group does not run. Machines that joined by invitation stay, and are
@@ -47,32 +97,23 @@ extension Monitor {
         defer {
             let effects = step.effects.count
             reconcile(id)
-            // How often it is to be heard and which agent it is to be stand in the order, whatever else does.
+            // How often it is to be heard stands in the order, whatever else does.
             if let machine = fleet[id], let group = living(machine.group), machine.phase == .joined, generation != nil,
                 machine.order?.generation == generation,
-                before?.definition.heartbeat != group.record.definition.heartbeat
-                    || before?.definition.agent != group.record.definition.agent,
+                before?.definition.heartbeat != group.record.definition.heartbeat,
                 !step.effects[effects...].contains(.sendOrder(machine: id, group: machine.group))
             {
                 send(id)
             }
         }
-        guard let machine = fleet[id], machine.phase == .joined, let order = machine.order,
+        guard let machine = fleet[id], machine.phase == .joined, machine.order != nil,
             let group = living(machine.group)
         else { return }
         switch change {
         case .started, .revised: forgetStop(machine, change, before, group)
         case .created, .stopped, .paused, .resumed: return
         }
-        guard wantedAction(machine, group) == .run, fleet[id]?.stoppedBy == nil else { return }
-        if order.action == .stop {
-            give(id, .run, because: "the group runs")
-        } else if order.digest == group.record.digest, !order.asksTheSame(as: self.order(for: machine, .run, group)) {
-            give(id, .run, because: "its settings changed")
-        } else if order.digest != group.record.digest, machine.status?.software?.digest == group.record.digest {
-            // It runs this already, or again: no rule would see a difference, but its order asks for something else.
-            give(id, .run, because: "the record says \(group.record.definition.software) again")
-        }
+        bring(id)
     }
 
     /// What a rule stopped stays so until a person starts the group, or the record drops or changes that rule.
@@ -92,6 +133,8 @@ extension Monitor {
     mutating func dissolve(_ name: String) {
         guard groups[name] != nil else { return }
         groups[name]?.isDeleted = true
+        groups[name]?.rollout = nil
+        deadlines.set(.rollout(name), at: nil)
         deadlines.set(.group(name), at: nil)
         forgetActs(of: name, but: [])
         for id in members(of: name) {

@@ -92,6 +92,7 @@ extension Monitor {
             }
             groups[name]?.held = held ?? [:]
             deadlines.bringForward(.group(name), to: now)
+            if groups[name]?.rollout != nil { deadlines.bringForward(.rollout(name), to: now) }
         }
     }
 
@@ -116,6 +117,7 @@ extension Monitor {
         // Rules that look at many machines have waited for the last of them.
         step.groups.insert(name)
         deadlines.bringForward(.group(name), to: now)
+        step.driven.insert(name)
         if group.machineRulesLookAround {
             for id in members(of: name) { deadlines.bringForward(.machine(id), to: now) }
         }

@@ -35,7 +35,7 @@ extension Monitor {
             case .launching, .joined: return nil
             // Two in one place would compete for its ports; but a lost one must not keep it for ever.
             case .leaving, .revoked:
-                let grace = machine.awaySince != nil ? Self.lostGrace : stopTime(group) + Self.lostGrace
+                let grace = machine.awaySince != nil ? Self.lostGrace : stopTime(machine, group) + Self.lostGrace
                 free = max(free, machine.phaseSince + grace)
             }
         }
@@ -187,8 +187,10 @@ extension Monitor {
         case .launching:
             groups[machine.group]?.vacancies[machine.index] = nil
             notes[machine.id]?.attempt = nil
+            let assigned = living(machine.group).map { assignment(forNewcomerOf: $0) }
             change(machine.id) { machine in
                 machine.phase = .joined
+                machine.assigned = assigned
                 machine.phaseSince = now
                 machine.fingerprint = registered.fingerprint
                 machine.facts = registered.facts

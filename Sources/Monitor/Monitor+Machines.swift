@@ -53,11 +53,12 @@ extension Monitor {
     mutating func leave(_ id: String) {
         let now = now
         guard let machine = fleet[id], machine.phase == .launching || machine.phase == .joined else { return }
-        let hears = machine.phase == .joined && machine.awaySince == nil && machine.order?.action == .run
+        let hears = machine.phase == .joined && machine.awaySince == nil && machine.order?.runs == true
         if hears, living(machine.group) != nil { give(id, .stop, because: "it leaves") }
         change(id) { machine in
             machine.phase = .leaving
             machine.phaseSince = now
+            machine.drain = nil
             machine.wellSince = nil
             machine.verified = false
             machine.held = [:]
@@ -70,7 +71,7 @@ extension Monitor {
         guard let group = living(machine.group), machine.fingerprint != nil, machine.awaySince == nil,
             let order = machine.order, order.action == .stop
         else { return release(machine) }
-        let end = machine.phaseSince + stopTime(group)
+        let end = machine.phaseSince + stopTime(machine, group)
         let hasStopped = machine.status.map {
             $0.order >= order.generation && ($0.state == .stopped || $0.state == .idle || $0.state == .failed)
         }
@@ -79,6 +80,10 @@ extension Monitor {
     }
 
     func stopTime(_ group: Group) -> TimeSpan { group.record.manifest.stop.timeout + Self.stopGrace }
+
+    func stopTime(_ machine: MachineRecord, _ group: Group) -> TimeSpan {
+        max(release(of: machine, group).manifest.stop.timeout, group.record.manifest.stop.timeout) + Self.stopGrace
+    }
 
     /// Asked for again until the platform answers.
     private mutating func release(_ machine: MachineRecord) -> Timestamp? {
@@ -110,7 +115,7 @@ extension Monitor {
     /// A person lets the machines of a group go that does not run.
     mutating func releaseMachines(of name: String) {
         guard let group = living(name), group.record.run != .running else { return }
-        for id in members(of: name) where fleet[id]?.platform != Platform.none { leave(id) }
+        for id in members(of: name) where fleet[id]?.platform != Platform.none { retire(id, .leave) }
     }
 
     /// A person gives up what nobody can hear and no platform will release. What can be heard stays.

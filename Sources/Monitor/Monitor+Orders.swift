@@ -13,17 +13,20 @@ extension Monitor {
         let wanted = wantedAction(joined, group)
         if joined.order == nil {
             give(id, wanted, because: wanted == .run ? "it joined" : "it joined, and the group does not run")
-        } else if wanted == .stop, joined.order?.action == .run {
-            give(id, .stop, because: group.record.run == .running ? "the group has no place for it" : "the group stops")
+        } else if wanted == .stop, joined.order?.runs == true {
+            if joined.drain?.purpose != .stop, joined.drain?.purpose != .leave { retire(id, .stop) }
+        } else if wanted == .run, joined.drain?.purpose == .stop, joined.stoppedBy == nil {
+            undrain(id)
         } else if wanted == .run, joined.order?.action == .stop, joined.stoppedBy == nil {
             give(id, .run, because: "the group runs")
         }
+        let drained = checkDrain(id, group)
         let silent = checkLiveness(id, group)
         sendAgain(id, group)
         let settled = settle(id, group)
         let defies = checkStop(id, group)
         let recheck = judge(id)
-        return [silent, settled, defies, recheck].compactMap(\.self).min()
+        return [drained, silent, settled, defies, recheck].compactMap(\.self).min()
     }
 
     /// So often an order is sent again before the history says that it is in vain.
@@ -35,7 +38,7 @@ extension Monitor {
     /// by being said again.
     private mutating func sendAgain(_ id: String, _ group: Group) {
         guard let machine = fleet[id], machine.awaySince == nil, let order = machine.order, let status = machine.status,
-            status.order < order.generation
+            status.order < order.generation || isBehind(id, status, order)
                 || (status.heartbeat ?? group.record.definition.heartbeat) != group.record.definition.heartbeat
         else {
             notes[id]?.resends = 0
@@ -45,7 +48,7 @@ extension Monitor {
         let pause = min(heartbeat * (1 << Int64(min(resends, 10))), max(heartbeat, Self.longestResendPause))
         if let sent = notes[id]?.sentAt, sent + pause > now { return }
         notes[id, default: Notes()].resends = resends + 1
-        if resends == Self.vainResends {
+        if resends == Self.vainResends, status.order < order.generation {
             warn(
                 .machineNotFollowing, machine,
                 "\(id) answers, and has not taken its order, generation \(order.generation), which was sent again \(resends + 1) times"
@@ -53,6 +56,13 @@ extension Monitor {
                 facts: ["generation": "\(order.generation)", "accepted": "\(status.order)"])
         }
         send(id)
+    }
+
+    /// Whether the word to drain, or to take new work again, did not reach it: both have the generation of the run.
+    private func isBehind(_ id: String, _ status: Status, _ order: Order) -> Bool {
+        guard status.order == order.generation else { return false }
+        return order.action == .drain && status.state == .running
+            || notes[id]?.isUndraining == true && status.state == .draining
     }
 
     /// One that accepted an order to stop and runs all the same has accepted another order of this number, from records that are lost:
@@ -67,7 +77,7 @@ extension Monitor {
         }
         let since = notes[id]?.defiesSince ?? now
         notes[id, default: Notes()].defiesSince = since
-        let end = since + heartbeat(of: machine) * 2 + stopTime(group)
+        let end = since + heartbeat(of: machine) * 2 + stopTime(machine, group)
         guard end <= now else { return end }
         notes[id]?.defiesSince = nil
         give(id, .stop, because: "it runs although it was ordered to stop")
@@ -94,23 +104,25 @@ extension Monitor {
         change(id) { $0.verified = true }
         notes[id]?.redeliveries = 0
         groups[machine.group]?.replacing[machine.index] = nil
-        let software = group.record.definition.software
+        let release = release(of: machine, group)
+        let software = release.definition.software
         noteTransition(
             .machineVerified, machine, actor: "manager",
             "\(id) is verified: \(software), healthy for \(group.record.definition.rollout.settle)",
             facts: [
-                "software": "\(software)", "software.digest": group.record.digest,
+                "software": "\(software)", "software.digest": release.digest,
                 "generation": "\(machine.order?.generation ?? 0)", "index": "\(machine.index)",
-            ], new: group.record.digest)
+            ], new: release.digest)
         return nil
     }
 
     private func isWell(_ machine: MachineRecord, _ group: Group) -> Bool {
-        guard machine.awaySince == nil, let order = machine.order, order.action == .run,
-            order.digest == group.record.digest, let status = machine.status, status.order == order.generation,
-            status.state == .running, let software = status.software
+        let release = release(of: machine, group)
+        guard machine.awaySince == nil, let order = machine.order, order.runs,
+            order.digest == release.digest, let status = machine.status, status.order == order.generation,
+            status.state == .running || status.state == .draining, let software = status.software
         else { return false }
-        let healthy = group.record.manifest.health == nil ? software.health != .failing : software.health == .passing
+        let healthy = release.manifest.health == nil ? software.health != .failing : software.health == .passing
         return healthy && software.digest == order.digest && software.generation == order.generation
     }
 
@@ -120,14 +132,15 @@ extension Monitor {
 
     /// What the record asks of it, under its present generation.
     func order(for machine: MachineRecord, _ action: Order.Action, _ group: Group) -> Order {
-        let scope = Scope(group: group.record, counts: group.counts, machine: machine)
+        let record = record(for: machine, group)
+        let scope = Scope(group: record, counts: group.counts, machine: machine)
         var environment: [String: OrderValue] = [:]
-        for entry in group.record.definition.environment {
+        for entry in record.definition.environment {
             environment[entry.name] = RuleEngine.environmentValue(entry.value, in: scope)
         }
         return Order(
-            generation: machine.order?.generation ?? 0, action: action, software: group.record.definition.software,
-            digest: group.record.digest, environment: environment)
+            generation: machine.order?.generation ?? 0, action: action, software: record.definition.software,
+            digest: record.digest, environment: environment)
     }
 
     /// A new generation: to run what the record says, or to stop what it was assigned.
@@ -155,10 +168,15 @@ extension Monitor {
         order.generation = max(machine.order?.generation ?? 0, machine.status?.order ?? 0) + 1
         // So many generations no machine has accepted since a backup; one that is ahead all the same is overtaken when it is heard.
         if notes[id]?.mayBeAhead == true { order.generation += Self.restoredLeap }
+        // What a person drains stays drained, whatever it runs.
+        if order.action == .run, machine.drain?.purpose == .hand, machine.drain?.since != nil { order.action = .drain }
+        let turn = living(machine.group)?.record.turn
         change(id) { machine in
             machine.order = order
             machine.wellSince = nil
             machine.verified = false
+            // What starts anew now need not do so once more.
+            if order.runs, let turn { machine.assigned?.turn = turn }
         }
         notes[id]?.resends = 0
         note(
@@ -189,7 +207,17 @@ extension Monitor {
             wantedAction(machine, group) == .run
         else { return }
         if machine.stoppedBy != nil { change(id) { $0.stoppedBy = nil } }
-        repeatOrder(id, because: "a user restarts it")
-        reconcile(id)
+        retire(id, .restart)
+    }
+
+    /// All software anew, in waves like every other change.
+    mutating func restartGroup(_ name: String, by person: String, because why: String? = nil) {
+        guard let before = living(name)?.record, before.run == .running else { return }
+        for id in members(of: name) where fleet[id]?.stoppedBy != nil { change(id) { $0.stoppedBy = nil } }
+        changeRecord(name) { record in
+            record.turn += 1
+            record.by = person
+        }
+        beginRollout(name, from: before, because: why)
     }
 }

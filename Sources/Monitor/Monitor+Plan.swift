@@ -12,6 +12,8 @@ extension Monitor {
         proposed.record.definition = definition
         proposed.record.digest = digest
         proposed.record.manifest = manifest
+        proposed.record.release = -1
+        proposed.releases = [-1: Release(proposed.record)]
         let runs = proposed.record.run == .running
         var filled: Set<Int> = []
         for machine in machines(of: definition.name) where machine.phase == .joined || machine.phase == .launching {
@@ -47,14 +49,18 @@ extension Monitor {
         guard let order = machine.order, proposed.record.run == .running else {
             return step(.nothing, "gets \(proposed.record.definition.software) once it is started")
         }
-        let wanted = self.order(for: machine, .run, proposed)
+        var asked = machine
+        asked.assigned = nil
+        let wanted = self.order(for: asked, .run, proposed)
         if order.digest != wanted.digest {
             let delivers = proposed.record.definition.rules.contains { $0.action == .deliver }
             let change = "\(order.software) → \(wanted.software)"
             return delivers
                 ? step(.replaceSoftware, change) : step(.nothing, "\(change), but the record has no rule that delivers")
         }
-        if !order.asksTheSame(as: wanted) {
+        var running = wanted
+        running.action = order.action
+        if !order.asksTheSame(as: running) {
             let names = Set(order.environment.keys).union(wanted.environment.keys).filter {
                 order.environment[$0] != wanted.environment[$0]
             }

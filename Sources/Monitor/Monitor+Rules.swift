@@ -116,15 +116,17 @@ extension Monitor {
     func mayAdjust(_ group: Group) -> Bool { group.record.run == .running && !group.record.paused }
 
     func scope(_ group: Group, _ machine: MachineRecord?) -> Scope {
+        // `group.digest` is what this machine is to run.
+        let record = machine.map { self.record(for: $0, group) } ?? group.record
         guard machine == nil ? group.groupRulesAggregate : group.machineRulesAggregate else {
-            return Scope(group: group.record, counts: group.counts, machine: machine, windows: windows)
+            return Scope(group: record, counts: group.counts, machine: machine, windows: windows)
         }
         // In order of place: a sum of fractions depends on it.
         let present = group.places.sorted { $0.key < $1.key }.flatMap(\.value).compactMap { fleet[$0] }.filter {
             $0.phase == .joined && $0.awaySince == nil
         }
         return Scope(
-            group: group.record, counts: group.counts, machine: machine, windows: windows, present: { present })
+            group: record, counts: group.counts, machine: machine, windows: windows, present: { present })
     }
 
     private mutating func perform(_ judged: Judgement, on id: String, in group: String) -> Outcome {
@@ -202,7 +204,8 @@ extension Monitor {
         guard let machine = fleet[id], let group = living(machine.group), let order = machine.order,
             let status = machine.status
         else { return false }
-        return order.digest == group.record.digest && status.order >= order.generation
+        return order.digest == group.record.digest && machine.assigned?.release == group.record.release
+            && status.order >= order.generation
     }
 
     /// The record itself is changed by the shell, as a new revision: what happens is always what the record says. Each revision is
@@ -217,7 +220,17 @@ extension Monitor {
         switch rule.action {
         case .rollback:
             groups[name]?.answered[word] = group.record.revision
-            step.effects.append(.rollback(group: name, rule: rule.name))
+            guard let good = goodRelease(before: group.record.release, in: group) else {
+                note(
+                    .ruleLimited, group: name, actor: "rule \(rule.name)",
+                    "rule \(rule.name) changes nothing: no release before this one is known to be good",
+                    facts: ["rule": rule.name])
+                return .waits(until: nil)
+            }
+            judge(name, group.record.release, .failed(reason: "rule \(rule.name) went back from it", at: now))
+            step.effects.append(
+                .goBack(
+                    group: name, revision: good.revision, why: "rule \(rule.name) rolls back", by: "rule \(rule.name)"))
             return .acted
         case .scale(let step): count = set.count + step
         case .scaleTo(let target): count = target

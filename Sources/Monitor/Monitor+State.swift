@@ -35,6 +35,13 @@ extension Monitor {
         /// Machines on which a rule waits for such a place, in the order in which they came.
         var waitForSlot: [String] = []
         var flaps: [String: Flap] = [:]
+        /// By number: the one in force, those that machines are assigned, and good ones to go back to.
+        var releases: [Int: Release]
+        /// The last one, also once it is over.
+        var rollout: Rollout?
+        var rolloutCount = 0
+        /// Machines that are to be drained as soon as enough others serve.
+        var drainQueue: [String] = []
         private(set) var machineRules: [Rule] = []
         private(set) var groupRules: [Rule] = []
         /// Whether a rule of either kind looks at all machines at once, which costs.
@@ -48,8 +55,12 @@ extension Monitor {
 
         init(_ record: GroupRecord) {
             self.record = record
+            releases = [record.release: Release(record)]
             sortRules()
         }
+
+        /// The one that machines are to come to.
+        var release: Release { releases[record.release] ?? Release(record) }
 
         private mutating func sortRules() {
             machineRules = record.definition.rules.filter { $0.when.isOfMachine }
@@ -62,6 +73,7 @@ extension Monitor {
 
         var isConverged: Bool {
             !isDeleted && record.run == .running && counts.verified >= record.definition.machines.count
+                && rollout?.record.isOpen != true
         }
     }
 
@@ -73,6 +85,10 @@ extension Monitor {
         var absentLaunched = 0
         /// Joined, present, and running something or about to.
         var active = 0
+        /// Verified, present, and taking new work.
+        var serving = 0
+        /// Present, with software that runs and is not known to fail: it may have work, verified or not.
+        var working = 0
         var launching = 0
         var leaving = 0
     }
@@ -108,6 +124,8 @@ extension Monitor {
         var sentAt: Timestamp?
         /// How often its order was sent again since it was given, or since the machine connected anew.
         var resends = 0
+        /// It was told to take new work again, and has not said that it does.
+        var isUndraining = false
         /// Deliveries of the same software that did not bring it.
         var redeliveries = 0
         var deliveredAt: Timestamp?
@@ -148,6 +166,12 @@ extension Monitor {
         var before: [String: MachineRecord?] = [:]
         var groups: Set<String> = []
         var recordsBefore: [String: GroupRecord] = [:]
+        var rolloutsBefore: [String: RolloutRecord?] = [:]
+        var endedRollouts: [RolloutRecord] = []
+        /// Machines that changed and their groups' rollouts have not seen, with their groups.
+        var seen: [String: String] = [:]
+        /// Groups whose rollouts are to look at their terms again.
+        var driven: Set<String> = []
     }
 
     var now: Timestamp { step.now }
@@ -160,6 +184,7 @@ extension Monitor {
         body(&machine)
         fleet[id] = machine
         count(machine, 1)
+        step.seen[id] = machine.group
         if machine.phase != .joined { unheard[machine.group]?.remove(id) }
         if machine.phase == .revoked { vacate(machine) }
         step.groups.insert(machine.group)
@@ -168,6 +193,7 @@ extension Monitor {
     mutating func add(_ machine: MachineRecord) {
         step.before[machine.id] = .some(nil)
         fleet[machine.id] = machine
+        step.seen[machine.id] = machine.group
         join(machine)
         step.groups.insert(machine.group)
     }
@@ -175,6 +201,7 @@ extension Monitor {
     mutating func remove(_ id: String) {
         guard let machine = fleet.removeValue(forKey: id) else { return }
         count(machine, -1)
+        step.seen[id] = machine.group
         unheard[machine.group]?.remove(id)
         groups[machine.group]?.waitForLimit.remove(id)
         vacate(machine)
@@ -261,6 +288,8 @@ extension Monitor.GroupSums {
         case .leaving: leaving += sign
         case .joined:
             if machine.isAbsent { absent += sign }
+            if machine.serves { serving += sign }
+            if machine.works { working += sign }
             if machine.isAbsent, machine.platform != .none { absentLaunched += sign }
             if machine.awaySince == nil, let state = machine.status?.state, state != .stopped, state != .idle {
                 active += sign
@@ -310,5 +339,11 @@ extension MachineRecord {
         launchedAt = launchedAt.map { min($0, now) }
         held = held.mapValues { min($0, now) }
         restartedAt = restartedAt.map { min($0, now) }
+        if let assigned { self.assigned?.since = min(assigned.since, now) }
+        if let drain {
+            self.drain?.asked = min(drain.asked, now)
+            self.drain?.since = drain.since.map { min($0, now) }
+            self.drain?.ended = drain.ended.map { min($0, now) }
+        }
     }
 }

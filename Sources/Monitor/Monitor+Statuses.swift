@@ -60,6 +60,7 @@ extension Monitor {
         }
         notes[machine.id]?.behind = nil
         notes[machine.id]?.absentSince = nil
+        if status.state != .draining { notes[machine.id]?.isUndraining = false }
         notes[machine.id]?.mayBeAhead = false
         if hearing.deafness == nil { markHeard(machine.id, machine.group) }
         acceptHolder(status, machine)

@@ -34,7 +34,8 @@ extension Monitor {
         case .defined: return .defined
         case .stopped: return group.sums.active + group.sums.launching + group.sums.leaving > 0 ? .converging : .stopped
         case .running:
-            if group.record.paused { return .paused }
+            if group.record.paused || group.rollout?.record.phase == .paused { return .paused }
+            if let rollout = group.rollout?.record, rollout.isOpen, !rollout.isAtOnce { return .rolling }
             if group.isConverged { return .converged }
             return group.counts.failed + group.counts.away > 0 ? .degraded : .converging
         }

@@ -32,17 +32,27 @@ package struct Monitor: Sendable {
     ///   - areRestored: the records are older ones, put back: machines may have accepted orders that these do not know.
     ///   - previous: the monitor that ran ahead of the records because a commit failed; what it knows of the broker and of platforms goes on.
     package init(
-        groups: [GroupRecord], machines: [MachineRecord], acts: [RuleActs], at now: Timestamp,
+        groups: [GroupRecord], machines: [MachineRecord], acts: [RuleActs], releases: [String: [Release]] = [:],
+        rollouts: [RolloutRecord] = [], at now: Timestamp,
         areRestored: Bool = false, continuing previous: Monitor? = nil
     ) {
         hearing = Hearing(startedAt: now)
         windows = previous?.windows ?? [:]
-        for record in groups { self.groups[record.name] = Group(record) }
+        step.now = now
+        for record in groups {
+            self.groups[record.name] = Group(record)
+            for release in releases[record.name] ?? [] {
+                self.groups[record.name]?.releases[release.number] = release
+            }
+        }
         for row in acts where !row.times.isEmpty {
             self.acts[Act(group: row.group, rule: row.rule, index: row.index)] = row.times.map { min($0, now) }
         }
         for var machine in machines {
             machine.clamp(to: now)
+            if machine.assigned == nil, machine.phase == .joined, let record = self.groups[machine.group]?.record {
+                machine.assigned = Assignment(release: record.release, turn: record.turn, since: machine.phaseSince)
+            }
             // Nobody could be heard while there was no manager, and what a platform said of absence then is asked for again.
             machine.heardAt = now
             if machine.platformState == .gone { machine.platformState = .unknown }
@@ -55,6 +65,7 @@ package struct Monitor: Sendable {
             join(machine)
             deadlines.set(.machine(machine.id), at: now)
         }
+        for rollout in rollouts { restore(rollout) }
         for record in groups { restore(record, at: now) }
         for platform in Set(machines.map(\.platform) + groups.map(\.definition.machines.platform))
         where platform != .none {
@@ -65,12 +76,23 @@ package struct Monitor: Sendable {
         }
         if let previous { carry(over: previous, at: now) }
         deadlines.settle()
+        step = Step()
+    }
+
+    private mutating func restore(_ rollout: RolloutRecord) {
+        groups[rollout.group]?.rolloutCount = rollout.number
+        install(rollout)
+        deadlines.set(.rollout(rollout.group), at: now)
     }
 
     private mutating func restore(_ record: GroupRecord, at now: Timestamp) {
         let name = record.name
         guard let group = self.groups[name] else { return }
         self.groups[name]?.converged = group.isConverged
+        // From before verdicts were kept: what all machines run well is good.
+        if group.isConverged, group.release.verdict == .untried {
+            self.groups[name]?.releases[record.release]?.verdict = .good
+        }
         // Since when they have held is not kept; that they acted is, and they do so once for as long as they hold.
         for rule in group.groupRules where rule.actsOnce {
             self.groups[name]?.held[rule.name] = acts[Act(group: name, rule: rule.name, index: nil)]?.last
@@ -86,6 +108,8 @@ package struct Monitor: Sendable {
         }
         let isHolding = isOverLimit(name)
         self.groups[name]?.isHolding = isHolding
+        let queue = members(of: name).filter { fleet[$0]?.drain.map { $0.since == nil } ?? false }
+        self.groups[name]?.drainQueue = queue
     }
 
     /// What the records do not have and the failed commit did not touch.
@@ -122,10 +146,13 @@ package struct Monitor: Sendable {
         switch event {
         case .group(let record, let change): apply(record, change)
         case .groupDeleted(let name): dissolve(name)
-        case .restartGroup(let name): for id in members(of: name) { restartForUser(id) }
+        case .restartGroup(let name, let person, let why): restartGroup(name, by: person, because: why)
         case .restartMachine(let id): restartForUser(id)
-        case .replaceMachine(let id): leave(id)
+        case .replaceMachine(let id): retire(id, .leave)
         case .revokeMachine(let id): revoke(id)
+        case .drainMachine(let id): drainForUser(id)
+        case .undrainMachine(let id, let person): undrainForUser(id, by: person)
+        case .rollout(let name, let word): drive(name, word.event)
         case .releaseMachines(let name): releaseMachines(of: name)
         case .forgetMachines(let name): forgetMachines(of: name)
         case .registered(let registered): accept(registered)
@@ -145,9 +172,16 @@ package struct Monitor: Sendable {
         case .connected: for id in fleet.keys.sorted() where fleet[id]?.order != nil { send(id) }
         case .due: meetDeadlines()
         }
+        driveRollouts()
         wakeWaiting()
         // Who was waiting for what this brought about goes on at once.
-        if case .due = event { while let next = deadlines.next, next <= now { meetDeadlines(); wakeWaiting() } }
+        if case .due = event {
+            while let next = deadlines.next, next <= now {
+                meetDeadlines()
+                driveRollouts()
+                wakeWaiting()
+            }
+        }
         conclude()
         defer { step = Step() }
         return step.effects
@@ -169,6 +203,7 @@ package struct Monitor: Sendable {
             case .group(let name): reconcileGroup(name)
             case .vacancy(let group, let index): fill(group, index)
             case .platform(let platform): reconcile(platform)
+            case .rollout(let name): step.driven.insert(name)
             }
         }
     }
@@ -185,6 +220,11 @@ package struct Monitor: Sendable {
             if let before = step.recordsBefore[name], before != group.record { saves.append(.saveGroup(group.record)) }
             if !group.groupRules.isEmpty { deadlines.bringForward(.group(name), to: now + Self.groupPace) }
             recordConvergence(name)
+        }
+        saves += step.endedRollouts.map { .saveRollout($0) }
+        for (name, before) in step.rolloutsBefore.sorted(by: { $0.key < $1.key }) {
+            guard let record = groups[name]?.rollout?.record, record != before else { continue }
+            saves.append(.saveRollout(record))
         }
         step.effects.insert(contentsOf: saves, at: 0)
         deadlines.settle()

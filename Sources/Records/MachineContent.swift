@@ -22,6 +22,8 @@ struct MachineContent: Codable {
     var sessionFloor: Int?
     /// Left out where empty.
     var restartedAt: [Timestamp]?
+    var assigned: Assignment?
+    var drain: Drain?
 
     enum CodingKeys: String, CodingKey {
         case phaseSince = "phase_since"
@@ -36,6 +38,7 @@ struct MachineContent: Codable {
         case holder
         case sessionFloor = "session_floor"
         case restartedAt = "restarted_at"
+        case assigned, drain
     }
 
     init(_ machine: MachineRecord) {
@@ -55,6 +58,8 @@ struct MachineContent: Codable {
         holder = machine.holder
         sessionFloor = machine.sessionFloor
         restartedAt = machine.restartedAt.isEmpty ? nil : machine.restartedAt
+        assigned = machine.assigned
+        drain = machine.drain
     }
 }
 

@@ -13,8 +13,10 @@ extension Records {
         /// as departed.
         case removeGroup(String)
         case revision(RevisionRow)
-        /// What came of a revision; one that is kept no longer has none.
-        case verdict(group: String, revision: Int, Verdict)
+        /// What came of a release; one that is kept no longer has none.
+        case verdict(group: String, release: Int, Verdict)
+        /// How a rollout goes; the last `Records.rollouts` of a group are kept.
+        case rollout(RolloutRecord)
         /// When a rule acted, in place of what was kept of it; no times: nothing is kept.
         case ruleActs(RuleActs)
         /// In phase `revoked` the key of this machine is remembered as revoked for ever.
@@ -132,7 +134,8 @@ struct Transaction {
         case .groupState(let group): try saveState(of: group)
         case .removeGroup(let name): try removeGroup(name)
         case .revision(let row): try save(row)
-        case .verdict(let group, let revision, let verdict): try setVerdict(group, revision, verdict)
+        case .verdict(let group, let release, let verdict): try setVerdict(group, release: release, verdict)
+        case .rollout(let record): try save(record)
         case .ruleActs(let row): try save(row)
         case .ticket(let id, let group, let machine, let secretSealed, let uses, let expires, let groupKey):
             try saveTicket(

@@ -32,18 +32,19 @@ extension Transaction {
     func save(_ group: GroupRow) throws {
         try run(
             """
-            INSERT INTO groups (name, text, revision, digest, manifest, run, paused, next_serial, key_public, key_sealed,
-                previous_key_public, previous_key_sealed, created, changed, changed_by)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO groups (name, text, revision, digest, manifest, run, paused, next_serial, release, turn, key_public,
+                key_sealed, previous_key_public, previous_key_sealed, created, changed, changed_by)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (name) DO UPDATE SET text = excluded.text, revision = excluded.revision, digest = excluded.digest,
                 manifest = excluded.manifest, run = excluded.run, paused = excluded.paused,
-                next_serial = excluded.next_serial, key_public = excluded.key_public, key_sealed = excluded.key_sealed,
+                next_serial = excluded.next_serial, release = excluded.release, turn = excluded.turn, key_public = excluded.key_public, key_sealed = excluded.key_sealed,
                 previous_key_public = excluded.previous_key_public, previous_key_sealed = excluded.previous_key_sealed,
                 created = excluded.created, changed = excluded.changed, changed_by = excluded.changed_by
             """,
             [
                 group.name, group.text, group.revision, group.digest, try json.text(group.manifest),
-                group.run.rawValue, group.paused, group.nextSerial, group.keyPublic, group.keySealed,
+                group.run.rawValue, group.paused, group.nextSerial, group.release, group.turn, group.keyPublic,
+                group.keySealed,
                 group.previousKey?.publicHalf, group.previousKey?.sealed, group.created.milliseconds,
                 group.changed.milliseconds, group.changedBy,
             ])
@@ -51,11 +52,14 @@ extension Transaction {
 
     func saveState(of group: GroupRecord) throws {
         try run(
-            "UPDATE groups SET run = ?, paused = ?, next_serial = ? WHERE name = ?",
-            [group.run.rawValue, group.paused, group.nextSerial, group.name])
+            "UPDATE groups SET run = ?, paused = ?, next_serial = ?, release = ?, turn = ? WHERE name = ?",
+            [group.run.rawValue, group.paused, group.nextSerial, group.release, group.turn, group.name])
         guard database.changesCount == 1 else {
             throw RecordsError(.conflict, "There is no group \(group.name); nothing was changed.")
         }
+        try run(
+            "UPDATE revisions SET release = ? WHERE \"group\" = ? AND revision = ? AND release <> ?",
+            [group.release, group.name, group.revision, group.release])
     }
 
     func removeGroup(_ name: String) throws {
@@ -78,6 +82,7 @@ extension GroupRow {
             name: try row.value("name"), text: try row.value("text"), revision: try row.value("revision"),
             digest: try row.value("digest"), manifest: try RowCoding().value(from: row, "manifest"),
             run: try row.word(raw: "run"), paused: try row.value("paused"), nextSerial: try row.value("next_serial"),
+            release: try row.value("release"), turn: try row.value("turn"),
             keyPublic: try row.value("key_public"), keySealed: try row.value("key_sealed"),
             previousKey: previous.flatMap { previous in
                 sealed.map { GroupRow.PreviousKey(publicHalf: previous, sealed: $0) }

@@ -119,7 +119,7 @@ extension MachineRecord {
             awaySince: content.awaySince, wellSince: content.wellSince, verified: content.verified ?? false,
             held: content.held ?? [:], launchedAt: content.launchedAt,
             platformState: content.platformState ?? .unknown, stoppedBy: content.stoppedBy, holder: content.holder,
-            sessionFloor: content.sessionFloor)
+            sessionFloor: content.sessionFloor, assigned: content.assigned, drain: content.drain)
         restartedAt = content.restartedAt ?? []
     }
 }

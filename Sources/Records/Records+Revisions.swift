@@ -17,7 +17,7 @@ extension Records {
             "SELECT * FROM revisions WHERE \"group\" = ? AND revision = ?", [group, revision], RevisionRow.init(row:))
     }
 
-    /// The revisions that are releases: the one in force, those in `assigned`, and the last `goodReleases` good ones; newest first.
+    /// The newest revision of each release: the one in force, those in `assigned`, and the last `goodReleases` good ones; newest first.
     ///
     /// One whose software is not here any more is none.
     package func releases(of group: String, assigned: Set<Int> = []) throws(RecordsError) -> [RevisionRow] {
@@ -26,9 +26,11 @@ extension Records {
             WITH here AS (
                 SELECT * FROM revisions r WHERE "group" = ?1 AND manifest IS NOT NULL
                     AND EXISTS (SELECT 1 FROM software s WHERE s.digest = r.digest))
-            SELECT * FROM here WHERE revision = (SELECT revision FROM groups WHERE name = ?1)
-                OR revision IN (SELECT value FROM json_each(?2))
-                OR revision IN (SELECT revision FROM here WHERE verdict = 'good' ORDER BY revision DESC LIMIT ?3)
+            SELECT * FROM here WHERE revision IN (
+                SELECT MAX(revision) FROM here WHERE release = (SELECT release FROM groups WHERE name = ?1)
+                    OR release IN (SELECT value FROM json_each(?2))
+                    OR release IN (SELECT DISTINCT release FROM here WHERE verdict = 'good' ORDER BY release DESC LIMIT ?3)
+                GROUP BY release)
             ORDER BY revision DESC
             """, [group, "[\(assigned.map(String.init).joined(separator: ","))]", Self.goodReleases],
             RevisionRow.init(row:))
@@ -69,21 +71,23 @@ extension Transaction {
         try run(
             """
             INSERT INTO revisions ("group", revision, text, digest, manifest, by, at, reason, summary, verdict, failure,
-                failed_at, restores, start_count)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                failed_at, restores, start_count, release)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 revision.group, revision.revision, revision.text, revision.digest, try revision.manifest.map(json.text),
                 revision.by, revision.at.milliseconds, revision.reason, revision.summary, verdict.word,
                 verdict.failure, verdict.failedAt, revision.restores, revision.startCount,
+                revision.release,
             ])
     }
 
-    func setVerdict(_ group: String, _ revision: Int, _ verdict: Verdict) throws {
+    /// Of every revision that asks the same of machines.
+    func setVerdict(_ group: String, release: Int, _ verdict: Verdict) throws {
         let verdict = VerdictColumns(verdict)
         try run(
-            "UPDATE revisions SET verdict = ?, failure = ?, failed_at = ? WHERE \"group\" = ? AND revision = ?",
-            [verdict.word, verdict.failure, verdict.failedAt, group, revision])
+            "UPDATE revisions SET verdict = ?, failure = ?, failed_at = ? WHERE \"group\" = ? AND release = ?",
+            [verdict.word, verdict.failure, verdict.failedAt, group, release])
     }
 }
 
@@ -122,6 +126,6 @@ extension RevisionRow {
             manifest: manifest == nil ? nil : try RowCoding().value(from: row, "manifest"),
             by: try row.value("by"), at: try row.instant("at"), reason: try row.value("reason"),
             summary: try row.value("summary"), verdict: try Verdict(row: row), restores: try row.optional("restores"),
-            startCount: try row.optional("start_count"))
+            startCount: try row.optional("start_count"), release: try row.value("release"))
     }
 }

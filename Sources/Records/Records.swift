@@ -48,6 +48,8 @@ package struct Records: Sendable {
                 try $0.execute(sql: "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216")
             }
             try Schema.migrate(pool, path: path)
+            // What they prepared before does not know the columns that are new.
+            pool.invalidateReadOnlyConnections()
             let opening = try DatabaseMark.begin(
                 pool, path: path, beside: mark, isNew: isNew, hadLog: hasLog)
             return Records(writer: pool, opening: opening, lock: lock)

@@ -11,6 +11,8 @@ package struct GroupRow: Hashable, Sendable {
     package var run: GroupRecord.Run
     package var paused: Bool
     package var nextSerial: Int
+    package var release: Int
+    package var turn: Int
     package var keyPublic: Data
     /// The private half, encrypted by the caller.
     package var keySealed: Data
@@ -33,8 +35,9 @@ package struct GroupRow: Hashable, Sendable {
 
     package init(
         name: String, text: String, revision: Int, digest: String, manifest: SoftwareManifest,
-        run: GroupRecord.Run = .defined, paused: Bool = false, nextSerial: Int = 1, keyPublic: Data, keySealed: Data,
-        previousKey: PreviousKey? = nil, created: Timestamp, changed: Timestamp, changedBy: String
+        run: GroupRecord.Run = .defined, paused: Bool = false, nextSerial: Int = 1, release: Int = 0,
+        turn: Int = 0, keyPublic: Data, keySealed: Data, previousKey: PreviousKey? = nil, created: Timestamp,
+        changed: Timestamp, changedBy: String
     ) {
         self.name = name
         self.text = text
@@ -44,6 +47,8 @@ package struct GroupRow: Hashable, Sendable {
         self.run = run
         self.paused = paused
         self.nextSerial = nextSerial
+        self.release = release == 0 ? revision : release
+        self.turn = turn
         self.keyPublic = keyPublic
         self.keySealed = keySealed
         self.previousKey = previousKey
@@ -74,10 +79,13 @@ package struct RevisionRow: Hashable, Sendable {
     /// What `count` was in the text that a person sent, where rules have scaled since.
     package var startCount: Int?
 
+    /// The revision that first asked of machines what this one asks.
+    package var release: Int
+
     package init(
         group: String, revision: Int, text: String, digest: String, manifest: SoftwareManifest? = nil, by: String,
         at: Timestamp, reason: String = "", summary: String = "", verdict: Verdict = .untried, restores: Int? = nil,
-        startCount: Int? = nil
+        startCount: Int? = nil, release: Int = 0
     ) {
         self.group = group
         self.revision = revision
@@ -91,6 +99,7 @@ package struct RevisionRow: Hashable, Sendable {
         self.verdict = verdict
         self.restores = restores
         self.startCount = startCount
+        self.release = release == 0 ? revision : release
     }
 }
 

@@ -22,7 +22,8 @@ struct Trunkline: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Serve.self, Dev.self, SoftwareCommand.self, GroupCommand.self, MachineCommand.self, AgentCommand.self,
+            Serve.self, Dev.self, SoftwareCommand.self, GroupCommand.self, RolloutCommand.self, MachineCommand.self,
+            AgentCommand.self,
             SecretCommand.self,
             TokenCommand.self, AuditCommand.self, KeyCommand.self, DebugCertificateCommand.self, EventsCommand.self,
             WatchCommand.self,

@@ -63,6 +63,12 @@ struct DescriptionTests {
                     let reply = try await ask(.post, "/v1/groups/test/\(instruction)")
                     try check(reply, "post", "\(group)/\(instruction)")
                 }
+                for instruction in ["pause", "resume", "abort"] {
+                    let reply = try await ask(.post, "/v1/groups/test/rollout/\(instruction)?reason=because")
+                    try check(reply, "post", "\(group)/rollout/\(instruction)")
+                }
+                try check(try await ask(.get, "/v1/groups/test/rollout"), "get", group + "/rollout")
+                try check(try await ask(.get, "/v1/groups/test/rollouts"), "get", group + "/rollouts")
                 try check(try await ask(.put, "/v1/groups/test", Site.record(software: "next@1")), "put", group)
                 try check(try await ask(.post, "/v1/groups/test/rollback"), "post", group + "/rollback")
                 try check(try await ask(.get, "/v1/groups/test/revisions"), "get", group + "/revisions")
@@ -113,8 +119,12 @@ struct DescriptionTests {
                 }
                 // Only a machine can answer with its log, and here is none: `LogTests` ask a real one.
                 let ofLogs: Set = ["get \(machine)/logs"]
+                // Only a machine that runs can drain, and be a canary: `RolloutRouteTests` have one.
+                let ofMachines: Set = [
+                    "post \(machine)/drain", "post \(machine)/undrain", "post \(group)/rollout/promote",
+                ]
                 let missed = document.answering.subtracting(checked).subtracting(secure ? [] : ofCertificates)
-                    .subtracting(ofLogs)
+                    .subtracting(ofLogs).subtracting(ofMachines)
                 #expect(missed == ["get /openapi.json"], "every operation that answers with JSON is asked here")
             }
         }

@@ -21,12 +21,12 @@ struct ReleaseTests {
                     #expect(reply.status == (version == "1" ? 201 : 200))
                 }
                 let records = site.control.records
-                _ = try records.commit([.verdict(group: "test", revision: 1, .good)])
+                _ = try records.commit([.verdict(group: "test", release: 1, .good)])
                 let refused = try await ask(.delete, "/v1/software/soft/1")
                 #expect(
                     refused.status == 409
                         && refused.body.contains("soft@1 is what test (revision 1) can be rolled back to"))
-                _ = try records.commit([.verdict(group: "test", revision: 2, .good)])
+                _ = try records.commit([.verdict(group: "test", release: 2, .good)])
                 #expect(try await ask(.delete, "/v1/software/soft/1").status == 204)
                 #expect(try await ask(.delete, "/v1/software/soft/2").status == 409)
                 #expect(try await ask(.delete, "/v1/software/soft/3").status == 409)

@@ -90,8 +90,8 @@ struct RevisionTests {
             }
             let records = site.control.records
             _ = try records.commit([
-                .verdict(group: "test", revision: 1, .good), .verdict(group: "test", revision: 2, .good),
-                .verdict(group: "test", revision: 3, .failed(reason: "it crashed", at: Timestamp(milliseconds: 1))),
+                .verdict(group: "test", release: 1, .good), .verdict(group: "test", release: 2, .good),
+                .verdict(group: "test", release: 3, .failed(reason: "it crashed", at: Timestamp(milliseconds: 1))),
             ])
             func software() throws -> String? { try records.revisions(of: "test").first?.manifest?.version }
             #expect(try await ask(.post, "/v1/groups/test/rollback").status == 202)

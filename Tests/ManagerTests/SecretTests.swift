@@ -29,8 +29,8 @@ struct SecretTests {
 
                 for route in site.api.routes where route.method == .get && !route.path.hasSuffix("/logs") {
                     let path = route.path.replacing("{group}", with: "test").replacing("{machine}", with: machine.id)
-                        .replacing("{name}/{version}", with: "soft/1")
-                    let reply = try await ask(.get, path)
+                        .replacing("{name}/{version}", with: "soft/1").replacing("{revision}", with: "1")
+                    let reply = try await ask(.get, path + (path.hasSuffix("/diff") ? "?from=1&to=1" : ""))
                     #expect(reply.status == 200 || path == "/readyz", "\(path)")
                     #expect(!reply.body.contains(value), "\(path)")
                 }

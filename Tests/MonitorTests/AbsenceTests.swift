@@ -6,7 +6,7 @@ import Testing
 struct AbsenceTests {
     @Test("Above away_limit no rule acts on absence, and a person is told; below it they act again")
     func limit() {
-        var desk = Desk(converged: Samples.group(count: 10))
+        var desk = Desk(converged: Samples.group(count: 10, rollout: RolloutPolicy()))
         let ids = desk.ids()
         for id in ids.prefix(3) { desk.will(id) }
         #expect(desk.monitor.groupStatus("edge")?.holding == nil)
@@ -41,7 +41,9 @@ struct AbsenceTests {
         #expect(MachineSet.AwayLimit.percent(30).machines(of: 3) == 2)
         #expect(MachineSet.AwayLimit.percent(0).machines(of: 1000) == 2)
         var desk = Desk(
-            converged: Samples.group(count: 10).changed { $0.definition.machines.awayLimit = .count(limit) })
+            converged: Samples.group(count: 10, rollout: RolloutPolicy()).changed {
+                $0.definition.machines.awayLimit = .count(limit)
+            })
         for id in desk.ids().prefix(allowed) { #expect(!desk.will(id).kinds.contains(.groupHolding)) }
         #expect(desk.will(desk.ids()[allowed]).kinds.contains(.groupHolding))
     }
@@ -69,7 +71,7 @@ struct AbsenceTests {
 
     @Test("A machine that its platform says is gone is not counted, and is replaced although others are cut off")
     func gone() {
-        var desk = Desk(converged: Samples.group(count: 10))
+        var desk = Desk(converged: Samples.group(count: 10, rollout: RolloutPolicy()))
         let ids = desk.ids()
         for id in ids.prefix(5) { desk.will(id) }
         desk.vanished = [ids[0]]
@@ -85,7 +87,7 @@ struct AbsenceTests {
     func overGroups() {
         var desk = Desk()
         for name in ["core", "edge"] {
-            desk.user(Samples.group(name, count: 6), .created)
+            desk.user(Samples.group(name, count: 6, rollout: RolloutPolicy()), .created)
             desk.user(name, .started) { $0.run = .running }
             for id in desk.ids(name) {
                 desk.join(id, name)
@@ -139,7 +141,7 @@ struct AbsenceTests {
     @Test("A replacement that never comes to run keeps others waiting for a quarter of an hour, not for ever")
     func brokenReplacement() {
         let rule = Rule(name: "replace", when: Samples.isFailing, action: .replace)
-        var desk = Desk(converged: Samples.group(count: 4, rules: [rule]))
+        var desk = Desk(converged: Samples.group(count: 4, rules: [rule], rollout: RolloutPolicy()))
         desk.report("edge-1", health: .failing)
         desk.report("edge-1", .stopped)
         desk.send(.released(machine: "edge-1"))
@@ -151,7 +153,7 @@ struct AbsenceTests {
 
     @Test("What a person asks for is not held, whatever is away")
     func person() {
-        var desk = Desk(converged: Samples.group(count: 4))
+        var desk = Desk(converged: Samples.group(count: 4, rollout: RolloutPolicy()))
         for id in desk.ids() { desk.will(id) }
         #expect(desk.send(.replaceMachine("edge-1")).releases == ["edge-1"])
         desk.send(.deaf(reason: "no connection with the broker"))

@@ -10,6 +10,8 @@ struct Desk {
     private(set) var groups: [String: GroupRecord] = [:]
     private(set) var history: [EventEntry] = []
     private(set) var acts: [String: RuleActs] = [:]
+    private(set) var rollouts: [String: RolloutRecord] = [:]
+    private(set) var verdicts: [String: [Int: Verdict]] = [:]
     /// What platforms answer when they are asked what they run; nil: they don't.
     var answers: (@Sendable (Desk, Platform) -> (running: Set<String>, remains: Set<String>)?) = { desk, platform in
         (Set(desk.machines.values.filter { $0.platform == platform && !desk.vanished.contains($0.id) }.map(\.id)), [])
@@ -58,6 +60,8 @@ struct Desk {
             case .saveMachine(let machine): machines[machine.id] = machine
             case .removeMachine(let id, _): machines[id] = nil
             case .record(let entry): history.append(entry)
+            case .saveRollout(let rollout): rollouts[rollout.group] = rollout
+            case .saveVerdict(let group, let number, let verdict): verdicts[group, default: [:]][number] = verdict
             case .saveActs(let row): acts["\(row.group) \(row.rule) \(row.index ?? -1)"] = row
             default: break
             }
@@ -68,7 +72,7 @@ struct Desk {
         var told: [Monitor.Effect] = []
         for effect in effects {
             switch effect {
-            case .saveActs: continue
+            case .saveActs, .saveRollout, .saveVerdict: continue
             // Platforms answer at once, and what they are asked is seen in `lists`.
             case .list(let platform):
                 lists += 1
@@ -200,16 +204,27 @@ struct Desk {
 
     /// A new monitor from what was saved, as after `kill -9`; it hears once it is told so.
     mutating func restartManager(hears: Bool = true) {
-        monitor = Monitor(
-            groups: groups.values.sorted { $0.name < $1.name }, machines: machines.values.sorted { $0.id < $1.id },
-            acts: acts.values.filter { !$0.times.isEmpty }, at: now)
+        monitor = saved()
         if hears { send(.hearing) }
+    }
+
+    private func saved(continuing ahead: Monitor? = nil) -> Monitor {
+        var releases: [String: [Release]] = [:]
+        for name in groups.keys {
+            releases[name] = monitor.releases(of: name).map { release in
+                var release = release
+                release.verdict = verdicts[name]?[release.number] ?? .untried
+                return release
+            }
+        }
+        return Monitor(
+            groups: groups.values.sorted { $0.name < $1.name }, machines: machines.values.sorted { $0.id < $1.id },
+            acts: acts.values.filter { !$0.times.isEmpty }, releases: releases, rollouts: Array(rollouts.values),
+            at: now, continuing: ahead)
     }
 
     /// The one that is loaded after a failed commit, which `ahead` had run ahead of.
     mutating func goOn(from ahead: Monitor) {
-        monitor = Monitor(
-            groups: groups.values.sorted { $0.name < $1.name }, machines: machines.values.sorted { $0.id < $1.id },
-            acts: acts.values.filter { !$0.times.isEmpty }, at: now, continuing: ahead)
+        monitor = saved(continuing: ahead)
     }
 }

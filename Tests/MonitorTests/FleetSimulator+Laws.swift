@@ -46,6 +46,10 @@ extension FleetSimulator {
         guard !mayRestart.contains(id), machine.state == .running, let software = machine.software,
             software.health == .passing
         else { return }
+        if order.runs, let asked = askedAnew[id], asked > 0 {
+            askedAnew[id] = asked - 1
+            return
+        }
         if order.action == .stop {
             let isWanted =
                 rows[id].map { $0.index < groupRow.definition.machines.count && $0.phase == .joined } ?? false
@@ -144,6 +148,7 @@ extension Story {
         if platform == .none { for _ in 0..<count { site.invite() } }
         site.run(for: .minutes(2))
         site.mayRestart = []
+        site.askedAnew = [:]
         return site
     }
 

@@ -70,11 +70,25 @@ extension FleetSimulator {
     private mutating func commit(_ effects: [Monitor.Effect]) {
         log += effects
         if let proposed { (groupRow, self.proposed) = (proposed, nil) }
+        defer {
+            var release = Release(groupRow)
+            release.verdict = releases[release.number]?.verdict ?? .untried
+            releases[release.number] = release
+        }
         for effect in effects {
             judge(effect)
             switch effect {
             case .saveGroup(let group): groupRow = group
-            case .saveMachine(let machine): rows[machine.id] = machine
+            case .saveMachine(let machine):
+                // Whoever comes while others are changed begins with what was good, and is changed after them.
+                if machine.phase == .joined, rows[machine.id]?.phase != .joined,
+                    monitor.rollout(Self.name)?.isOpen == true
+                {
+                    askedAnew[machine.id] = 1
+                }
+                rows[machine.id] = machine
+            case .saveRollout(let record): rollout = record
+            case .saveVerdict(_, let number, let verdict): releases[number]?.verdict = verdict
             case .removeMachine(let id, _):
                 rows[id] = nil
                 keys.remove(id)
@@ -109,7 +123,10 @@ extension FleetSimulator {
             keys.remove(id)
             orders[id] = nil
             statuses[id] = nil
-        case .saveGroup, .saveMachine, .record, .scale, .rollback, .saveActs: return
+        case .saveRollout(let rollout):
+            guard rollout.phase == .done else { return }
+            for (id, row) in rows where row.awaySince == nil { askedAnew[id] = nil }
+        case .saveGroup, .saveMachine, .record, .scale, .goBack, .saveActs, .saveVerdict: return
         }
     }
 
@@ -133,7 +150,7 @@ extension FleetSimulator {
         if record.digest != former.digest || record.run != former.run
             || record.definition.environment != former.definition.environment
         {
-            mayRestart.formUnion(machines.keys)
+            for id in machines.keys { askedAnew[id, default: 0] += 1 }
         }
         tell(.group(record, change))
         // Where the commit failed the user was told so.
@@ -145,7 +162,8 @@ extension FleetSimulator {
     private func loadMonitor(areRestored: Bool = false, continuing previous: Monitor? = nil) -> Monitor {
         let acts = acts.compactMap { effect -> RuleActs? in if case .saveActs(let row) = effect { row } else { nil } }
         return Monitor(
-            groups: [groupRow], machines: rows.values.sorted { $0.id < $1.id }, acts: acts, at: now,
+            groups: [groupRow], machines: rows.values.sorted { $0.id < $1.id }, acts: acts,
+            releases: [Self.name: Array(releases.values)], rollouts: rollout.map { [$0] } ?? [], at: now,
             areRestored: areRestored, continuing: previous)
     }
 
@@ -191,6 +209,7 @@ extension FleetSimulator {
             if machine.order == nil { mayRestart.insert(id) }
         }
         (groupRow, rows, keys, acts) = (backup.group, backup.rows, backup.keys, backup.acts)
+        (releases, rollout) = (backup.releases, backup.rollout)
         // It notices that its file was put back, most times.
         restartManager(restored: chance(0.7))
     }

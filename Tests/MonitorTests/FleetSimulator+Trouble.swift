@@ -145,7 +145,9 @@ extension FleetSimulator {
         case .managerCut(let seconds): breakManager(for: .seconds(seconds))
         case .managerSleeps(let seconds): asleepUntil = now + .seconds(seconds)
         case .future(let hours): shiftInstants(by: .hours(hours))
-        case .backUp: backup = Backup(group: groupRow, rows: rows, keys: keys, acts: acts)
+        case .backUp:
+            backup = Backup(
+                group: groupRow, rows: rows, keys: keys, acts: acts, releases: releases, rollout: rollout)
         case .restoreRecords: if let backup { restore(backup) }
         case .brokerAway(let seconds, let keepsRetained):
             if !keepsRetained { (statuses, orders) = ([:], [:]) }
@@ -260,7 +262,7 @@ extension FleetSimulator {
             mayRelease.insert(ids[number % ids.count])
             tell(.replaceMachine(ids[number % ids.count]))
         case .restartGroup:
-            mayRestart.formUnion(ids)
+            for id in ids { askedAnew[id, default: 0] += 1 }
             tell(.restartGroup(Self.name))
         case .count(let count): change(.revised) { $0.definition.machines.count = count }
         case .software(let letter): change(.revised) { $0 = $0.asking(for: Samples.digest(Character(letter))) }

@@ -87,6 +87,8 @@ struct FleetSimulator {
     var proposed: GroupRecord?
     var rows: [String: MachineRecord] = [:]
     var acts: [Monitor.Effect] = []
+    var releases: [Int: Release] = [:]
+    var rollout: RolloutRecord?
     var keys: Set<String> = []
 
     // What the broker retains.
@@ -124,6 +126,8 @@ struct FleetSimulator {
 
     // Who may be restarted or released.
     var mayRestart: Set<String> = []
+    /// How often its group was asked to start anew since it was seen to be through: who is away gets to it late.
+    var askedAnew: [String: Int] = [:]
     var mayRelease: Set<String> = []
     /// Ids that the platform has released, and none of which may come again.
     var released: Set<String> = []
@@ -136,6 +140,8 @@ struct FleetSimulator {
         var rows: [String: MachineRecord]
         var keys: Set<String>
         var acts: [Monitor.Effect]
+        var releases: [Int: Release]
+        var rollout: RolloutRecord?
     }
 
     init(seed: UInt64, platform: Platform, count: Int) {

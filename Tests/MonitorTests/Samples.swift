@@ -21,16 +21,19 @@ enum Samples {
     static func group(
         _ name: String = "edge", count: Int = 3, minimum: Int? = nil, maximum: Int? = nil, platform: Platform = .local,
         digest: String = first, run: GroupRecord.Run = .defined, rules: [Rule] = Rule.defaults,
-        environment: [EnvironmentEntry] = []
+        environment: [EnvironmentEntry] = [], rollout: RolloutPolicy = atOnce
     ) -> GroupRecord {
         let manifest = manifest(digest)
         return GroupRecord(
             definition: GroupDefinition(
                 name: name, service: "voice", software: manifest.reference,
                 machines: MachineSet(count: count, minimum: minimum, maximum: maximum, platform: platform),
-                environment: environment, rules: rules),
+                environment: environment, rollout: rollout, rules: rules),
             revision: 1, digest: digest, manifest: manifest, run: run)
     }
+
+    /// Waves are what the tests of rollouts are about.
+    static let atOnce = RolloutPolicy(batch: .percent(100))
 
     static let facts = MachineFacts(host: "den", os: "Debian 12", arch: "x86_64", cores: 2, memory: 1 << 30)
 
@@ -70,9 +73,7 @@ extension [Monitor.Effect] {
     var kinds: [EventEntry.Kind] { events.map(\.kind) }
     var scales: [Int] { compactMap { if case .scale(_, let count, _) = $0 { count } else { nil } } }
 
-    var rollbacks: Int {
-        count { if case .rollback = $0 { true } else { false } }
-    }
+    var rollbacks: [Int] { compactMap { if case .goBack(_, let revision, _, _) = $0 { revision } else { nil } } }
 
     func events(_ kind: EventEntry.Kind) -> [EventEntry] { events.filter { $0.kind == kind } }
 }

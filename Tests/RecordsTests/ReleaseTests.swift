@@ -18,7 +18,7 @@ struct ReleaseTests {
 
     private func group(at revision: Int, digest: String) -> GroupRow {
         var group = Samples.group()
-        (group.revision, group.digest) = (revision, digest)
+        (group.revision, group.release, group.digest) = (revision, revision, digest)
         return group
     }
 
@@ -30,8 +30,8 @@ struct ReleaseTests {
         _ = try records.commit([.saveGroup(group(at: 3, digest: "c"))] + rows.map { .revision($0) })
         #expect(try records.revisions(of: "edge") == rows.reversed())
         _ = try records.commit([
-            .verdict(group: "edge", revision: 3, failed), .verdict(group: "edge", revision: 1, .good),
-            .verdict(group: "edge", revision: 9, .good),
+            .verdict(group: "edge", release: 3, failed), .verdict(group: "edge", release: 1, .good),
+            .verdict(group: "edge", release: 9, .good),
         ])
         #expect(try records.revisions(of: "edge").map(\.verdict) == [failed, .good, .good])
     }

@@ -90,7 +90,7 @@ struct RoundTripTests {
         #expect(try records.machineKey("edge-1") == Samples.key)
     }
 
-    @Test("as a group's state changes run, pause and serial, and nothing else")
+    @Test("as a group's state changes what the monitor decides of it, and nothing else")
     func groupState() throws {
         _ = try records.commit(Samples.everything)
         let definition = GroupDefinition(
@@ -99,12 +99,13 @@ struct RoundTripTests {
         let state = GroupRecord(
             definition: definition, revision: 9, digest: "other", manifest: Samples.manifest, run: .stopped,
             paused: false,
-            nextSerial: 17)
+            nextSerial: 17, release: 7, turn: 2)
         _ = try records.commit([.groupState(state)])
         var expected = Samples.group()
         expected.run = .stopped
         expected.paused = false
         expected.nextSerial = 17
+        (expected.release, expected.turn) = (7, 2)
         #expect(try records.group("edge") == expected)
     }
 

@@ -32,7 +32,7 @@ package struct SoftwareView: Codable, Hashable, Sendable {
 
 package struct GroupStatusView: Codable, Hashable, Sendable {
     package enum Phase: String, Codable, Hashable, Sendable, CaseIterable {
-        case defined, converging, converged, degraded, paused, stopped
+        case defined, converging, rolling, converged, degraded, paused, stopped
     }
     package var phase: Phase
     package var desired: Int
@@ -115,6 +115,10 @@ package struct MachineView: Codable, Hashable, Sendable {
     package var platformState: PlatformState
     /// The rule that stopped it.
     package var stoppedBy: String?
+    /// Why it takes no new work, or is to take none: `change`, `leave`, `stop`, `restart` or `hand`.
+    package var drain: Drain.Purpose?
+    /// It had nothing more to do, or its time was up.
+    package var isDrained: Bool?
     /// Since when nothing new could be recorded of it; nil: it is up to date.
     package var stale: Timestamp?
 
@@ -125,6 +129,8 @@ package struct MachineView: Codable, Hashable, Sendable {
         case heardAt = "heard_at"
         case platformState = "platform_state"
         case stoppedBy = "stopped_by"
+        case drain
+        case isDrained = "drained"
         case stale
     }
 
@@ -150,6 +156,8 @@ package struct MachineView: Codable, Hashable, Sendable {
         heardAt = machine.heardAt.map { $0 + shift }
         platformState = machine.platformState
         stoppedBy = machine.stoppedBy
+        drain = machine.drain?.purpose
+        isDrained = machine.drain.map { $0.ended != nil }
     }
 }
 

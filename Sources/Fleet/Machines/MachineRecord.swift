@@ -52,6 +52,9 @@ package struct MachineRecord: Hashable, Sendable {
     package var restartedAt: [Timestamp] = []
     /// How fast counters grow that rules ask for; not kept over a restart of the manager.
     package var rates: [String: CounterRate] = [:]
+    /// What it is to be; nil: what the record says.
+    package var assigned: Assignment?
+    package var drain: Drain?
 
     package init(
         id: String, group: String, index: Int, platform: Platform, phase: Phase, phaseSince: Timestamp,
@@ -59,7 +62,7 @@ package struct MachineRecord: Hashable, Sendable {
         session: Int = 0, heardAt: Timestamp? = nil, awaySince: Timestamp? = nil, wellSince: Timestamp? = nil,
         verified: Bool = false, held: [String: Timestamp] = [:], launchedAt: Timestamp? = nil,
         platformState: PlatformState = .unknown, stoppedBy: String? = nil, holder: String? = nil,
-        sessionFloor: Int? = nil
+        sessionFloor: Int? = nil, assigned: Assignment? = nil, drain: Drain? = nil
     ) {
         self.id = id
         self.group = group
@@ -82,6 +85,8 @@ package struct MachineRecord: Hashable, Sendable {
         self.stoppedBy = stoppedBy
         self.holder = holder
         self.sessionFloor = sessionFloor
+        self.assigned = assigned
+        self.drain = drain
     }
 
     /// The version of its agent, as far as it has said it.

@@ -34,6 +34,9 @@ package struct Order: Hashable, Sendable, Codable {
         self.environment = environment
     }
 
+    /// Whether it asks for software that runs, whatever work it takes.
+    package var runs: Bool { action.runs }
+
     /// Whether both ask for the same thing, whatever their generations.
     package func asksTheSame(as other: Order) -> Bool {
         var copy = other

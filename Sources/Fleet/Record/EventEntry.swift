@@ -53,6 +53,24 @@ package struct EventEntry: Hashable, Sendable, Codable {
         /// A user asked for its restart or replacement.
         case machineInstructed = "machine.instructed"
         case machineRevoked = "machine.revoked"
+        /// A machine is told to take no new work, had nothing more to do, or takes new work again.
+        case machineDraining = "machine.draining"
+        case machineDrained = "machine.drained"
+        case machineUndrained = "machine.undrained"
+        case rolloutBegan = "rollout.began"
+        case rolloutWave = "rollout.wave"
+        case rolloutMachineFailed = "rollout.machine-failed"
+        /// The canaries are well, and a person is to decide.
+        case rolloutWaits = "rollout.waits"
+        /// A person's word on a rollout.
+        case rolloutInstructed = "rollout.instructed"
+        case rolloutPromoted = "rollout.promoted"
+        case rolloutPaused = "rollout.paused"
+        case rolloutResumed = "rollout.resumed"
+        case rolloutAborted = "rollout.aborted"
+        /// More machines failed than `max_failed` allows.
+        case rolloutFailed = "rollout.failed"
+        case rolloutDone = "rollout.done"
         case ruleActed = "rule.acted"
         case ruleLimited = "rule.limited"
         /// A rule that is a dry run would have acted.

@@ -18,10 +18,17 @@ package struct GroupRecord: Hashable, Sendable {
     package var paused: Bool
     /// The next machine gets the id `<group>-<serial>`; only ever grows.
     package var nextSerial: Int
+    /// The release that machines are to come to: the revision that first asked this of them. 0: this revision.
+    package var release: Int
+    /// How often all of its software was asked to start anew: by a person, or by a secret that was set.
+    package var turn: Int
+    /// Who asked for what it says last: `user NAME`, `rule NAME`, `manager`.
+    package var by: String
 
     package init(
         definition: GroupDefinition, revision: Int, digest: String, manifest: SoftwareManifest, run: Run = .defined,
-        paused: Bool = false, nextSerial: Int = 1
+        paused: Bool = false, nextSerial: Int = 1, release: Int = 0, turn: Int = 0,
+        by: String = "manager"
     ) {
         self.definition = definition
         self.revision = revision
@@ -30,6 +37,9 @@ package struct GroupRecord: Hashable, Sendable {
         self.run = run
         self.paused = paused
         self.nextSerial = nextSerial
+        self.release = release == 0 ? revision : release
+        self.turn = turn
+        self.by = by
     }
 
     package var name: String { definition.name }

@@ -1,5 +1,8 @@
 /// One revision of a group as machines can be asked to be.
 package struct Release: Hashable, Sendable {
+    /// The revision that first asked this of machines: the release's name.
+    package var number: Int
+    /// The newest revision that asks it.
     package var revision: Int
     package var definition: GroupDefinition
     /// Of the software that the definition named when it was accepted.
@@ -9,9 +12,10 @@ package struct Release: Hashable, Sendable {
     package var verdict: Verdict
 
     package init(
-        revision: Int, definition: GroupDefinition, manifest: SoftwareManifest, digest: String,
+        number: Int, revision: Int, definition: GroupDefinition, manifest: SoftwareManifest, digest: String,
         verdict: Verdict = .untried
     ) {
+        self.number = number
         self.revision = revision
         self.definition = definition
         self.manifest = manifest

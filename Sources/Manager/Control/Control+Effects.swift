@@ -76,7 +76,10 @@ extension Control {
         case .releaseUnknown(let machine, let platform):
             burst.work.append(.releaseUnknown(machine: machine, platform))
         case .saveActs(let acts): burst.changes.append(.ruleActs(acts))
-        case .scale, .rollback: burst.revisions.append(effect)
+        case .saveRollout(let rollout): burst.changes.append(.rollout(rollout))
+        case .saveVerdict(let group, let release, let verdict):
+            burst.changes.append(.verdict(group: group, release: release, verdict))
+        case .scale, .goBack: burst.revisions.append(effect)
         }
     }
 
@@ -120,23 +123,24 @@ extension Control {
         try RequestMark.$current.withValue(nil) {
             switch effect {
             case .scale(let group, let count, let rule):
-                try revise(group, by: rule) { try scale(group, to: count, by: rule) }
-            case .rollback(let group, let rule):
-                try revise(group, by: rule) { try rollBack(group, by: "rule \(rule)") }
+                try revise(group, by: "rule \(rule)") { try scale(group, to: count, by: rule) }
+            case .goBack(let group, let revision, let why, let person):
+                try revise(group, by: person) { try rollBack(group, to: revision, by: person, reason: why) }
             default: break
             }
         }
     }
 
     /// What is refused, such as a roll-back where there is nothing to go back to, changes nothing and stands in the history.
-    private func revise(_ group: String, by rule: String, _ change: () throws -> Void) throws {
+    private func revise(_ group: String, by person: String, _ change: () throws -> Void) throws {
         do { try change() } catch let refusal as Refusal where stall == nil {
             try transact { _, burst in
                 burst.changes.append(
                     .event(
                         EventEntry(
-                            at: burst.wall, group: group, machine: nil, kind: .ruleLimited, actor: "rule \(rule)",
-                            message: "rule \(rule) changes nothing: \(refusal.message)", facts: ["rule": rule])))
+                            at: burst.wall, group: group, machine: nil, kind: .ruleLimited, actor: person,
+                            message: "\(person) changes nothing: \(refusal.message)",
+                            facts: person.hasPrefix("rule ") ? ["rule": String(person.dropFirst(5))] : [:])))
             }
         }
     }

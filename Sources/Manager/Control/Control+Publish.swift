@@ -16,9 +16,12 @@ struct Touched {
         case .registered(let registered):
             machines.insert(registered.machine)
             groups.insert(registered.group)
-        case .restartMachine(let id), .replaceMachine(let id), .revokeMachine(let id): machines.insert(id)
+        case .restartMachine(let id), .replaceMachine(let id), .revokeMachine(let id), .drainMachine(let id),
+            .undrainMachine(let id, _):
+            machines.insert(id)
         case .group(let record, _): groups.insert(record.name)
-        case .groupDeleted(let name), .restartGroup(let name), .releaseMachines(let name), .forgetMachines(let name):
+        case .groupDeleted(let name), .restartGroup(let name, _, _), .releaseMachines(let name),
+            .forgetMachines(let name), .rollout(let name, _):
             groups.insert(name)
         case .deaf, .hearing: allGroups = true
         default: break
@@ -40,7 +43,8 @@ struct Touched {
             if let group = entry.group { groups.insert(group) }
             // Where machines of several groups are away at once, it holds in all.
             if entry.group == nil, entry.kind == .groupHolding || entry.kind == .groupHoldingEnded { allGroups = true }
-        case .scale(let group, _, _), .rollback(let group, _): groups.insert(group)
+        case .scale(let group, _, _), .goBack(let group, _, _, _), .saveVerdict(let group, _, _): groups.insert(group)
+        case .saveRollout(let rollout): groups.insert(rollout.group)
         case .saveActs(let acts): groups.insert(acts.group)
         case .list, .releaseUnknown: break
         }

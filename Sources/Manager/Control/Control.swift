@@ -103,9 +103,21 @@ actor Control {
     static func loadMonitor(
         _ records: Records, areRestored: Bool = false, continuing previous: Monitor? = nil
     ) throws -> Monitor {
-        Monitor(
-            groups: try records.allGroups().map { try GroupRecord(row: $0) }, machines: try records.allMachines(),
-            acts: try records.ruleActs(), at: .now, areRestored: areRestored, continuing: previous)
+        let (groups, machines) = (try records.allGroups(), try records.allMachines())
+        var assigned: [String: Set<Int>] = [:]
+        for machine in machines {
+            if let release = machine.assigned?.release { assigned[machine.group, default: []].insert(release) }
+        }
+        let rollouts = try records.lastRollouts()
+        for rollout in rollouts { if let base = rollout.base { assigned[rollout.group, default: []].insert(base) } }
+        var releases: [String: [Release]] = [:]
+        for group in groups {
+            releases[group.name] = try records.releases(of: group.name, assigned: assigned[group.name] ?? [])
+                .compactMap(Release.init(row:))
+        }
+        return Monitor(
+            groups: try groups.map { try GroupRecord(row: $0) }, machines: machines, acts: try records.ruleActs(),
+            releases: releases, rollouts: rollouts, at: .now, areRestored: areRestored, continuing: previous)
     }
 
     /// Handles what arrives until the mailbox is closed.

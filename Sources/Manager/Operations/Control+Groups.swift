@@ -112,7 +112,7 @@ extension Control {
                         message: "Group \(name) does not run; start it with: trunkline group start \(name)")
                 }
                 burst.note(.groupRestarted, by: caller, group: name, "Group \(name) restarted")
-                control.advance(.restartGroup(name), in: &burst)
+                control.advance(.restartGroup(name, by: caller.name), in: &burst)
                 return
             case .pause:
                 record.paused = true

@@ -21,13 +21,29 @@ extension Control {
                     code: .conflict,
                     message: "\(id) joined by invitation, so no platform can replace it; revoke it and invite another.")
             }
+            if instruction == .undrain, machine.drain?.purpose != .hand {
+                throw Refusal(
+                    code: .conflict,
+                    message: machine.drain.map {
+                        "\(id) drains because \($0.purpose.reason), which a person can't undo here."
+                    }
+                        ?? "\(id) is not drained.")
+            }
+            if instruction == .drain, machine.order?.runs != true || machine.phase != .joined {
+                throw Refusal(code: .conflict, message: "\(id) runs nothing that could be drained.")
+            }
             switch instruction {
-            case .restart, .replace:
+            case .restart, .replace, .drain, .undrain:
                 burst.note(
                     .machineInstructed, by: caller, group: machine.group, machine: id,
                     "\(instruction.rawValue) of \(id) asked for",
                     facts: ["instruction": instruction.rawValue], after: ["instruction": instruction.rawValue])
-                control.advance(instruction == .restart ? .restartMachine(id) : .replaceMachine(id), in: &burst)
+                switch instruction {
+                case .restart: control.advance(.restartMachine(id), in: &burst)
+                case .drain: control.advance(.drainMachine(id), in: &burst)
+                case .undrain: control.advance(.undrainMachine(id, by: "user \(caller.name)"), in: &burst)
+                default: control.advance(.replaceMachine(id), in: &burst)
+                }
             case .revoke:
                 burst.note(
                     .machineRevoked, by: caller, group: machine.group, machine: id, "The key of \(id) is revoked",

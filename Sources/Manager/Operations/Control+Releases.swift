@@ -52,7 +52,8 @@ extension Release {
             let definition = try? GroupLanguage.group(from: row.text, as: .stored)
         else { return nil }
         self.init(
-            revision: row.revision, definition: definition, manifest: manifest, digest: row.digest, verdict: row.verdict
+            number: row.release, revision: row.revision, definition: definition, manifest: manifest, digest: row.digest,
+            verdict: row.verdict
         )
     }
 }

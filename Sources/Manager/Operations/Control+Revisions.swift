@@ -148,6 +148,7 @@ extension Control {
         // An order that is said again never brings the agent before back.
         if before.agent != checked.definition.agent { burst.overtaken = burst.overtaken ?? issue }
         record.revision = row.revision + 1
+        record.by = by
         record.digest = checked.software.digest
         record.manifest = checked.software.manifest
         var changed = row
@@ -158,6 +159,8 @@ extension Control {
         changed.run = record.run
         changed.paused = record.paused
         changed.nextSerial = record.nextSerial
+        changed.release = record.release
+        changed.turn = record.turn
         changed.changed = burst.wall
         changed.changedBy = by
         burst.changes.append(.saveGroup(changed))
@@ -167,7 +170,7 @@ extension Control {
                     group: row.name, revision: record.revision, text: checked.text, digest: record.digest,
                     manifest: record.manifest, by: by, at: burst.wall, reason: origin.reason,
                     summary: Self.changed(from: before, row.digest, to: checked), restores: origin.restores,
-                    startCount: origin.startCount)))
+                    startCount: origin.startCount, release: record.release)))
         var facts = [
             "revision": "\(record.revision)", "software": "\(before.software) → \(checked.definition.software)",
             "service": "\(before.service) → \(checked.definition.service)",
@@ -182,7 +185,7 @@ extension Control {
             .event(
                 EventEntry(
                     at: burst.wall, group: row.name, kind: .groupChanged,
-                    actor: by.hasPrefix("rule ") ? by : "user \(by)",
+                    actor: by.hasPrefix("rule ") || by == "manager" ? by : "user \(by)",
                     message: "\(note): revision \(record.revision)", facts: facts)))
         advance(.group(record, .revised), in: &burst)
         guard before.rollout.delivery != checked.definition.rollout.delivery else { return }
@@ -210,7 +213,8 @@ extension GroupRecord {
             self.init(
                 definition: try GroupLanguage.group(from: row.text, as: .stored), revision: row.revision,
                 digest: row.digest,
-                manifest: row.manifest, run: row.run, paused: row.paused, nextSerial: row.nextSerial)
+                manifest: row.manifest, run: row.run, paused: row.paused, nextSerial: row.nextSerial,
+                release: row.release, turn: row.turn, by: row.changedBy)
         } catch {
             throw StartError(
                 "the record of group \(row.name) can't be read any more:\n\(error.rendered(file: row.name, source: row.text))"

@@ -1,5 +1,6 @@
 import Fleet
 import Foundation
+import Monitor
 import Records
 
 extension Control {
@@ -14,12 +15,20 @@ extension Control {
         }
         try transact { control, burst in
             try control.requireOrdersFit(secret: name, value: value)
-            let isKnown = try control.records.secret(name) != nil
+            let former = try control.records.secret(name)
+            let isKnown = former != nil
+            let changes = try former.map { try control.vault.secret($0, named: name) != value } ?? false
             burst.changes.append(
                 .secret(name: name, sealed: try control.vault.seal(secret: value, named: name), at: burst.wall))
             burst.note(
-                .secretSet, by: caller, "Secret \(name) set; running software gets it at its next start by an order",
+                .secretSet, by: caller, "Secret \(name) set",
                 subject: "secret \(name)", before: ["set": "\(isKnown)"], after: ["set": "true"])
+            guard changes else { return }
+            // Software that runs gets it as every other change: in waves, drained first where its group drains.
+            for group in control.groupsNaming(secret: name) {
+                control.advance(
+                    .restartGroup(group, by: caller.name, because: "secret \(name) was set anew"), in: &burst)
+            }
         }
     }
 

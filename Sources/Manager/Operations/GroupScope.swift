@@ -102,6 +102,20 @@ struct GroupScope: Operations {
         try require(name)
         return try await base.instruct(name, instruction, release: release, ifRevision: ifRevision, by: caller)
     }
+    func rollout(_ name: String) async throws -> RolloutView {
+        try require(name)
+        return try await base.rollout(name)
+    }
+    func rollouts(_ name: String) async throws -> [RolloutView] {
+        try require(name)
+        return try await base.rollouts(name)
+    }
+    func instruct(
+        rolloutOf name: String, _ instruction: RolloutInstruction, because why: String?, by caller: Caller
+    ) async throws -> RolloutView {
+        try require(name)
+        return try await base.instruct(rolloutOf: name, instruction, because: why, by: caller)
+    }
     func removeGroup(_ name: String, force: Bool, forget: Bool, ifRevision: Int?, by caller: Caller) async throws {
         try require(name)
         try await base.removeGroup(name, force: force, forget: forget, ifRevision: ifRevision, by: caller)

@@ -43,6 +43,12 @@ protocol Operations: Sendable {
     func removeGroup(_ name: String, force: Bool, forget: Bool, ifRevision: Int?, by: Caller) async throws
     func invite(to group: String, _ request: InvitationRequest, by: Caller) async throws -> BootTicket
 
+    // Rollouts
+    func rollout(_ name: String) async throws -> RolloutView
+    func rollouts(_ name: String) async throws -> [RolloutView]
+    func instruct(rolloutOf name: String, _ instruction: RolloutInstruction, because: String?, by: Caller) async throws
+        -> RolloutView
+
     // Machines
     func machines(group: String?, after: String?, limit: Int, within: GroupPattern?) async throws -> Page<MachineView>
     func machine(_ id: String) async throws -> MachineView
@@ -117,8 +123,12 @@ enum GroupInstruction: String, Sendable, CaseIterable {
     case start, stop, restart, pause, resume
 }
 
+enum RolloutInstruction: String, Sendable, CaseIterable {
+    case promote, pause, resume, abort
+}
+
 enum MachineInstruction: String, Sendable, CaseIterable {
-    case replace, revoke, restart
+    case replace, revoke, restart, drain, undrain
 }
 
 struct EventFilter: Hashable, Sendable {

@@ -27,7 +27,9 @@ extension Control {
             delivery: group.definition.rollout.delivery, heartbeat: group.definition.heartbeat,
             settle: group.definition.rollout.settle,
             issue: issue, session: machine.sessionFloor, watch: watches[id],
-            agent: group.definition.agent.map { SoftwareReference(name: SoftwareManifest.agentName, version: $0) })
+            agent: monitor.release(ofMachine: id)?.definition.agent.map {
+                SoftwareReference(name: SoftwareManifest.agentName, version: $0)
+            })
     }
 
     /// The same, sealed; only for what cannot wait for the outbox.

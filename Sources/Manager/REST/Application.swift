@@ -86,7 +86,8 @@ struct API: Sendable {
 
     /// Every route, in the order of the documentation.
     var routes: [Route] {
-        softwareRoutes + groupRoutes + machineRoutes + secretRoutes + accessRoutes + historyRoutes + operationRoutes
+        softwareRoutes + groupRoutes + rolloutRoutes + machineRoutes + secretRoutes + accessRoutes + historyRoutes
+            + operationRoutes
     }
 
     /// What a path that is there refuses with 405, where it does not take it.

@@ -79,9 +79,11 @@ extension API {
 extension MachineInstruction {
     fileprivate var summary: String {
         switch self {
-        case .replace: "Release it and launch another in its place."
+        case .replace: "Release it, drained first where its group drains, and launch another in its place."
         case .revoke: "Its key is worth nothing from now on; it gets no order and no software any more."
-        case .restart: "Restart its software once."
+        case .restart: "Restart its software once, drained first where its group drains."
+        case .drain: "It is told to take no new work, and what runs on it may end; it stays so until `undrain`."
+        case .undrain: "It takes new work again; nothing restarts."
         }
     }
 }

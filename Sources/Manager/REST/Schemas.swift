@@ -96,6 +96,33 @@ enum Schemas {
                     "present": number(),
                     "verified": number(), "failed": number(), "away": number(),
                 ], optional: ["holding": text("Why rules about absence hold.")]),
+            "Rollout": object(
+                [
+                    "group": text(), "number": number(from: 1), "what": text(), "by": text(),
+                    "phase": text(one: RolloutRecord.Phase.allCases.map(\.rawValue)), "began": time, "ok": number(),
+                    "failed": number(), "away": number(), "waiting": number("Present, and not changed yet."),
+                    "draining": number(), "changing": number(), "waves": list("Wave"),
+                    "machines": list("RolloutMachine"),
+                ],
+                optional: [
+                    "ended": time, "why": text("Why it is paused, went back or was aborted."),
+                    "waits": text("What it waits for, and until when."),
+                ]),
+            "Wave": object(
+                [
+                    "number": number(from: 1), "canary": truth,
+                    "machines": ["type": "array", "items": text("Up to 100 of them.")], "count": number(),
+                    "began": time, "ok": number(), "failed": number(), "away": number(),
+                ], optional: ["ended": time]),
+            "RolloutMachine": object(
+                [
+                    "machine": text(), "index": number(),
+                    "standing": text(one: RolloutView.Machine.Standing.allCases.map(\.rawValue)),
+                ],
+                optional: [
+                    "wave": number(from: 1), "reason": text("Why it failed."),
+                    "load": ["type": "number", "description": "The metrics that its drain waits for."],
+                ]),
             "GroupChange": object(["group": OpenAPI.reference("Group"), "plan": OpenAPI.reference("Plan")]),
             "Revision": object(
                 [
@@ -140,6 +167,8 @@ enum Schemas {
                     "isolation": text(one: Isolation.allCases.map(\.rawValue)),
                     "receiving": OpenAPI.reference("Receiving"),
                     "heard_at": time, "stopped_by": text("The rule that stopped it."),
+                    "drain": text("Why it takes no new work.", one: ["change", "leave", "stop", "restart", "hand"]),
+                    "drained": truth,
                 ]),
             "RunningSoftware": object([
                 "name": text(), "version": text(), "digest": text(), "generation": number(),
@@ -269,7 +298,8 @@ enum Schemas {
         }
         return [
             "SoftwarePage": page(OpenAPI.reference("Software")), "GroupPage": page(OpenAPI.reference("Group")),
-            "RevisionPage": page(OpenAPI.reference("Revision")), "MachinePage": page(OpenAPI.reference("Machine")),
+            "RolloutPage": page(OpenAPI.reference("Rollout")), "RevisionPage": page(OpenAPI.reference("Revision")),
+            "MachinePage": page(OpenAPI.reference("Machine")),
             "TokenPage": page(OpenAPI.reference("Token")), "AuditPage": page(OpenAPI.reference("AuditEntry")),
             "LogPage": page(OpenAPI.reference("Log")), "LogTail": number(from: 0, to: LogRelay.longestTail),
             "EventPage": page(OpenAPI.reference("Event")), "NamePage": page(text()),

@@ -29,6 +29,7 @@ enum Schema {
         migrator.registerMigration("v9-releases") { try $0.execute(sql: v9Releases) }
         migrator.registerMigration("v10-origins") { try $0.execute(sql: v10Origins) }
         migrator.registerMigration("v11-webhook") { try $0.execute(sql: v11Webhook) }
+        migrator.registerMigration("v12-rollouts") { try $0.execute(sql: v12Rollouts) }
         return migrator
     }
 
@@ -244,5 +245,21 @@ enum Schema {
     /// Up to which event the webhook has taken notifications; what waits is in the history.
     private static let v11Webhook = """
         CREATE TABLE webhook (one INTEGER PRIMARY KEY CHECK (one = 1), after INTEGER NOT NULL) STRICT;
+        """
+
+    /// Which release a revision asks machines to be (the revision that first asked it), how often a group's software was asked to
+    /// start anew, and how its rollouts went.
+    private static let v12Rollouts = """
+        ALTER TABLE revisions ADD COLUMN release INTEGER NOT NULL DEFAULT 0;
+        UPDATE revisions SET release = revision;
+        CREATE INDEX revisions_release ON revisions ("group", release);
+        ALTER TABLE groups ADD COLUMN release INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE groups ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+        UPDATE groups SET release = revision;
+
+        CREATE TABLE rollouts (
+            "group" TEXT NOT NULL REFERENCES groups (name) ON DELETE CASCADE, number INTEGER NOT NULL,
+            content TEXT NOT NULL, PRIMARY KEY ("group", number)
+        ) STRICT, WITHOUT ROWID;
         """
 }

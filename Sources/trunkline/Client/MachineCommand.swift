@@ -8,7 +8,8 @@ struct MachineCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "machine", abstract: "See machines, and why they are as they are.",
         subcommands: [
-            List.self, Show.self, Explain.self, Logs.self, Restart.self, Replace.self, Revoke.self,
+            List.self, Show.self, Explain.self, Logs.self, Drain.self, Undrain.self, Restart.self, Replace.self,
+            Revoke.self,
         ])
 
     struct List: AsyncParsableCommand {
@@ -97,6 +98,44 @@ struct MachineCommand: AsyncParsableCommand {
         }
     }
 
+    struct Drain: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Let a machine take no new work, while what runs on it may end.",
+            discussion: "It stays so, whatever it is given to run, until `trunkline machine undrain`.")
+        @Argument var machine: String
+        @Flag(help: "Until it has nothing more to do.") var wait = false
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            let view = try await location.with { client in
+                let start = try await client.newestEvent(machine: machine)
+                let view = try await client.instruct(machine: machine, .drain)
+                guard wait, !view.isIdle else { return view }
+                for try await event in client.eventStream(group: nil, machine: machine, after: start) {
+                    Note.line(event.line)
+                    if event.kind == .machineDrained { break }
+                    if event.kind == .machineUndrained || event.kind == .machineReleased {
+                        throw Failure("\(machine) is not drained any more")
+                    }
+                }
+                return try await client.machine(machine)
+            }
+            try output.show(view)
+        }
+    }
+
+    struct Undrain: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Let a drained machine take new work again; nothing restarts.")
+        @Argument var machine: String
+        @OptionGroup var location: ManagerLocation
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            try output.show(try await location.with { try await $0.instruct(machine: machine, .undrain) })
+        }
+    }
+
     struct Restart: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Restart a machine's software.")
         @Argument var machine: String
@@ -139,6 +178,9 @@ extension Isolation {
 }
 
 extension MachineView {
+    /// Drained, with nothing more to do.
+    fileprivate var isIdle: Bool { drain != nil && isDrained == true }
+
     static var columns: [Column<MachineView>] {
         [
             Column("machine", \.id), Column("state", \.state.rawValue),

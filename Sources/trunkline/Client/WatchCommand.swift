@@ -24,7 +24,7 @@ struct LiveTable {
     let group: String?
 
     func show() async throws {
-        let latest = try await newestEvent()
+        let latest = try await client.newestEvent(group: group)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             if Terminal.isOutput {
                 tasks.addTask {
@@ -46,15 +46,6 @@ struct LiveTable {
             }
             try await tasks.next()
             tasks.cancelAll()
-        }
-    }
-
-    private func newestEvent() async throws -> Int64 {
-        var last: Int64 = 0
-        while true {
-            let page = try await client.events(group: group, machine: nil, after: last, limit: 1000)
-            last = page.items.last?.id ?? last
-            if page.next == nil { return last }
         }
     }
 
@@ -82,7 +73,7 @@ extension GroupStatusView.Phase {
         switch self {
         case .converged: .green
         case .degraded: .red
-        case .converging: .yellow
+        case .converging, .rolling: .yellow
         case .defined, .paused, .stopped: .dim
         }
     }
@@ -95,6 +86,18 @@ extension MachineView {
         case .failed, .away: .red
         case .idle, .stopped: .dim
         case .receiving, .starting, .draining: .yellow
+        }
+    }
+}
+
+extension TrunklineClient {
+    /// The id of the last event there is.
+    func newestEvent(group: String? = nil, machine: String? = nil) async throws -> Int64 {
+        var last: Int64 = 0
+        while true {
+            let page = try await events(group: group, machine: machine, after: last, limit: 1000)
+            last = page.items.last?.id ?? last
+            if page.next == nil { return last }
         }
     }
 }

@@ -1,0 +1,210 @@
+package import Fleet
+import Rules
+
+/// Machines that take no new work while what runs on them may end.
+extension Monitor {
+    /// How many more machines may be taken out of service.
+    func spare(_ group: Group) -> Int { group.sums.serving - (group.record.definition.rollout.drain?.keep ?? 0) }
+
+    /// Whether something on it would be cut.
+    func needsDrain(_ machine: MachineRecord, _ group: Group) -> Bool {
+        group.record.definition.rollout.drain != nil && machine.works && machine.order?.runs == true
+    }
+
+    /// Takes it out of service for this, at once where nothing on it would be cut.
+    mutating func retire(_ id: String, _ purpose: Drain.Purpose) {
+        guard let machine = fleet[id], let group = living(machine.group), needsDrain(machine, group) else {
+            if fleet[id]?.drain?.purpose != .hand || purpose != .hand { return carryOut(purpose, id) }
+            return
+        }
+        askForDrain(id, purpose)
+    }
+
+    /// It is told as soon as enough others serve; one that drains already goes on, for the new purpose.
+    mutating func askForDrain(_ id: String, _ purpose: Drain.Purpose) {
+        let now = now
+        guard let machine = fleet[id], let group = living(machine.group) else { return }
+        if let drain = machine.drain {
+            guard drain.purpose != purpose else { return }
+            change(id) { $0.drain?.purpose = purpose }
+            if drain.ended != nil { return carryOut(purpose, id) }
+            if drain.since != nil { return reconcile(id) }
+        } else {
+            change(id) { $0.drain = Drain(purpose: purpose, asked: now) }
+        }
+        // Whoever stops a group wants all of it stopped, and a wave has asked already.
+        if purpose == .stop && group.record.run != .running || purpose == .change { return tellToDrain(id) }
+        if groups[machine.group]?.drainQueue.contains(id) == false { groups[machine.group]?.drainQueue.append(id) }
+        serveDrainQueue(machine.group)
+    }
+
+    mutating func serveDrainQueue(_ name: String) {
+        while let group = living(name), let id = group.drainQueue.first {
+            guard let machine = fleet[id], machine.drain != nil, machine.drain?.since == nil, machine.phase == .joined
+            else {
+                groups[name]?.drainQueue.removeFirst()
+                continue
+            }
+            guard !machine.serves || spare(group) > 0, hearing.deafness == nil else { return }
+            groups[name]?.drainQueue.removeFirst()
+            tellToDrain(id)
+        }
+    }
+
+    private mutating func tellToDrain(_ id: String) {
+        let now = now
+        guard let machine = fleet[id], let drain = machine.drain, drain.since == nil, let group = living(machine.group)
+        else { return }
+        change(id) { machine in
+            machine.drain?.since = now
+            machine.drain?.session = machine.status?.session ?? 0
+            machine.drain?.sequence = machine.status?.sequence ?? 0
+            if machine.order?.action == .run { machine.order?.action = .drain }
+        }
+        let policy = group.record.definition.rollout.drain
+        note(
+            .machineDraining, group: machine.group, machine: id,
+            "\(id) is told to take no new work: \(drain.purpose.reason)"
+                + (policy.map { "; at most \($0.atMost)" } ?? ""),
+            facts: load(machine, group).merging(["purpose": drain.purpose.rawValue]) { first, _ in first })
+        notes[id]?.isUndraining = false
+        if fleet[id]?.order?.action == .drain { send(id) }
+        reconcile(id)
+    }
+
+    /// What it runs takes new work again; nothing restarts.
+    mutating func undrain(_ id: String, by actor: String = "manager") {
+        guard let machine = fleet[id], let drain = machine.drain else { return }
+        let wasTold = machine.order?.action == .drain
+        change(id) { machine in
+            machine.drain = nil
+            if wasTold { machine.order?.action = .run }
+        }
+        if drain.since != nil {
+            note(
+                .machineUndrained, group: machine.group, machine: id, actor: actor, "\(id) takes new work again",
+                facts: ["purpose": drain.purpose.rawValue])
+        }
+        if wasTold {
+            notes[id, default: Notes()].isUndraining = true
+            send(id)
+        }
+        reconcile(id)
+    }
+
+    /// What a drained machine still has is in its metrics. Returns when to look again.
+    mutating func checkDrain(_ id: String, _ group: Group) -> Timestamp? {
+        let now = now
+        guard let machine = fleet[id], let drain = machine.drain, let since = drain.since, drain.ended == nil else {
+            return nil
+        }
+        let policy = group.record.definition.rollout.drain
+        let hasNothing = policy.map { isIdle(machine, $0.until, group) } ?? true
+        let end = since + (policy?.atMost ?? .zero)
+        // A person's drain has no end of its own.
+        guard hasNothing || end <= now && drain.purpose != .hand else { return drain.purpose == .hand ? nil : end }
+        change(id) { $0.drain?.ended = now }
+        note(
+            .machineDrained, group: machine.group, machine: id,
+            hasNothing
+                ? "\(id) has nothing more to do after \((now - since).rounded)"
+                : "\(id) is not idle after \(policy?.atMost ?? .zero): its time is up",
+            facts: load(machine, group).merging(["purpose": drain.purpose.rawValue]) { first, _ in first })
+        carryOut(drain.purpose, id)
+        return nil
+    }
+
+    /// By a report that was made while it drained: one from before says nothing of the work that came in since.
+    private func isIdle(_ machine: MachineRecord, _ until: Expression, _ group: Group) -> Bool {
+        guard let order = machine.order, order.runs, let status = machine.status else { return true }
+        // What does not run has no work; that nobody hears it says nothing.
+        if machine.awaySince == nil, status.order >= order.generation,
+            status.state == .stopped || status.state == .idle || status.state == .failed
+        {
+            return true
+        }
+        guard machine.awaySince == nil, !isUnheard(machine), status.state == .draining,
+            status.order == order.generation, let drain = machine.drain,
+            (status.session, status.sequence) > (drain.session, drain.sequence)
+        else { return false }
+        return scope(group, machine).holds(until)
+    }
+
+    private mutating func carryOut(_ purpose: Drain.Purpose, _ id: String) {
+        guard let machine = fleet[id] else { return }
+        switch purpose {
+        case .change, .hand: return
+        case .leave:
+            change(id) { $0.drain = nil }
+            leave(id)
+        case .stop:
+            if machine.drain != nil { change(id) { $0.drain = nil } }
+            let group = living(machine.group)
+            give(
+                id, .stop,
+                because: machine.stoppedBy.map { "rule \($0) stops it" }
+                    ?? (group?.record.run == .running ? "the group has no place for it" : "the group stops"))
+            reconcile(id)
+        case .restart:
+            if machine.drain != nil { change(id) { $0.drain = nil } }
+            repeatOrder(id, because: "a user restarts it")
+            reconcile(id)
+        }
+    }
+
+    /// The metrics that the record's drain waits for.
+    private func load(_ machine: MachineRecord, _ group: Group) -> [String: String] {
+        guard let drain = group.record.definition.rollout.drain else { return [:] }
+        return drain.until.facts(in: scope(group, machine))
+    }
+
+    /// What it still does, as far as the record's drain asks for it: the sum of the metrics in `until`.
+    func load(of machine: MachineRecord, _ group: Group) -> Double {
+        guard let drain = group.record.definition.rollout.drain else { return 0 }
+        return drain.until.metrics.reduce(0) { $0 + (machine.status?.metrics[$1] ?? 0) }
+    }
+
+    // MARK: Users' words
+
+    mutating func drainForUser(_ id: String) {
+        guard let machine = fleet[id], machine.phase == .joined, machine.order?.runs == true, machine.drain == nil
+        else {
+            return
+        }
+        askForDrain(id, .hand)
+    }
+
+    mutating func undrainForUser(_ id: String, by actor: String) {
+        guard fleet[id]?.drain?.purpose == .hand else { return }
+        undrain(id, by: actor)
+    }
+}
+
+extension MachineRecord {
+    /// Whether it may have work, as far as it has said.
+    var works: Bool {
+        guard phase == .joined, awaySince == nil, let status, let software = status.software else { return false }
+        return (status.state == .running || status.state == .draining) && software.health != .failing
+    }
+
+    /// Whether new work is in good hands with it.
+    var serves: Bool { phase == .joined && awaySince == nil && verified && order?.action == .run }
+}
+
+extension Drain.Purpose {
+    /// For people.
+    package var reason: String {
+        switch self {
+        case .change: "it is given another release"
+        case .leave: "it leaves"
+        case .stop: "it is to stop"
+        case .restart: "a person restarts it"
+        case .hand: "a person drains it"
+        }
+    }
+}
+
+extension Expression {
+    /// The metrics that it names.
+    var metrics: [String] { parts.compactMap { if case .metric(let name) = $0 { name } else { nil } } }
+}

@@ -1,0 +1,535 @@
+import Fleet
+
+/// Brings a group's machines from one release to another, in waves: a state machine of its own, fed with what changed only.
+///
+/// Laws, whatever happens:
+/// - it takes no machine out of service while `keep` or fewer serve, and begins no wave before the one before is through;
+/// - a machine counts as ok only once it is verified with what it was assigned, for the whole settle time; one that is away
+///   is neither ok nor failed and keeps no wave from ending;
+/// - once more than `max_failed` have failed, no further machine is assigned the release.
+struct Rollout: Sendable {
+    /// What can be seen of a machine.
+    struct Sighting: Hashable, Sendable {
+        var place: Int
+        var isPresent: Bool
+        /// It is assigned what this rollout brings.
+        var isAssigned: Bool
+        /// Verified, with what it is assigned.
+        var isVerified: Bool
+        /// Why what it was assigned does not do on it.
+        var fault: String?
+        /// Verified, present, and taking new work.
+        var serves: Bool
+        /// It may have work, verified or not.
+        var works: Bool
+        /// Whether it must be drained before it is changed.
+        var needsDrain: Bool
+        var isDrained: Bool
+        /// There, and certain to serve nobody.
+        var isIdle: Bool { isPresent && !works }
+        /// Grows while it receives its software: no time runs out meanwhile.
+        var progress = 0
+    }
+
+    enum Event: Hashable, Sendable {
+        case seen(String, Sighting)
+        case left(String)
+        /// Users' words.
+        case promote(by: String)
+        case pause(by: String, why: String?)
+        case resume(by: String)
+        case abort(by: String, why: String?)
+        /// Something of the terms changed, or `nextDeadline` has come.
+        case due
+    }
+
+    /// What holds for the group when something happens.
+    struct Terms: Sendable {
+        var policy: RolloutPolicy
+        /// Machines in one wave.
+        var batch: Int
+        /// How many more machines may be taken out of service.
+        var spare: Int
+        /// Why nothing may begin now.
+        var hold: String?
+        /// The release was good before.
+        var isGood: Bool
+        /// What the record says of canaries that are worse than the rest holds.
+        var isWorse = false
+    }
+
+    enum Step: Hashable, Sendable {
+        case drain(String)
+        case undrain(String)
+        case assign(String)
+        case judge(Verdict)
+        /// The record is to be again what it was with the base.
+        case goBack(why: String)
+        case say(EventEntry.Kind, String, by: String = "manager")
+    }
+
+    enum Standing: Hashable, Sendable {
+        /// Not in a wave yet.
+        case waiting
+        /// In the wave, and untouched.
+        case drawn
+        case draining
+        /// Assigned, and not verified yet.
+        case changing
+        /// Assigned, and away before it was verified.
+        case lost
+        case ok
+        case failed
+    }
+
+    struct Member: Sendable {
+        var sighting: Sighting
+        var standing: Standing
+        var since: Timestamp
+        /// Whether its failure counts: it was given the release by this rollout.
+        var isJudged: Bool
+    }
+
+    private(set) var record: RolloutRecord
+    private(set) var members: [String: Member] = [:]
+    /// Of those that are present.
+    private var tally: [Standing: Int] = [:]
+    private(set) var away = 0
+    /// Not in a wave yet, last first; some of them may have moved on since.
+    private var queue: [String] = []
+    /// Came, or came back, since the queue was made.
+    private var late: [String] = []
+    private var drawn: [String] = []
+    /// Drained, and not assigned yet.
+    private var ready: [String] = []
+    private(set) var draining: Set<String> = []
+    private(set) var changing: Set<String> = []
+    private(set) var lost: Set<String> = []
+    private var wave: Set<String> = []
+    /// No machine's time is up before that.
+    private var checkAt: Timestamp?
+    private var canaryEnds: Timestamp?
+    private var steps: [Step] = []
+
+    /// Begins it, or goes on with one that another manager began.
+    init(_ record: RolloutRecord, _ machines: [(id: String, sighting: Sighting)], at now: Timestamp) {
+        self.record = record
+        for (id, sighting) in machines {
+            let standing: Standing =
+                switch (sighting.isAssigned, sighting.isVerified) {
+                case (false, _): .waiting
+                case (true, true): .ok
+                case (true, false): sighting.isPresent ? .changing : .lost
+                }
+            let isFailed = standing == .changing && record.failures[id] != nil && sighting.fault != nil
+            enter(id, Member(sighting: sighting, standing: isFailed ? .failed : standing, since: now, isJudged: true))
+        }
+        // Those that serve nobody come first; the last of the list is the next.
+        queue = machines.filter { !$0.sighting.isAssigned }.sorted {
+            ($0.sighting.isIdle ? 0 : 1, $0.sighting.place) > ($1.sighting.isIdle ? 0 : 1, $1.sighting.place)
+        }.map(\.id)
+        if let last = record.waves.last, last.ended == nil { wave = changing }
+    }
+
+    // MARK: What people see
+
+    func count(_ standing: Standing) -> Int { tally[standing] ?? 0 }
+
+    var isWatchingCanaries: Bool {
+        guard record.isOpen, !record.isPromoted, let last = record.waves.last else { return false }
+        return last.isCanary
+    }
+
+    /// When `due` is to be sent, if nothing else happens.
+    var nextDeadline: Timestamp? {
+        record.isOpen || record.phase == .done ? [checkAt, canaryEnds].compactMap(\.self).min() : nil
+    }
+
+    /// Why a word can't be followed; nil: it can.
+    func refusal(of event: Event) -> String? {
+        switch event {
+        case .promote:
+            record.phase == .waiting || isWatchingCanaries && record.phase == .rolling
+                ? nil : "the rollout waits for nobody's word: it is \(record.phase.rawValue)"
+        case .abort where !record.isOpen: "no rollout goes on: it is \(record.phase.rawValue)"
+        case .abort where record.phase == .goingBack: "it goes back already"
+        case .pause where !record.isOpen: "no rollout goes on: it is \(record.phase.rawValue)"
+        default: nil
+        }
+    }
+
+    // MARK: Events
+
+    mutating func handle(_ event: Event, under terms: Terms, at now: Timestamp) -> [Step] {
+        steps = []
+        switch event {
+        case .seen(let id, let sighting): see(id, sighting, now)
+        case .left(let id): if let member = members[id] { depart(id, member) }
+        case .promote(let person): promote(by: person)
+        case .pause(let person, let why): pause(by: person, why ?? "\(person) paused it")
+        case .resume(let person): resume(by: person)
+        case .abort(let person, let why): abort(by: person, why, now)
+        case .due: break
+        }
+        advance(terms, now)
+        defer { steps = [] }
+        return steps
+    }
+
+    private mutating func see(_ id: String, _ sighting: Sighting, _ now: Timestamp) {
+        guard var member = members[id] else {
+            let standing: Standing =
+                !sighting.isAssigned
+                ? .waiting : sighting.isVerified ? .ok : sighting.isPresent ? .changing : .lost
+            enter(id, Member(sighting: sighting, standing: standing, since: now, isJudged: record.isAtOnce))
+            if standing == .waiting { late.append(id) }
+            return
+        }
+        depart(id, member)
+        if sighting.progress != member.sighting.progress { member.since = now }
+        let came = sighting.isPresent && !member.sighting.isPresent
+        member.sighting = sighting
+        let before = member.standing
+        member.standing = standing(after: member, id)
+        if member.standing != before { member.since = now }
+        if member.standing == .waiting, came || before != .waiting { late.append(id) }
+        if before == .draining, member.standing == .waiting { steps.append(.undrain(id)) }
+        if member.standing == .draining, sighting.isDrained { ready.append(id) }
+        enter(id, member)
+    }
+
+    private mutating func standing(after member: Member, _ id: String) -> Standing {
+        let sighting = member.sighting
+        switch member.standing {
+        case .waiting: return sighting.isAssigned ? .changing : .waiting
+        case .drawn, .draining: return sighting.isPresent ? member.standing : .waiting
+        case .changing, .lost:
+            guard sighting.isPresent else { return .lost }
+            guard sighting.isAssigned else { return .waiting }
+            if sighting.isVerified { return .ok }
+            guard member.isJudged, let fault = sighting.fault else { return .changing }
+            return fail(id, fault)
+        case .failed: return !sighting.isAssigned ? .waiting : sighting.isVerified ? .ok : .failed
+        case .ok:
+            guard sighting.isAssigned else { return .waiting }
+            // What breaks after its settle time, while others are yet to be changed, is a bad release all the same.
+            guard member.isJudged, record.isOpen, sighting.isPresent, let fault = sighting.fault else { return .ok }
+            return fail(id, fault)
+        }
+    }
+
+    private mutating func fail(_ id: String, _ fault: String) -> Standing {
+        if record.failures[id] == nil { steps.append(.say(.rolloutMachineFailed, "\(id) failed: \(fault)")) }
+        record.failures[id] = String(fault.prefix(300))
+        return .failed
+    }
+
+    // MARK: Words
+
+    private mutating func promote(by person: String) {
+        record.isPromoted = true
+        if record.phase == .waiting { record.phase = .rolling }
+        steps.append(.say(.rolloutPromoted, "\(person) lets \(record.what) go on behind its canaries", by: person))
+    }
+
+    private mutating func pause(by person: String, _ why: String) {
+        guard record.isOpen, record.phase != .goingBack else { return }
+        record.phase = .paused
+        record.why = why
+        standDown()
+        steps.append(.say(.rolloutPaused, "Rollout \(record.number), \(record.what), is paused: \(why)", by: person))
+    }
+
+    private mutating func resume(by person: String) {
+        guard record.phase == .paused else { return }
+        record.phase = .rolling
+        record.why = nil
+        record.forgiven = record.failures.count
+        steps.append(.say(.rolloutResumed, "Rollout \(record.number), \(record.what), goes on", by: person))
+    }
+
+    private mutating func abort(by person: String, _ why: String?, _ now: Timestamp) {
+        guard record.isOpen, record.phase != .goingBack else { return }
+        standDown()
+        let because = "\(person) aborted rollout \(record.number)" + (why.map { ": \($0)" } ?? "")
+        record.why = because
+        if let base = record.base, base != record.release {
+            record.phase = .goingBack
+            steps.append(.goBack(why: because))
+        } else {
+            record.phase = .aborted
+            record.ended = now
+        }
+        steps.append(.say(.rolloutAborted, because, by: person))
+    }
+
+    /// Its end, from outside: a newer one takes its place, or its group stopped.
+    mutating func end(_ phase: RolloutRecord.Phase, at now: Timestamp) -> [Step] {
+        guard record.isOpen else { return [] }
+        steps = []
+        standDown()
+        record.phase = record.phase == .goingBack && phase == .superseded ? .failed : phase
+        record.ended = now
+        if let last = record.waves.indices.last, record.waves[last].ended == nil { record.waves[last].ended = now }
+        defer { steps = [] }
+        return steps
+    }
+
+    /// Whoever is in the wave and was not assigned anything stays as it is.
+    private mutating func standDown() {
+        for id in draining.sorted() + drawn {
+            guard var member = members[id], member.standing == .draining || member.standing == .drawn else { continue }
+            depart(id, member)
+            if member.standing == .draining { steps.append(.undrain(id)) }
+            member.standing = .waiting
+            enter(id, member)
+            late.append(id)
+        }
+        drawn = []
+    }
+}
+
+// MARK: - Bookkeeping
+
+extension Rollout {
+    fileprivate mutating func enter(_ id: String, _ member: Member) {
+        members[id] = member
+        if member.sighting.isPresent { tally[member.standing, default: 0] += 1 } else { away += 1 }
+        switch member.standing {
+        case .draining: draining.insert(id)
+        case .changing where member.isJudged: changing.insert(id)
+        case .lost: lost.insert(id)
+        default: break
+        }
+    }
+
+    fileprivate mutating func depart(_ id: String, _ member: Member) {
+        members[id] = nil
+        if member.sighting.isPresent { tally[member.standing, default: 0] -= 1 } else { away -= 1 }
+        draining.remove(id)
+        changing.remove(id)
+        lost.remove(id)
+    }
+
+    fileprivate mutating func put(_ id: String, _ standing: Standing, _ now: Timestamp) {
+        guard var member = members[id] else { return }
+        depart(id, member)
+        member.standing = standing
+        member.since = now
+        if standing == .changing { member.isJudged = true }
+        enter(id, member)
+    }
+}
+
+// MARK: - Waves
+
+extension Rollout {
+    private mutating func advance(_ terms: Terms, _ now: Timestamp) {
+        checkTimes(terms, now)
+        checkFailures(terms, now)
+        guard record.phase == .rolling || record.phase == .done || record.phase == .waiting, terms.hold == nil else {
+            return
+        }
+        var spare = terms.spare
+        work(terms, &spare, now)
+        while drawn.isEmpty, draining.isEmpty, changing.isEmpty {
+            endWave(now)
+            guard lost.count <= terms.policy.maxFailed, passesCanaries(terms, now) else { return }
+            let next = draw(terms)
+            guard !next.isEmpty else { return conclude(terms, now) }
+            begin(next, terms, now)
+            work(terms, &spare, now)
+            // What could not be begun for want of others that serve is tried again when one more does.
+            if !drawn.isEmpty { return }
+        }
+    }
+
+    /// Takes machines of the wave out of service, as many as may be.
+    private mutating func work(_ terms: Terms, _ spare: inout Int, _ now: Timestamp) {
+        for id in ready where members[id]?.standing == .draining { assign(id, now) }
+        ready = []
+        while let id = drawn.first {
+            guard let member = members[id], member.standing == .drawn else {
+                drawn.removeFirst()
+                continue
+            }
+            if member.sighting.serves {
+                guard spare > 0 else { return }
+                spare -= 1
+            }
+            drawn.removeFirst()
+            guard member.sighting.needsDrain, !member.sighting.isDrained else {
+                assign(id, now)
+                continue
+            }
+            put(id, .draining, now)
+            steps.append(.drain(id))
+        }
+    }
+
+    private mutating func assign(_ id: String, _ now: Timestamp) {
+        put(id, .changing, now)
+        steps.append(.assign(id))
+    }
+
+    private mutating func draw(_ terms: Terms) -> [String] {
+        if let canary = canary(terms) {
+            let able = queue.reversed().filter { isReady($0) }
+            let working = able.filter { members[$0]?.sighting.works == true }
+            return Array((working + able.filter { members[$0]?.sighting.works != true }).prefix(canary.machines))
+        }
+        let size = record.isAtOnce ? Int.max : terms.batch
+        var next: [String] = []
+        while next.count < size, let id = queue.popLast() { if isReady(id) { next.append(id) } }
+        var left: [String] = []
+        for id in late {
+            guard isReady(id), !next.contains(id) else { continue }
+            if next.count < size { next.append(id) } else { left.append(id) }
+        }
+        late = left
+        return next
+    }
+
+    /// Whether canaries are to try the release before others: until one of them was well.
+    private func canary(_ terms: Terms) -> RolloutPolicy.Canary? {
+        guard !record.isAtOnce, !record.isPromoted, !terms.isGood,
+            !record.waves.contains(where: { $0.isCanary && $0.ok > 0 })
+        else { return nil }
+        return terms.policy.canary
+    }
+
+    private func isReady(_ id: String) -> Bool {
+        members[id].map { $0.standing == .waiting && $0.sighting.isPresent } ?? false
+    }
+
+    private mutating func begin(_ ids: [String], _ terms: Terms, _ now: Timestamp) {
+        let isCanary = canary(terms) != nil
+        for id in ids { put(id, .drawn, now) }
+        drawn = ids
+        wave = Set(ids)
+        if record.waves.count == RolloutRecord.listed { record.waves.remove(at: 1) }
+        let number = (record.waves.last?.number ?? 0) + 1
+        record.waves.append(
+            .init(
+                number: number, isCanary: isCanary, machines: Array(ids.prefix(RolloutRecord.listed)), count: ids.count,
+                began: now))
+        if record.phase == .done {
+            record.phase = .rolling
+            record.ended = nil
+        }
+        // That all begins at once needs no line of its own.
+        guard !record.isAtOnce else { return }
+        let names = ids.prefix(10).joined(separator: ", ") + (ids.count > 10 ? " and \(ids.count - 10) more" : "")
+        let word = isCanary ? "canaries" : "wave \(number)"
+        steps.append(.say(.rolloutWave, "\(record.what), \(word): \(names)"))
+    }
+
+    private mutating func endWave(_ now: Timestamp) {
+        guard let last = record.waves.indices.last, record.waves[last].ended == nil else { return }
+        record.waves[last].ended = now
+        for id in wave {
+            guard let member = members[id] else { continue }
+            guard member.sighting.isPresent else {
+                record.waves[last].away += 1
+                continue
+            }
+            switch member.standing {
+            case .ok: record.waves[last].ok += 1
+            case .failed: record.waves[last].failed += 1
+            default: record.waves[last].away += 1
+            }
+        }
+        wave = []
+    }
+
+    /// Whether what comes behind the canaries may begin.
+    private mutating func passesCanaries(_ terms: Terms, _ now: Timestamp) -> Bool {
+        canaryEnds = nil
+        guard isWatchingCanaries, let last = record.waves.last, let canary = terms.policy.canary else { return true }
+        guard last.ok > 0 else {
+            // Where all of them went away, others take their place.
+            if last.failed > 0 { giveUp("its canaries failed", terms, now) }
+            return last.failed == 0
+        }
+        let end = (last.ended ?? now) + canary.holds
+        guard end <= now else {
+            canaryEnds = end
+            return false
+        }
+        if terms.policy.promote == .auto {
+            record.isPromoted = true
+            return true
+        }
+        if record.phase != .waiting {
+            record.phase = .waiting
+            steps.append(
+                .say(.rolloutWaits, "\(record.what): the canaries are well; waits for a person to promote or abort it"))
+        }
+        return false
+    }
+
+    private mutating func conclude(_ terms: Terms, _ now: Timestamp) {
+        let present = members.count - away
+        guard record.phase == .rolling, present > 0, count(.ok) == present else { return }
+        record.phase = .done
+        record.ended = now
+        record.why = nil
+        if !terms.isGood { steps.append(.judge(.good)) }
+        guard !record.isAtOnce else { return }
+        steps.append(
+            .say(
+                .rolloutDone,
+                "Rollout \(record.number), \(record.what), is done: \(present) ok"
+                    + (record.failures.isEmpty ? "" : ", \(record.failures.count) of them failed first")
+                    + (away == 0 ? "" : ", \(away) still away")))
+    }
+
+    // MARK: Failure
+
+    /// Whoever was not verified in time has failed.
+    private mutating func checkTimes(_ terms: Terms, _ now: Timestamp) {
+        guard record.isOpen || record.phase == .done else { return }
+        let within = terms.policy.within
+        if let checkAt, checkAt <= now {
+            for id in changing.sorted() {
+                guard let member = members[id], member.since + within <= now else { continue }
+                let standing = fail(id, "it was not verified within \(within)")
+                put(id, standing, now)
+            }
+            self.checkAt = nil
+        }
+        guard checkAt == nil else { return }
+        checkAt = changing.compactMap { members[$0]?.since }.min().map { $0 + within }
+    }
+
+    private mutating func checkFailures(_ terms: Terms, _ now: Timestamp) {
+        guard record.phase == .rolling || record.phase == .done || record.phase == .waiting else { return }
+        if terms.isWorse, isWatchingCanaries {
+            return giveUp("its canaries are worse than the rest", terms, now)
+        }
+        guard record.failures.count > terms.policy.maxFailed + record.forgiven else { return }
+        let some = record.failures.sorted { $0.key < $1.key }.prefix(3).map { "\($0.key): \($0.value)" }
+        giveUp(
+            "\(record.failures.count) failed, more than max_failed (\(terms.policy.maxFailed)); "
+                + some.joined(separator: "; "), terms, now)
+    }
+
+    private mutating func giveUp(_ why: String, _ terms: Terms, _ now: Timestamp) {
+        record.why = why
+        let bringsNew = record.base != record.release
+        if !terms.isGood, bringsNew { steps.append(.judge(.failed(reason: why, at: now))) }
+        standDown()
+        if terms.policy.onFailure == .rollback, !terms.isGood, record.base != nil, bringsNew {
+            record.phase = .goingBack
+            steps.append(.say(.rolloutFailed, "Rollout \(record.number), \(record.what), goes back: \(why)"))
+            steps.append(.goBack(why: why))
+        } else if record.base == nil {
+            // Nothing better is known: whoever comes to run is welcome.
+            record.forgiven = record.failures.count
+            steps.append(.say(.rolloutFailed, "\(record.what): \(why); there is nothing to go back to"))
+        } else {
+            record.phase = .paused
+            steps.append(.say(.rolloutPaused, "Rollout \(record.number), \(record.what), is paused: \(why)"))
+        }
+    }
+}

@@ -1,0 +1,172 @@
+import Client
+import Fleet
+import Foundation
+import Messaging
+import Testing
+import TestSupport
+
+@Suite("Voice machines under live calls", .serialized)
+struct DrainTests {
+    private static func record(_ version: String, count: Int, keep: Int, _ installation: Installation) -> String {
+        """
+        group "voice" {
+          service   = voice
+          software  = "kamailio@\(version)"
+          heartbeat = 2s
+          machines { count = \(count)  platform = local }
+          env = { BIND = "127.0.0.1", SIP_PORT = \(installation.basePort) + machine.index, REALM = "example.net" }
+          rollout {
+            batch  = 1
+            settle = 1s
+            drain { until = metric("calls") == 0  at_most = 5m  keep = \(keep) }
+          }
+          rule "deliver" { when software.digest != group.digest then deliver }
+        }
+        """
+    }
+
+    @Test(
+        "A switch, a rollback and a smaller group, each under drain, cut no call and refuse none, and enough machines serve at any time",
+        .timeLimit(.minutes(10)))
+    func switched() async throws {
+        try await Installation.with { installation, client in
+            let sample = Installation.home.appending(path: "Config/software/kamailio")
+            try await installation.push("kamailio", client)
+            let copy = installation.directory.appending(path: "kamailio-next")
+            try FileManager.default.copyItem(at: sample, to: copy)
+            let manifest = copy.appending(path: SoftwareManifest.fileName)
+            try String(contentsOf: manifest, encoding: .utf8).replacing("\"5.6.3\"", with: "\"5.6.4\"")
+                .write(to: manifest, atomically: true, encoding: .utf8)
+            try await installation.push(directory: copy, client)
+
+            _ = try await client.createGroup(Self.record("5.6.3", count: 3, keep: 2, installation))
+            _ = try await client.instruct(group: "voice", .start)
+            try await client.converged("voice")
+            try await Wiretap.with(installation) { tap in
+                let calls = try BalancedCalls(installation, machines: 3)
+                defer { calls.kill() }
+                try await calls.areUp()
+                func everyMachineHasSome() async throws -> Bool {
+                    try await client.allMachines(group: "voice").allSatisfy { $0.metrics["calls"] ?? 0 > 0 }
+                }
+                #expect(try await eventually(within: .seconds(60)) { try await everyMachineHasSome() })
+
+                _ = try await client.changeGroup("voice", to: Self.record("5.6.4", count: 3, keep: 2, installation))
+                try await client.converged("voice", within: .seconds(180))
+                #expect(try await client.allMachines(group: "voice").allSatisfy { $0.software?.version == "5.6.4" })
+                #expect(try await eventually(within: .seconds(60)) { try await everyMachineHasSome() })
+                _ = try await client.rollBack("voice")
+                try await client.converged("voice", within: .seconds(180))
+                #expect(try await client.allMachines(group: "voice").allSatisfy { $0.software?.version == "5.6.3" })
+                let switched = Statuses(tap)
+                #expect(switched.leastServing == 2)
+
+                #expect(try await eventually(within: .seconds(60)) { try await everyMachineHasSome() })
+                _ = try await client.changeGroup("voice", to: Self.record("5.6.3", count: 2, keep: 1, installation))
+                let isSmaller = try await eventually(within: .seconds(120)) {
+                    try await client.allMachines(group: "voice").count == 2
+                }
+                #expect(isSmaller)
+                try await client.converged("voice")
+
+                // Three machines twice, and the one that went.
+                let ended = Statuses(tap).ended(current: try await client.allMachines(group: "voice"))
+                #expect(ended.count == 7)
+                for run in ended {
+                    #expect(run.drained && run.calls == 0, "\(run.machine), generation \(run.generation)")
+                    #expect(run.most > 0, "\(run.machine) had calls to lose")
+                }
+                let said = try await calls.ended()
+                #expect(said.contains("\"ok\": true"), "\(said)")
+            }
+        }
+    }
+}
+
+/// What the machines said, in the order in which the broker heard it.
+private struct Statuses {
+    private let statuses: [Status]
+
+    init(_ tap: Wiretap) {
+        statuses = tap.messages.filter { $0.topic.hasSuffix("/status") && $0.topic.contains("/voice/machines/") }
+            .compactMap { try? StatusMessage.decode($0.payload).status }
+    }
+
+    /// So many served at least at any time, once three did.
+    var leastServing: Int {
+        var states: [String: MachineState] = [:]
+        var least: Int?
+        for status in statuses where status.state != .away {
+            states[status.machine] = status.state
+            let serving = states.values.count { $0 == .running }
+            if serving == 3 || least != nil { least = min(least ?? 3, serving) }
+        }
+        return least ?? 0
+    }
+
+    struct Run {
+        var machine: String
+        var generation: Int
+        var drained = false
+        /// As last reported, and the most.
+        var calls: Double?
+        var most = 0.0
+    }
+
+    /// Of software that does not run any more.
+    func ended(current: [MachineView]) -> [Run] {
+        var runs: [Run] = []
+        for status in statuses {
+            guard let software = status.software else { continue }
+            let known = runs.firstIndex { $0.machine == status.machine && $0.generation == software.generation }
+            var run = known.map { runs[$0] } ?? Run(machine: status.machine, generation: software.generation)
+            if status.state == .draining { run.drained = true }
+            if let calls = status.metrics["calls"] { (run.calls, run.most) = (calls, max(run.most, calls)) }
+            if let known { runs[known] = run } else { runs.append(run) }
+        }
+        return runs.filter { run in
+            !current.contains { $0.id == run.machine && $0.software?.generation == run.generation }
+        }
+    }
+}
+
+/// `Config/traffic/balanced`, until it is asked to end.
+private final class BalancedCalls: Sendable {
+    private let process: Process
+    private let output: String
+
+    init(_ installation: Installation, machines: Int) throws {
+        output = installation.directory.appending(path: "balanced.out").path
+        _ = FileManager.default.createFile(atPath: output, contents: nil)
+        process = Process()
+        process.executableURL = Installation.home.appending(path: "Config/traffic/balanced")
+        process.arguments =
+            ["127.0.0.1"] + (0..<machines).map { "\(installation.basePort + $0)" }
+            + ["--rate", "4", "--hold-ms", "4000", "--patience", "40"]
+        process.standardInput = FileHandle.nullDevice
+        let handle = try FileHandle(forWritingTo: URL(filePath: output))
+        process.standardOutput = handle
+        process.standardError = handle
+        try process.run()
+    }
+
+    private var said: String { (try? String(contentsOfFile: output, encoding: .utf8)) ?? "" }
+
+    func areUp() async throws {
+        let isCalling = try await eventually(within: .seconds(60)) {
+            guard self.process.isRunning else { throw Unexpected("no calls: \(self.said)") }
+            return self.said.contains("calling")
+        }
+        guard isCalling else { throw Unexpected("no calls: \(said)") }
+    }
+
+    /// Lets the calls that are up come to their end.
+    func ended() async throws -> String {
+        process.terminate()
+        let isOver = try await eventually(within: .seconds(90)) { !self.process.isRunning }
+        guard isOver else { throw Unexpected("the calls do not end: \(said)") }
+        return said
+    }
+
+    func kill() { if process.isRunning { process.terminate() } }
+}

@@ -1,0 +1,305 @@
+import Fleet
+import Monitor
+import Testing
+
+/// Rollouts as the monitor carries them out, with machines that report.
+@Suite("A change in waves")
+struct WaveTests {
+    static let policy = RolloutPolicy(
+        batch: .count(1), settle: .seconds(5), maxFailed: 0, onFailure: .rollback,
+        drain: .init(
+            until: .binary(.equal, .metric("calls"), .value(.number(0))), atMost: .minutes(30), keep: 1))
+
+    private func desk(_ count: Int = 3, drains: Bool = false, _ change: (inout RolloutPolicy) -> Void = { _ in })
+        -> Desk
+    {
+        var policy = Self.policy
+        if !drains { policy.drain = nil }
+        change(&policy)
+        return Desk(converged: Samples.group(count: count, rollout: policy))
+    }
+
+    private func digests(_ desk: Desk) -> [Character?] {
+        desk.ids().map { desk.monitor.machine($0)?.order?.digest.first }
+    }
+
+    private func change(_ desk: inout Desk, to digest: String = Samples.second) throws {
+        desk.user(try #require(desk.monitor.group("edge")).asking(for: digest), .revised)
+    }
+
+    @Test("One machine after the other gets it, each once the one before is verified; then the release is good")
+    func waves() throws {
+        var desk = desk()
+        try change(&desk)
+        #expect(digests(desk) == ["b", "a", "a"])
+        #expect(desk.monitor.groupStatus("edge")?.phase == .rolling)
+        desk.report("edge-1")
+        desk.pass(.seconds(4), hearing: desk.ids())
+        #expect(digests(desk) == ["b", "a", "a"])
+        desk.pass(.seconds(1), hearing: desk.ids())
+        #expect(digests(desk) == ["b", "b", "a"])
+        for id in ["edge-2", "edge-3"] {
+            desk.report(id)
+            desk.pass(.seconds(6), hearing: desk.ids())
+        }
+        #expect(digests(desk) == ["b", "b", "b"])
+        #expect(desk.monitor.rollout("edge")?.phase == .done)
+        #expect(desk.monitor.groupStatus("edge")?.phase == .converged)
+        #expect(desk.verdicts["edge"]?[2] == .good)
+    }
+
+    @Test("A machine that falls back is left alone by the rule that delivers, and the record goes back")
+    func fallsBack() throws {
+        var desk = desk()
+        try change(&desk)
+        let effects = desk.report("edge-1", digest: Samples.first, generation: 1, reason: "it did not become healthy")
+        #expect(effects.rollbacks == [1])
+        #expect(desk.pass(.minutes(10), hearing: desk.ids()).orders.isEmpty)
+        #expect(digests(desk) == ["b", "a", "a"])
+        guard case .failed(let reason, _) = try #require(desk.verdicts["edge"]?[2]) else {
+            Issue.record("the release was not judged")
+            return
+        }
+        #expect(reason.contains("edge-1: it did not become healthy"))
+        // The shell does as it was asked.
+        try change(&desk, to: Samples.first)
+        #expect(digests(desk) == ["a", "a", "a"])
+        #expect(desk.monitor.group("edge")?.release == 1)
+        desk.report("edge-1")
+        desk.pass(.seconds(6), hearing: desk.ids())
+        #expect(desk.monitor.rollout("edge")?.phase == .done)
+        #expect(desk.monitor.releaseToGoBackTo("edge") == nil)
+    }
+
+    @Test("A server that dies after its first check has failed")
+    func dies() throws {
+        var desk = desk { $0.onFailure = .pause }
+        try change(&desk)
+        desk.report("edge-1")
+        desk.pass(.seconds(2), hearing: desk.ids())
+        var status = desk.status("edge-1")
+        status.software?.restarts = 1
+        status.sequence += 1
+        desk.send(.status(status))
+        #expect(desk.monitor.rollout("edge")?.phase == .paused)
+        #expect(desk.pass(.minutes(5), hearing: ["edge-2", "edge-3"]).orders.isEmpty)
+    }
+
+    @Test("The manager that comes after one that was killed goes on where it was")
+    func killed() throws {
+        var desk = desk()
+        try change(&desk)
+        desk.report("edge-1")
+        desk.restartManager()
+        for id in desk.ids() { desk.repeatStatus(id) }
+        #expect(desk.monitor.rollout("edge")?.phase == .rolling)
+        #expect(digests(desk) == ["b", "a", "a"])
+        desk.pass(.seconds(6), hearing: desk.ids())
+        #expect(digests(desk) == ["b", "b", "a"])
+    }
+
+    @Test("A newer revision takes its place: machines go straight to the newest")
+    func superseded() throws {
+        var desk = desk()
+        try change(&desk)
+        try change(&desk, to: Samples.digest("c"))
+        #expect(digests(desk) == ["c", "a", "a"])
+        for id in desk.ids() {
+            desk.report(id)
+            desk.pass(.seconds(6), hearing: desk.ids())
+        }
+        #expect(digests(desk) == ["c", "c", "c"])
+        #expect(desk.history.filter { $0.kind == .machineOrdered && $0.facts["digest"] == Samples.second }.count == 1)
+    }
+
+    @Test("Who comes while others are changed begins with what is good, and goes through the gate after them")
+    func newcomer() throws {
+        var desk = desk(2)
+        try change(&desk)
+        desk.user("edge", .revised) { $0.definition.machines.count = 3 }
+        desk.join("edge-3")
+        #expect(digests(desk) == ["b", "a", "a"])
+        for id in ["edge-3", "edge-1", "edge-2"] { desk.report(id) }
+        desk.pass(.seconds(6), hearing: desk.ids())
+        #expect(digests(desk) == ["b", "b", "a"])
+        desk.report("edge-2")
+        desk.pass(.seconds(6), hearing: desk.ids())
+        #expect(digests(desk) == ["b", "b", "b"])
+    }
+
+    @Test("While too many are away, or nobody can be heard, no machine is changed")
+    func holds() throws {
+        var desk = desk(5)
+        for id in ["edge-3", "edge-4", "edge-5"] { desk.will(id) }
+        try change(&desk)
+        #expect(digests(desk) == ["a", "a", "a", "a", "a"])
+        desk.pass(.seconds(20), hearing: ["edge-1", "edge-2"])
+        #expect(digests(desk) == ["a", "a", "a", "a", "a"])
+        for id in ["edge-3", "edge-4", "edge-5"] {
+            desk.reconnect(id)
+            desk.report(id)
+        }
+        desk.pass(.seconds(10), hearing: desk.ids())
+        #expect(digests(desk) == ["b", "a", "a", "a", "a"])
+        desk.send(.deaf(reason: "no connection"))
+        desk.report("edge-1")
+        desk.pass(.seconds(20))
+        #expect(digests(desk) == ["b", "a", "a", "a", "a"])
+    }
+
+    @Test("A restart of the group, and a secret that was set anew, go through it in waves as well")
+    func restart() {
+        var desk = desk()
+        desk.send(.restartGroup("edge", by: "ada"))
+        func generations() -> [Int?] { desk.ids().map { desk.monitor.machine($0)?.order?.generation } }
+        #expect(generations() == [2, 1, 1])
+        desk.report("edge-1")
+        desk.pass(.seconds(6), hearing: desk.ids())
+        #expect(generations() == [2, 2, 1])
+    }
+
+    @Test("A record that asks nothing new of machines begins no rollout", arguments: [true, false])
+    func nothingNew(scales: Bool) {
+        var desk = desk()
+        let number = desk.monitor.rollout("edge")?.number
+        let effects = desk.user("edge", .revised) { record in
+            if scales { record.definition.machines.count = 4 } else { record.definition.rules.removeLast() }
+        }
+        #expect(effects.orders.isEmpty)
+        #expect(desk.monitor.rollout("edge")?.number == number)
+        #expect(desk.monitor.group("edge")?.release == 1)
+    }
+}
+
+@Suite("Drains")
+struct DrainTests {
+    private func desk(_ count: Int = 3, keep: Int = 1) -> Desk {
+        var policy = WaveTests.policy
+        policy.drain?.keep = keep
+        var desk = Desk(converged: Samples.group(count: count, rollout: policy))
+        for id in desk.ids() { desk.report(id, metrics: ["calls": 3]) }
+        return desk
+    }
+
+    private func action(_ desk: Desk, _ id: String) -> Order.Action? { desk.monitor.machine(id)?.order?.action }
+
+    /// It has heard that it is to drain, and says what it still does.
+    private func drains(_ desk: inout Desk, _ id: String, calls: Double) {
+        desk.report(id, .draining, digest: desk.monitor.machine(id)?.order?.digest, metrics: ["calls": calls])
+    }
+
+    @Test("A machine is told to drain under the generation that it runs, and changed once it has nothing more to do")
+    func change() throws {
+        var desk = desk()
+        let effects = desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
+        #expect(effects.orders == ["edge-1"])
+        #expect(action(desk, "edge-1") == .drain)
+        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
+        // What was reported before it drained says nothing.
+        desk.report("edge-1", metrics: ["calls": 0])
+        #expect(action(desk, "edge-1") == .drain)
+        drains(&desk, "edge-1", calls: 2)
+        desk.pass(.minutes(5), hearing: desk.ids())
+        #expect(action(desk, "edge-1") == .drain)
+        drains(&desk, "edge-1", calls: 0)
+        #expect(action(desk, "edge-1") == .run)
+        #expect(desk.monitor.machine("edge-1")?.order?.digest == Samples.second)
+        #expect(desk.monitor.machine("edge-1")?.order?.generation == 2)
+    }
+
+    @Test("Its time is up, whatever it still does")
+    func atMost() throws {
+        var desk = desk()
+        desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
+        drains(&desk, "edge-1", calls: 2)
+        desk.pass(.minutes(29), hearing: desk.ids())
+        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
+        desk.pass(.minutes(1), hearing: desk.ids())
+        #expect(desk.monitor.machine("edge-1")?.order?.generation == 2)
+        #expect(desk.history.last { $0.kind == .machineDrained }?.message.contains("its time is up") == true)
+    }
+
+    @Test("An abort lets it take new work again, and nothing restarts")
+    func abort() throws {
+        var desk = desk()
+        desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
+        drains(&desk, "edge-1", calls: 2)
+        let effects = desk.send(.rollout("edge", .abort(by: "ada", why: "wrong day")))
+        #expect(effects.orders == ["edge-1"])
+        #expect(action(desk, "edge-1") == .run)
+        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
+        #expect(effects.rollbacks == [1])
+        desk.report("edge-1", metrics: ["calls": 2])
+        let after = desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.first), .revised)
+        #expect(after.orders == [])
+        #expect(desk.monitor.rollout("edge")?.phase == .done)
+    }
+
+    @Test("Never do fewer than keep serve: the next one waits")
+    func keep() {
+        var desk = desk(3, keep: 2)
+        desk.send(.drainMachine("edge-1"))
+        desk.send(.drainMachine("edge-2"))
+        #expect(action(desk, "edge-1") == .drain)
+        #expect(action(desk, "edge-2") == .run)
+        #expect(desk.send(.undrainMachine("edge-1", by: "user ada")).orders == ["edge-1", "edge-2"])
+        #expect(action(desk, "edge-2") == .drain)
+    }
+
+    @Test("A group that stops, shrinks or replaces a machine drains first", arguments: ["stop", "shrink", "replace"])
+    func leaving(_ what: String) {
+        var desk = desk()
+        let id = what == "replace" ? "edge-1" : "edge-3"
+        switch what {
+        case "stop": desk.user("edge", .stopped) { $0.run = .stopped }
+        case "shrink": desk.user("edge", .revised) { $0.definition.machines.count = 2 }
+        default: desk.send(.replaceMachine("edge-1"))
+        }
+        #expect(action(desk, id) == .drain)
+        #expect(desk.monitor.machine(id)?.phase == .joined)
+        drains(&desk, id, calls: 1)
+        #expect(action(desk, id) == .drain)
+        drains(&desk, id, calls: 0)
+        #expect(action(desk, id) == .stop)
+        #expect(desk.monitor.machine(id)?.phase == (what == "stop" ? .joined : .leaving))
+    }
+
+    @Test("A stop that is taken back lets machines go on, and nothing restarts")
+    func stopTakenBack() {
+        var desk = desk()
+        desk.user("edge", .stopped) { $0.run = .stopped }
+        for id in desk.ids() { drains(&desk, id, calls: 1) }
+        desk.user("edge", .started) { $0.run = .running }
+        #expect(desk.ids().map { action(desk, $0) } == [.run, .run, .run])
+        #expect(desk.ids().map { desk.monitor.machine($0)?.order?.generation } == [1, 1, 1])
+    }
+
+    @Test("What a person drained stays drained, also over a change and a restart of the manager")
+    func byHand() throws {
+        var desk = desk(2)
+        desk.send(.drainMachine("edge-1"))
+        drains(&desk, "edge-1", calls: 0)
+        desk.restartManager()
+        for id in desk.ids() { desk.repeatStatus(id) }
+        desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
+        #expect(desk.monitor.machine("edge-1")?.order?.digest == Samples.second)
+        #expect(action(desk, "edge-1") == .drain)
+        drains(&desk, "edge-1", calls: 0)
+        desk.pass(.seconds(6), hearing: desk.ids())
+        #expect(desk.monitor.machine("edge-1")?.verified == true)
+        #expect(desk.send(.undrainMachine("edge-1", by: "user ada")).orders.contains("edge-1"))
+        #expect(action(desk, "edge-1") == .run)
+    }
+
+    @Test("Without a drain in the record, a change, a stop and a restart are done at once")
+    func none() {
+        var policy = WaveTests.policy
+        policy.drain = nil
+        var desk = Desk(converged: Samples.group(count: 1, rollout: policy))
+        desk.send(.restartMachine("edge-1"))
+        #expect(desk.monitor.machine("edge-1")?.order?.generation == 2)
+        desk.report("edge-1")
+        desk.user("edge", .stopped) { $0.run = .stopped }
+        #expect(desk.monitor.machine("edge-1")?.order?.action == .stop)
+    }
+}
