@@ -162,8 +162,12 @@ struct WebhookTests {
                 #expect(try await eventually { receiver.taken.count == 2 })
                 #expect(try Self.messages(receiver) == ["one", "two"])
                 #expect(try await eventually { site.control.queries.counters.notificationsFailingSince == nil })
+                // The receiver has it before the sender knows.
+                #expect(
+                    try await eventually {
+                        await site.control.metricsText(within: nil).contains("trunkline_webhook_delivered_total 2\n")
+                    })
                 let metrics = await site.control.metricsText(within: nil)
-                #expect(metrics.contains("trunkline_webhook_delivered_total 2\n"))
                 #expect(metrics.contains("trunkline_webhook_failing_seconds 0\n"))
                 #expect(!metrics.contains("trunkline_webhook_failures_total 0\n"))
             }
