@@ -111,14 +111,17 @@ extension TrunklineClient {
 
     /// Gives a group a new record; also tells what that changes.
     package func changeGroup(
-        _ name: String, to text: String, reason: String? = nil
+        _ name: String, to text: String, reason: String? = nil, plan: String? = nil
     ) async throws -> (group: GroupView, plan: PlanView) {
         struct Changed: Decodable {
             var group: GroupView
             var plan: PlanView
         }
         let changed: Changed = try await send(
-            Call("PUT", "/v1/groups/\(escaped(name))", query: reason.map { [("reason", $0)] } ?? []).with(text: text))
+            Call(
+                "PUT", "/v1/groups/\(escaped(name))",
+                query: (reason.map { [("reason", $0)] } ?? []) + (plan.map { [("plan", $0)] } ?? [])
+            ).with(text: text))
         return (changed.group, changed.plan)
     }
 

@@ -129,7 +129,12 @@ extension Monitor {
                 }
             return "It has been away \(since(away)).\(platform)"
         }
-        if machine.verified { return "It is verified: it runs what the record says." }
+        if machine.verified {
+            guard let group = living(machine.group), release(of: machine, group).number != group.record.release else {
+                return "It is verified: it runs what the record says."
+            }
+            return "It is verified with \(release(of: machine, group).definition.software), and yet to be changed."
+        }
         if let rule = machine.stoppedBy {
             return "Rule \(rule) stopped it: it stays so until a person starts or restarts it, or that rule changes."
         }
@@ -154,7 +159,7 @@ extension Monitor {
 
     /// What a person should know besides.
     private func remarks(_ machine: MachineRecord) -> [String] {
-        var remarks: [String] = []
+        var remarks = rolloutRemarks(machine)
         if let deafness = hearing.deafness {
             remarks.append(
                 "The manager can't hear machines since \((now - deafness.since).rounded): \(deafness.reason).")

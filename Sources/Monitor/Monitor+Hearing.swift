@@ -65,6 +65,12 @@ extension Monitor {
         hear(at: now)
     }
 
+    /// For what would happen: every machine stays as it is known to be, and is heard.
+    package mutating func believePresence() {
+        hearsSilence = false
+        unheard = [:]
+    }
+
     /// The manager did not run for that long: it has not heard what was said meanwhile.
     mutating func wake(after lag: TimeSpan) {
         guard hearing.deafness == nil else { return }
@@ -125,7 +131,9 @@ extension Monitor {
 
     /// Away after three missed heartbeats, as far as they could be heard. Returns when to look again.
     mutating func checkLiveness(_ id: String, _ group: Group) -> Timestamp? {
-        guard hearing.deafness == nil, let machine = fleet[id], let heard = machine.heardAt else { return nil }
+        guard hearsSilence, hearing.deafness == nil, let machine = fleet[id], let heard = machine.heardAt else {
+            return nil
+        }
         let heartbeat = heartbeat(of: machine)
         guard isUnheard(machine) else {
             guard machine.awaySince == nil else { return nil }

@@ -36,6 +36,24 @@ extension Monitor {
         return PlanView(group: definition.name, revision: current?.record.revision, steps: steps)
     }
 
+    /// Changes with everything that a plan goes by: the record, the rollout, and where each machine stands. Walks the group.
+    package func version(of name: String) -> String {
+        guard let group = living(name) else { return "" }
+        let record = group.record
+        var parts = ["\(record.revision) \(record.turn) \(record.run.rawValue) \(record.paused)"]
+        if let rollout = group.rollout?.record {
+            parts.append(
+                "\(rollout.number) \(rollout.phase.rawValue) \(rollout.waves.last?.number ?? 0) \(rollout.failures.count)")
+        }
+        for machine in machines(of: name) {
+            let assigned = machine.assigned.map { "\($0.release).\($0.turn)" } ?? ""
+            parts.append(
+                "\(machine.id) \(machine.phase.rawValue) \(assigned) \(machine.awaySince == nil) \(machine.drain?.purpose.rawValue ?? "")"
+            )
+        }
+        return parts.joined(separator: "\n")
+    }
+
     private func step(for machine: MachineRecord, _ proposed: Group, _ current: Group?) -> PlanView.Step {
         func step(_ change: PlanView.Step.Change, _ detail: String) -> PlanView.Step {
             .init(machine: machine.id, index: machine.index, change: change, detail: detail)

@@ -24,6 +24,8 @@ package struct Monitor: Sendable {
     var sums = FleetSums()
     /// Changes that flapped: they are not listed one by one, but counted in a later event.
     package internal(set) var unlisted = 0
+    /// False where machines are made up: nothing is concluded from silence.
+    var hearsSilence = true
     var step = Step()
 
     /// - Parameters:

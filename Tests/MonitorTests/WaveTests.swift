@@ -158,6 +158,20 @@ struct WaveTests {
         #expect(generations() == [2, 2, 1])
     }
 
+    @Test("A machine is told apart by what it waits for in the wave, and why")
+    func explained() throws {
+        var desk = desk(drains: true)
+        for id in desk.ids() { desk.report(id, metrics: ["calls": 3]) }
+        try change(&desk)
+        func summary(_ id: String) -> String { desk.monitor.explain(id, at: desk.now)?.summary ?? "" }
+        #expect(summary("edge-1").contains("because it is given another release; metric(\"calls\") is 3; for 30m more"))
+        #expect(summary("edge-2").contains("verified with kamailio@1.a, and yet to be changed"))
+        #expect(summary("edge-2").contains("is yet to come, which waits for edge-1 to have nothing more to do"))
+        #expect(desk.monitor.rolloutView("edge", at: desk.now)?.waits?.hasPrefix("edge-1 to have nothing") == true)
+        desk.send(.rollout("edge", .pause(by: "ada", why: nil)))
+        #expect(desk.monitor.rolloutView("edge", at: desk.now)?.waits?.contains("ada paused it") == true)
+    }
+
     @Test("A record that asks nothing new of machines begins no rollout", arguments: [true, false])
     func nothingNew(scales: Bool) {
         var desk = desk()

@@ -187,6 +187,42 @@ package struct PlanView: Codable, Hashable, Sendable {
     package var steps: [Step]
     /// What a person should know besides; nil: nothing.
     package var notes: [String]?
+    /// Names this record and the group as it is: `PUT` with it is refused where the group has moved on. Nil: the group does not exist yet.
+    package var id: String?
+    /// How it would go through, if machines did as they are told; nil where nothing runs.
+    package var course: Course?
+
+    package struct Course: Codable, Hashable, Sendable {
+        package struct Wave: Codable, Hashable, Sendable {
+            package var canary: Bool
+            /// Up to 100 of them.
+            package var machines: [String]
+            package var count: Int
+
+            package init(canary: Bool, machines: [String], count: Int) {
+                self.canary = canary
+                self.machines = machines
+                self.count = count
+            }
+        }
+        package var waves: [Wave]
+        /// Machines that are told to take no new work, in order; up to 100 of them.
+        package var drains: [String]
+        /// At most, with every drain that has work taking its whole time, and without the time that a person takes.
+        package var takes: TimeSpan
+        /// A person has to promote it behind its canaries.
+        package var promotion: Bool
+        /// Why it would not come to an end by itself; nil: it would.
+        package var waits: String?
+
+        package init(waves: [Wave], drains: [String], takes: TimeSpan, promotion: Bool, waits: String?) {
+            self.waves = waves
+            self.drains = drains
+            self.takes = takes
+            self.promotion = promotion
+            self.waits = waits
+        }
+    }
 
     package init(group: String, revision: Int?, steps: [Step]) {
         self.group = group

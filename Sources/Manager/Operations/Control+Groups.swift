@@ -48,7 +48,8 @@ extension Control {
     }
 
     func changeGroup(
-        _ name: String, to source: RecordSource, reason: String?, ifRevision: Int?, by caller: Caller
+        _ name: String, to source: RecordSource, reason: String?, plan planned: String?, ifRevision: Int?,
+        by caller: Caller
     ) async throws -> (group: GroupView, plan: PlanView) {
         _ = try row(name, ifRevision: ifRevision)
         let checked = try await checkBeside(source, as: .change, by: caller)
@@ -63,6 +64,13 @@ extension Control {
             try caller.requireSecrets(of: checked.definition, beside: control.monitor.group(name)?.definition)
             let scaled = try control.keepingScale(checked, of: row, sent: true)
             let checked = scaled.checked
+            if let planned, planned != Self.planID(checked, control.monitor) {
+                throw Refusal(
+                    code: .stale,
+                    message:
+                        "Group \(name) has moved on since plan \(planned), or the record is another one; plan it again and apply that."
+                )
+            }
             var plan = control.monitor.plan(
                 checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
             plan.notes = scaled.note.map { [$0] }

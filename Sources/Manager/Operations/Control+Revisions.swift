@@ -1,4 +1,6 @@
+import Crypto
 import Fleet
+import Foresight
 import Foundation
 import GroupLanguage
 import Monitor
@@ -73,10 +75,37 @@ extension Control {
 
     /// What a record that was checked beside would change, worked out beside as well.
     func planBeside(_ checked: CheckedRecord) async throws -> PlanView {
-        let monitor = monitor
+        let (monitor, now) = (monitor, clock.now)
         return try await checkers.run {
-            monitor.plan(checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
+            var plan = monitor.plan(
+                checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
+            plan.id = Self.planID(checked, monitor)
+            plan.course = Self.course(checked, monitor, at: now)
+            return plan
         }
+    }
+
+    /// Names what would be changed, and the group as it is; nil where there is no such group.
+    nonisolated static func planID(_ checked: CheckedRecord, _ monitor: Monitor) -> String? {
+        let name = checked.definition.name
+        guard monitor.group(name) != nil else { return nil }
+        let subject = "\(checked.text)\n\(checked.software.digest)\n\(monitor.version(of: name))"
+        return SHA256.hash(data: Data(subject.utf8)).prefix(8).map { String(format: "%02x", $0) }.joined()
+    }
+
+    private nonisolated static func course(
+        _ checked: CheckedRecord, _ monitor: Monitor, at now: Timestamp
+    ) -> PlanView.Course? {
+        guard var record = monitor.group(checked.definition.name), record.run == .running else { return nil }
+        record.definition = checked.definition
+        record.digest = checked.software.digest
+        record.manifest = checked.software.manifest
+        record.revision += 1
+        let course = Foresight.course(of: record, .revised, in: monitor, at: now)
+        return PlanView.Course(
+            waves: course.waves.map { .init(canary: $0.isCanary, machines: $0.machines, count: $0.count) },
+            drains: Array(course.steps.filter { $0.what == .drain }.map(\.machine).prefix(RolloutRecord.listed)),
+            takes: course.takes, promotion: course.asksForPromotion, waits: course.waits)
     }
 
     /// Refuses what was checked beside while its software went or changed.

@@ -87,11 +87,11 @@ struct GroupScope: Operations {
         return try await base.rollBack(name, request, ifRevision: ifRevision, by: scoped(caller))
     }
     func changeGroup(
-        _ name: String, to record: RecordSource, reason: String?, ifRevision: Int?, by caller: Caller
+        _ name: String, to record: RecordSource, reason: String?, plan: String?, ifRevision: Int?, by caller: Caller
     ) async throws -> (group: GroupView, plan: PlanView) {
         try require(name)
         return try await base.changeGroup(
-            name, to: record, reason: reason, ifRevision: ifRevision, by: scoped(caller))
+            name, to: record, reason: reason, plan: plan, ifRevision: ifRevision, by: scoped(caller))
     }
     func plan(_ record: RecordSource, by caller: Caller) async throws -> PlanView {
         try await base.plan(record, by: scoped(caller))

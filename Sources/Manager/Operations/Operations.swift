@@ -31,7 +31,7 @@ protocol Operations: Sendable {
     func rollBack(_ name: String, _ request: RollbackRequest, ifRevision: Int?, by: Caller) async throws -> GroupView
     /// `ifRevision`: from `If-Match`; refused with `.stale` if the record is at another. Returns the group and what will change.
     func changeGroup(
-        _ name: String, to record: RecordSource, reason: String?, ifRevision: Int?, by: Caller
+        _ name: String, to record: RecordSource, reason: String?, plan: String?, ifRevision: Int?, by: Caller
     ) async throws -> (group: GroupView, plan: PlanView)
     func plan(_ record: RecordSource, by: Caller) async throws -> PlanView
     /// `release`: with `stop`, give launched machines back to their platform, and their data with them.

@@ -65,7 +65,12 @@ extension API {
             Route(
                 method: .put, path: "/v1/groups/{group}", summary: "Change a group's record: a new revision.",
                 tag: "groups", needs: .editor,
-                query: [Route.reason], takesRevision: true, body: Route.record,
+                query: [
+                    Route.reason,
+                    .init(
+                        name: "plan", says: "The id of a plan: refused with 412 where the group has moved on since.",
+                        schema: "PlanID"),
+                ], takesRevision: true, body: Route.record,
                 answers: [
                     .init(status: 200, says: "The group, and what will change.", schema: "GroupChange", hasTag: true)
                 ],
@@ -73,8 +78,8 @@ extension API {
             ) { api, incoming in
                 let changed = try await api.operations.changeGroup(
                     try incoming.parameter("group"), to: try incoming.record(),
-                    reason: try incoming.reason(incoming.query("reason")), ifRevision: try incoming.revision(),
-                    by: incoming.caller)
+                    reason: try incoming.reason(incoming.query("reason")), plan: incoming.query("plan"),
+                    ifRevision: try incoming.revision(), by: incoming.caller)
                 return try .json(
                     GroupChange(group: changed.group, plan: changed.plan), revision: changed.group.revision)
             },

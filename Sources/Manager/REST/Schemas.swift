@@ -50,6 +50,7 @@ enum Schemas {
                 "NAME@VERSION", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$"),
             "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(),
             "Flag": text(one: ["true", "false"]), "RevisionNumber": number(from: 1),
+            "PlanID": text(pattern: "^[0-9a-f]{16}$"),
             "Reason": text("In a line.", least: 1, most: Incoming.longestReason),
             "Tag": text("A revision in quotes, such as \"3\".", pattern: "^\"[0-9]{1,18}\"$", least: 3, most: 20),
             "Key": text(pattern: "^[!-~]{1,255}$"),
@@ -187,7 +188,17 @@ enum Schemas {
                 optional: [
                     "revision": number("Absent: the group does not exist yet."),
                     "notes": ["type": "array", "items": text("What a person should know besides.")],
+                    "id": OpenAPI.reference("PlanID"), "course": OpenAPI.reference("Course"),
                 ]),
+            "Course": object(
+                [
+                    "waves": list("PlannedWave"),
+                    "drains": ["type": "array", "items": text("Machines that are drained, in order; up to 100.")],
+                    "takes": OpenAPI.reference("Span"), "promotion": truth,
+                ], optional: ["waits": text("Why it would not come to an end by itself.")]),
+            "PlannedWave": object([
+                "canary": truth, "machines": ["type": "array", "items": text("Up to 100 of them.")], "count": number(),
+            ]),
             "PlanStep": object(
                 [
                     "index": number(),

@@ -18,6 +18,10 @@ struct GroupCommand: AsyncParsableCommand {
             abstract: "Create the group that a file describes, or change it to what the file says.")
         @Argument(help: "A file in the language; - reads standard input.") var file: String
         @Flag(help: "Also start the group.") var start = false
+        @Option(
+            help: ArgumentHelp(
+                "Only if the group is as it was when this was planned: the id that `group plan` showed.",
+                valueName: "id")) var plan: String?
         @Option(help: ArgumentHelp("Why, in a line: it stands in the history.", valueName: "text")) var reason: String?
         @Flag(help: "Wait until every machine is verified.") var wait = false
         @Option(help: "How long to wait.") var timeout = TimeSpan.minutes(5)
@@ -29,7 +33,8 @@ struct GroupCommand: AsyncParsableCommand {
             let group = try await location.with { client in
                 let name = definition.name
                 if try await client.hasGroup(name) {
-                    let (group, plan) = try await client.changeGroup(name, to: text, reason: reason)
+                    let (group, plan) = try await client.changeGroup(
+                        name, to: text, reason: reason, plan: self.plan)
                     for note in plan.notes ?? [] { Note.line("\(name): \(note)".forPeople()) }
                     for step in plan.steps where step.change != .nothing { Note.line(step.line) }
                     if plan.steps.allSatisfy({ $0.change == .nothing }) { Note.line("\(name): nothing to change") }
@@ -50,15 +55,23 @@ struct GroupCommand: AsyncParsableCommand {
     struct Plan: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Show what a file would change, and change nothing.")
         @Argument(help: "A file in the language; - reads standard input.") var file: String
+        @Flag(help: "Exit with 3 where something would change.") var exitCode = false
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
             let (text, _) = try RecordFile.read(file)
             let plan = try await location.with { try await $0.plan(text) }
-            if output.format == .table, !output.quiet {
-                for note in plan.notes ?? [] { Note.line("\(plan.group): \(note)".forPeople()) }
+            if output.format == .json {
+                try output.json(plan)
+            } else {
+                if !output.quiet { for line in plan.remarks { Note.line("\(plan.group): \(line)".forPeople()) } }
+                try table(plan)
             }
+            if exitCode, plan.steps.contains(where: { $0.change != .nothing }) { throw ExitCode(3) }
+        }
+
+        private func table(_ plan: PlanView) throws {
             try output.list(
                 plan.steps,
                 columns: [
@@ -274,4 +287,26 @@ extension PlanView.Step {
 
 extension TimeSpan: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
+}
+
+extension PlanView {
+    /// What a person should know besides the steps: notes, waves, drains, time, and the plan's id.
+    fileprivate var remarks: [String] {
+        var lines = notes ?? []
+        if let course {
+            for (index, wave) in course.waves.enumerated() {
+                let some = wave.machines.prefix(10).joined(separator: ", ")
+                let more = wave.count > 10 ? " and \(wave.count - 10) more" : ""
+                lines.append("\(wave.canary ? "canary" : "wave \(index + 1)"): \(some)\(more)")
+            }
+            if course.promotion { lines.append("a person has to promote it behind its canaries") }
+            if !course.drains.isEmpty {
+                lines.append("drained first: \(course.drains.prefix(10).joined(separator: ", "))")
+            }
+            if !course.waves.isEmpty { lines.append("takes \(course.takes) at most") }
+            if let waits = course.waits { lines.append("would not come to an end: it waits for \(waits)") }
+        }
+        if let id { lines.append("plan \(id) (trunkline group apply FILE --plan \(id))") }
+        return lines
+    }
 }
