@@ -71,7 +71,8 @@ let package = Package(
         .target(
             name: "Manager",
             dependencies: [
-                "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Foresight", "Monitor", "GroupLanguage", "Bundles",
+                "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Foresight", "Monitor", "GroupLanguage",
+                "Bundles",
                 "OperatingSystem", "Fleet",
                 crypto, httpClient, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging,
                 httpTypes,

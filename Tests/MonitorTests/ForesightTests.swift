@@ -18,7 +18,8 @@ struct ForesightTests {
             effects = []
             for id in desk.ids() {
                 guard let machine = desk.monitor.machine(id), let order = machine.order, machine.phase == .joined,
-                    machine.status?.order != order.generation || order.action == .drain && machine.status?.state != .draining
+                    machine.status?.order != order.generation
+                        || order.action == .drain && machine.status?.state != .draining
                 else { continue }
                 effects += desk.report(
                     id, order.action == .drain ? .draining : order.runs ? .running : .stopped,
