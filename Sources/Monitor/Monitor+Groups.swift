@@ -69,10 +69,9 @@ extension Monitor {
             }
             if group.release.verdict != .good || lag { return beginRollout(name, from: before) }
         case .stopped: endRollout(name, .aborted)
-        case .paused, .resumed:
-            if case .resumed = change, groups[name]?.rollout?.record.phase == .paused {
-                return drive(name, .resume(by: groups[name]?.record.by ?? "a user"))
-            }
+        // Who drains for a wave would serve nobody for as long as the pause lasts.
+        case .paused: return drive(name, .standDown)
+        case .resumed: break
         }
         step.driven.insert(name)
     }

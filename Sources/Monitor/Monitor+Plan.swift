@@ -43,7 +43,7 @@ extension Monitor {
         var parts = ["\(record.revision) \(record.turn) \(record.run.rawValue) \(record.paused)"]
         if let rollout = group.rollout?.record {
             parts.append(
-                "\(rollout.number) \(rollout.phase.rawValue) \(rollout.waves.last?.number ?? 0) \(rollout.failures.count)"
+                "\(rollout.number) \(rollout.phase.rawValue) \(rollout.waves.last?.number ?? 0) \(rollout.failed)"
             )
         }
         for machine in machines(of: name) {

@@ -39,7 +39,7 @@ struct DeliveryTests {
                 try await client.setSecret("greeting", to: "a-secret-that-nobody-reads")
                 func record(_ version: Int) -> String {
                     Installation.record(
-                        software: "soft@\(version)", count: 3, rollout: " bandwidth = 5MB/s",
+                        software: "soft@\(version)", count: 3, rollout: " bandwidth = 5MB/s  batch = 100%",
                         environment: "GREETING = secret(\"greeting\")")
                 }
                 _ = try await client.createGroup(record(0))

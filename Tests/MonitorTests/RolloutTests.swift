@@ -314,7 +314,7 @@ struct RolloutTests {
         for _ in 0..<300 {
             let id = "m\(Int.random(in: 0..<count, using: &random))"
             let before = bench.log.count
-            let failures = bench.rollout.record.failures.count
+            let failures = bench.rollout.record.failed
             switch Int.random(in: 0..<12, using: &random) {
             case 0: bench.leave(id)
             case 1, 2:

@@ -249,6 +249,20 @@ struct DrainTests {
         #expect(desk.monitor.rollout("edge")?.phase == .done)
     }
 
+    @Test("A pause of the group leaves nobody drained; the wave goes on with it when it is resumed")
+    func paused() throws {
+        var desk = desk()
+        desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
+        drains(&desk, "edge-1", calls: 2)
+        desk.user("edge", .paused) { $0.paused = true }
+        #expect(action(desk, "edge-1") == .run)
+        desk.report("edge-1", metrics: ["calls": 2])
+        #expect(desk.pass(.hours(1), hearing: desk.ids()).orders.isEmpty)
+        desk.user("edge", .resumed) { $0.paused = false }
+        #expect(desk.ids().filter { action(desk, $0) == .drain }.count == 1)
+        #expect(desk.ids().allSatisfy { desk.monitor.machine($0)?.order?.generation == 1 })
+    }
+
     @Test("Never do fewer than keep serve: the next one waits")
     func keep() {
         var desk = desk(3, keep: 2)

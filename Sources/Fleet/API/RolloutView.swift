@@ -69,7 +69,7 @@ package struct RolloutView: Codable, Hashable, Sendable {
         ended = record.ended.map { $0 + shift }
         why = record.why
         let last = record.waves.last
-        (ok, failed, away) = (record.waves.reduce(0) { $0 + $1.ok }, record.failures.count, last?.away ?? 0)
+        (ok, failed, away) = (record.waves.reduce(0) { $0 + $1.ok }, record.failed, last?.away ?? 0)
         (waiting, draining, changing) = (0, 0, 0)
         waves = record.waves.map { wave in
             Wave(

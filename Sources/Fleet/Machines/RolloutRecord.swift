@@ -65,7 +65,9 @@ package struct RolloutRecord: Hashable, Sendable, Codable {
     /// Why it is paused, goes back, failed or was aborted.
     package var why: String?
     package var waves: [Wave]
-    /// Machines that failed under it, and why, also those that came to run since.
+    /// How many machines failed under it, also those that came to run since.
+    package var failed: Int
+    /// Why, of up to `listed` of them.
     package var failures: [String: String]
     /// How many of these a person has accepted by resuming.
     package var forgiven: Int
@@ -91,6 +93,7 @@ package struct RolloutRecord: Hashable, Sendable, Codable {
         phase = .rolling
         why = nil
         waves = []
+        failed = 0
         failures = [:]
         forgiven = 0
         isPromoted = false

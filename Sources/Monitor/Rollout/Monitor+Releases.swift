@@ -69,6 +69,10 @@ extension Monitor {
             step.effects.append(.saveVerdict(group: name, release: former.number, .good))
         }
         groups[name]?.releases[release.number] = release
+        // The new revision has the verdict of what it asks for.
+        if release.verdict != .untried {
+            step.effects.append(.saveVerdict(group: name, release: release.number, release.verdict))
+        }
         forgetReleases(name)
         return changed
     }

@@ -39,6 +39,8 @@ struct Rollout: Sendable {
         case pause(by: String, why: String?)
         case resume(by: String)
         case abort(by: String, why: String?)
+        /// The group is paused: whoever drains takes new work again.
+        case standDown
         /// Something of the terms changed, or `nextDeadline` has come.
         case due
     }
@@ -105,6 +107,8 @@ struct Rollout: Sendable {
     private(set) var draining: Set<String> = []
     private(set) var changing: Set<String> = []
     private(set) var lost: Set<String> = []
+    /// Those that ever failed under it.
+    private var failed: Set<String> = []
     private var wave: Set<String> = []
     /// No machine's time is up before that.
     private var checkAt: Timestamp?
@@ -114,6 +118,7 @@ struct Rollout: Sendable {
     /// Begins it, or goes on with one that another manager began.
     init(_ record: RolloutRecord, _ machines: [(id: String, sighting: Sighting)], at now: Timestamp) {
         self.record = record
+        failed = Set(record.failures.keys)
         for (id, sighting) in machines {
             let standing: Standing =
                 switch (sighting.isAssigned, sighting.isVerified) {
@@ -169,6 +174,7 @@ struct Rollout: Sendable {
         case .pause(let person, let why): pause(by: person, why ?? "\(person) paused it")
         case .resume(let person): resume(by: person)
         case .abort(let person, let why): abort(by: person, why, now)
+        case .standDown: standDown()
         case .due: break
         }
         advance(terms, now)
@@ -219,8 +225,10 @@ struct Rollout: Sendable {
     }
 
     private mutating func fail(_ id: String, _ fault: String) -> Standing {
-        if record.failures[id] == nil { steps.append(.say(.rolloutMachineFailed, "\(id) failed: \(fault)")) }
-        record.failures[id] = String(fault.prefix(300))
+        guard failed.insert(id).inserted else { return .failed }
+        record.failed += 1
+        steps.append(.say(.rolloutMachineFailed, "\(id) failed: \(fault)"))
+        if record.failures.count < RolloutRecord.listed { record.failures[id] = String(fault.prefix(300)) }
         return .failed
     }
 
@@ -244,7 +252,7 @@ struct Rollout: Sendable {
         guard record.phase == .paused else { return }
         record.phase = .rolling
         record.why = nil
-        record.forgiven = record.failures.count
+        record.forgiven = record.failed
         steps.append(.say(.rolloutResumed, "Rollout \(record.number), \(record.what), goes on", by: person))
     }
 
@@ -480,7 +488,7 @@ extension Rollout {
             .say(
                 .rolloutDone,
                 "Rollout \(record.number), \(record.what), is done: \(present) ok"
-                    + (record.failures.isEmpty ? "" : ", \(record.failures.count) of them failed first")
+                    + (record.failed == 0 ? "" : ", \(record.failed) failed before")
                     + (away == 0 ? "" : ", \(away) still away")))
     }
 
@@ -507,10 +515,10 @@ extension Rollout {
         if terms.isWorse, isWatchingCanaries {
             return giveUp("its canaries are worse than the rest", terms, now)
         }
-        guard record.failures.count > terms.policy.maxFailed + record.forgiven else { return }
+        guard record.failed > terms.policy.maxFailed + record.forgiven else { return }
         let some = record.failures.sorted { $0.key < $1.key }.prefix(3).map { "\($0.key): \($0.value)" }
         giveUp(
-            "\(record.failures.count) failed, more than max_failed (\(terms.policy.maxFailed)); "
+            "\(record.failed) failed, more than max_failed (\(terms.policy.maxFailed)); "
                 + some.joined(separator: "; "), terms, now)
     }
 
@@ -525,7 +533,7 @@ extension Rollout {
             steps.append(.goBack(why: why))
         } else if record.base == nil {
             // Nothing better is known: whoever comes to run is welcome.
-            record.forgiven = record.failures.count
+            record.forgiven = record.failed
             steps.append(.say(.rolloutFailed, "\(record.what): \(why); there is nothing to go back to"))
         } else {
             record.phase = .paused
