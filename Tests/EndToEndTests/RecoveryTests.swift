@@ -185,7 +185,7 @@ struct RecoveryTests {
             _ = try await client.instruct(group: "test", .start)
             let said = try await eventually {
                 try await client.allEvents(group: "test").contains {
-                    $0.kind == .ruleLimited && $0.message.contains("no earlier revision")
+                    $0.kind == .ruleLimited && $0.message.contains("no release before this one")
                 }
             }
             #expect(said)
