@@ -95,7 +95,7 @@ extension API {
             Route(
                 method: .post, path: "/v1/check",
                 summary: "What the language says of a record or of software's manifest, with no effect.",
-                tag: "groups", needs: .viewer, body: Route.record,
+                tag: "groups", needs: .viewer, body: Route.anyRecord,
                 answers: [
                     .init(
                         status: 200, says: "Errors, with which it would be refused, and warnings.", schema: "Check")

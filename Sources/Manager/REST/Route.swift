@@ -73,6 +73,14 @@ struct Route: Sendable {
         ],
         largest: 1 << 20, isNeeded: true)
 
+    /// A record that is only looked at: what is wrong with it is the answer.
+    static let anyRecord: Body = .whole(
+        types: [
+            MediaType(name: "text/plain", schema: "RecordText"),
+            MediaType(name: "application/json", schema: "Anything"),
+        ],
+        largest: 1 << 20, isNeeded: true)
+
     static func json(_ schema: String) -> Body {
         .whole(types: [MediaType(name: "application/json", schema: schema)], largest: 64 << 10, isNeeded: true)
     }
@@ -157,11 +165,12 @@ struct Incoming: Sendable {
     /// Why, in a line; nil: nobody says.
     func reason(_ text: String?) throws -> String? {
         guard let text else { return nil }
-        guard (1...Self.longestReason).contains(text.count), text.isPlain else {
+        guard (1...Self.longestReason).contains(text.count) else {
             throw Refusal(
                 code: .malformed, message: "reason is one line of 1 to \(Self.longestReason) characters.")
         }
-        return text
+        // What is no line is shown as one.
+        return text.forPeople()
     }
 
     /// A revision's number in the query; nil: it is not there.

@@ -49,7 +49,7 @@ enum Schemas {
             "SoftwareCursor": text(
                 "NAME@VERSION", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$"),
             "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(),
-            "Flag": text(one: ["true", "false"]), "RevisionNumber": number(from: 1),
+            "Flag": text(one: ["true", "false"]), "RevisionNumber": number(from: 1, to: 1 << 53),
             "PlanID": text(pattern: "^[0-9a-f]{16}$"),
             "Reason": text("In a line.", least: 1, most: Incoming.longestReason),
             "Tag": text("A revision in quotes, such as \"3\".", pattern: "^\"[0-9]{1,18}\"$", least: 3, most: 20),
