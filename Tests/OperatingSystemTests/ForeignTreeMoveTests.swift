@@ -34,7 +34,7 @@ struct ForeignTreeMoveTests {
             #expect(chmod(old + "/a/b/run", 0o4750) == 0 && chmod(old + "/a", 0o711) == 0)
             #expect(symlink("b/run", old + "/a/link") == 0 && symlink("/etc/passwd", old + "/outside") == 0)
             #expect(mkfifo(old + "/pipe", 0o600) == 0)
-            if geteuid() == 0 { #expect(chown(old + "/large", 61_190, 61_190) == 0) }
+            #expect(geteuid() != 0 || chown(old + "/large", 61_190, 61_190) == 0)
             try FileManager.default.createDirectory(atPath: new + ".moving/half", withIntermediateDirectories: true)
             #expect(rename(old, new) != 0 && errno == EXDEV)
             try ForeignTree.move(old, to: new)

@@ -13,6 +13,8 @@ extension Monitor {
         let delivers = record.definition.rules.contains { $0.action == .deliver }
         let old = before.flatMap { group.releases[$0.release] }
         let digestChanges = old.map { $0.digest != record.digest } ?? true
+        // The one that this takes the place of knows what was good before it.
+        var base = (group.rollout?.record).flatMap { $0.isOpen ? $0.base : nil }
         endRollout(name, .superseded)
         // Without a rule that delivers nobody carries out what a wave assigns.
         guard record.run == .running, delivers || !digestChanges else {
@@ -20,7 +22,6 @@ extension Monitor {
             return
         }
         // What ran before the rollout that this one takes the place of is known to do, or at least serves.
-        var base = (group.rollout?.record).flatMap { $0.phase == .superseded ? $0.base : nil }
         if let old, old.number != record.release || before?.turn != record.turn, base == nil {
             base = old.verdict == .good ? old.number : goodRelease(before: old.number, in: group)?.number
             if base == nil, group.sums.working > 0, old.verdict == .untried { base = old.number }
@@ -138,15 +139,19 @@ extension Monitor {
     }
 
     private mutating func look(at id: String, in name: String) {
+        if let event = sight(of: id, in: name) { drive(name, event) }
+    }
+
+    /// What is new of a machine. Apart from `look`, so that no copy of the rollout is alive while it changes, which would copy all members.
+    private func sight(of id: String, in name: String) -> Rollout.Event? {
         guard let group = groups[name], let rollout = group.rollout,
             rollout.record.isOpen || rollout.record.phase == .done
-        else { return }
+        else { return nil }
         let known = rollout.members[id]?.sighting
         guard let machine = fleet[id], let sighting = sighting(machine, group, rollout.record) else {
-            if known != nil { drive(name, .left(id)) }
-            return
+            return known == nil ? nil : .left(id)
         }
-        if sighting != known { drive(name, .seen(id, sighting)) }
+        return sighting == known ? nil : .seen(id, sighting)
     }
 
     // MARK: What is to be done
