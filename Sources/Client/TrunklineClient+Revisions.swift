@@ -18,6 +18,11 @@ extension TrunklineClient {
         return try await send(Call("GET", "/v1/groups/\(escaped(name))/diff", query: query))
     }
 
+    /// What rolling back to that revision would change.
+    package func planRollback(_ name: String, to revision: Int) async throws -> PlanView {
+        try await send(Call("GET", "/v1/groups/\(escaped(name))/revisions/\(revision)/plan"))
+    }
+
     package func rollBack(_ name: String, _ request: RollbackRequest = RollbackRequest()) async throws -> GroupView {
         try await send(try Call("POST", "/v1/groups/\(escaped(name))/rollback", once: true).with(json: request))
     }

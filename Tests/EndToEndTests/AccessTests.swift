@@ -23,9 +23,9 @@ struct AccessTests {
                 list.output.contains("night-shift") && list.output.contains("edge-*") && !list.output.contains(token))
             let json = try installation.trunkline("token", "list", "--format", "json")
             #expect(try JSONDecoder().decode([TokenView].self, from: Data(json.output.utf8)).count == 2)
-            #expect(try installation.trunkline("token", "revoke", "night-shift").status == 0)
+            #expect(try installation.trunkline("token", "revoke", "night-shift", "--yes").status == 0)
             #expect(try installation.curl("GET", "/v1/groups", token: token).status == 401)
-            let last = try installation.trunkline("token", "revoke", "admin")
+            let last = try installation.trunkline("token", "revoke", "admin", "--yes")
             #expect(last.status == 1 && last.error.contains("last admin token"))
             #expect(try installation.trunkline("token", "create", "a", "--role", "king").status == 2)
         }
@@ -89,7 +89,7 @@ struct AccessTests {
                 #expect(try installation.trunkline("audit", "verify").status == 0)
             }
             // Everything still opens: the group's key, the machine's status key, and what a restart seals anew.
-            #expect(try installation.trunkline("machine", "restart", "test-1").status == 0)
+            #expect(try installation.trunkline("machine", "restart", "test-1", "--yes").status == 0)
             let restarted = try await eventually {
                 try await installation.withClient {
                     let machine = try await $0.machine("test-1")

@@ -95,7 +95,7 @@ struct AgentDeliveryTests {
             #expect(
                 list.contains("\(version) ")
                     && list.split(separator: "\n").contains { $0.contains(version) && $0.contains(" 2 ") }, "\(list)")
-            let removal = try installation.trunkline("software", "rm", "trunkline-agent@\(version)")
+            let removal = try installation.trunkline("software", "rm", "--yes", "trunkline-agent@\(version)")
             #expect(removal.status == 1 && removal.error.contains("is named by test"), "\(removal.error)")
             #expect(try await client.allEvents(group: "test").allSatisfy { $0.kind != .machineAway })
 
@@ -105,7 +105,7 @@ struct AgentDeliveryTests {
             }
             #expect(isBack)
             expectUntouched(try await client.allMachines(group: "test"))
-            let way = try installation.trunkline("software", "rm", "trunkline-agent@\(version)")
+            let way = try installation.trunkline("software", "rm", "--yes", "trunkline-agent@\(version)")
             #expect(way.status == 1 && way.error.contains("can be rolled back to"), "\(way.error)")
         }
     }

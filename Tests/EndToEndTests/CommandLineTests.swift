@@ -34,16 +34,16 @@ struct CommandLineTests {
             #expect(explained.status == 0)
             #expect(explained.output.contains("replace lost"))
             #expect(try installation.trunkline("events").output.contains("group.converged"))
-            let stopped = try installation.trunkline("group", "stop", "test")
+            let stopped = try installation.trunkline("group", "stop", "test", "--yes")
             #expect(stopped.status == 0)
             #expect(
                 stopped.error
                     == "test: stopped; 2 machines on local keep their places and data (--release gives them back)\n")
-            let given = try installation.trunkline("group", "stop", "test", "--release")
+            let given = try installation.trunkline("group", "stop", "test", "--yes", "--release")
             #expect(given.error == "test: stopped; 2 machines and all data of them go back to local\n")
             #expect(try await eventually { try await client.allMachines(group: "test").isEmpty })
-            #expect(try installation.trunkline("group", "rm", "test").error == "test removed\n")
-            #expect(try installation.trunkline("software", "rm", "soft@1").status == 0)
+            #expect(try installation.trunkline("group", "rm", "test", "--yes").error == "test removed\n")
+            #expect(try installation.trunkline("software", "rm", "soft@1", "--yes").status == 0)
         }
     }
 

@@ -210,11 +210,11 @@ struct LaunchTests {
             try cloud.remove(installation)
             let lost = try await eventually { try await client.machine("test-1").state == .away }
             #expect(lost)
-            let removed = try installation.trunkline("group", "rm", "test", "--force")
+            let removed = try installation.trunkline("group", "rm", "test", "--yes", "--force")
             #expect(removed.status == 0)
             #expect(try await client.allMachines(group: nil).map(\.id) == ["test-1"], "it may come back and cost money")
-            #expect(try installation.trunkline("group", "rm", "test", "--force").status == 1)
-            #expect(try installation.trunkline("group", "rm", "test", "--force", "--forget").status == 0)
+            #expect(try installation.trunkline("group", "rm", "test", "--yes", "--force").status == 1)
+            #expect(try installation.trunkline("group", "rm", "test", "--yes", "--force", "--forget").status == 0)
             #expect(try await client.allMachines(group: nil).isEmpty)
             let forgotten = try await client.allEvents(group: "test").filter { $0.kind == .machineForgotten }
             #expect(forgotten.map(\.machine) == ["test-1"])

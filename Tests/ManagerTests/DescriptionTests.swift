@@ -75,6 +75,7 @@ struct DescriptionTests {
                 let revision = group + "/revisions/{revision}"
                 try check(try await ask(.get, "/v1/groups/test/revisions/1"), "get", revision)
                 try check(try await ask(.get, "/v1/groups/test/revisions/1/record"), "get", revision + "/record")
+                try check(try await ask(.get, "/v1/groups/test/revisions/2/plan"), "get", revision + "/plan")
                 try check(try await ask(.get, "/v1/groups/test/diff?from=1&to=2"), "get", group + "/diff")
                 try check(try await ask(.post, "/v1/check", "group {"), "post", "/v1/check")
                 let machines = try await ask(.get, "/v1/machines?group=test")

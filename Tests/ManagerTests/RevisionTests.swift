@@ -108,6 +108,19 @@ struct RevisionTests {
             #expect(try await ask(.post, "/v1/groups/test/rollback", named, type: json).status == 202)
             #expect(try software() == "3")
             #expect(try await revisions(ask).first?.reason == "back to what revision 3 said: the carrier mended it")
+
+            // A person sees first what it would change, and gets that or nothing.
+            let shown = try await ask(.get, "/v1/groups/test/revisions/1/plan").body
+            let plan = try JSONDecoder().decode(PlanView.self, from: Data(shown.utf8))
+            let change = RecordChange(kind: .field, name: "software", before: "\"soft@3\"", after: "\"soft@1\"")
+            #expect(plan.changes == [change], "\(shown)")
+            let id = try #require(plan.id)
+            let other = "{\"to\": 2, \"plan\": \"\(id)\"}"
+            #expect(try await ask(.post, "/v1/groups/test/rollback", other, type: json).status == 412)
+            let planned = "{\"to\": 1, \"plan\": \"\(id)\"}"
+            #expect(try await ask(.post, "/v1/groups/test/rollback", planned, type: json).status == 202)
+            #expect(try await ask(.post, "/v1/groups/test/rollback", planned, type: json).status == 409)
+            #expect(try await ask(.get, "/v1/groups/test/revisions/1/plan").status == 409)
             #expect(
                 try await site.control.audit(after: 0, limit: 1000).items.contains {
                     $0.what == "group.changed" && $0.after?.contains("the carrier mended it") == true

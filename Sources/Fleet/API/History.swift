@@ -42,10 +42,13 @@ package struct RollbackRequest: Codable, Hashable, Sendable {
     /// Nil: the last good one before what the record says now came into force.
     package var to: Int?
     package var reason: String?
+    /// The id of a plan of it: refused where the group has moved on since.
+    package var plan: String?
 
-    package init(to: Int? = nil, reason: String? = nil) {
+    package init(to: Int? = nil, reason: String? = nil, plan: String? = nil) {
         self.to = to
         self.reason = reason
+        self.plan = plan
     }
 }
 
@@ -153,6 +156,7 @@ extension RecordChange {
             case .secret: "secret \(name)"
             }
         switch (before, after) {
+        case (nil, nil): return subject
         case (nil, _): return "\(subject) added"
         case (_, nil): return "\(subject) removed"
         case (let before?, let after?):

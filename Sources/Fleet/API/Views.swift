@@ -184,6 +184,8 @@ package struct PlanView: Codable, Hashable, Sendable {
     package var group: String
     /// Nil: the group does not exist yet.
     package var revision: Int?
+    /// In what the record would differ; empty: it says the same already, nil: the group does not exist yet.
+    package var changes: [RecordChange]?
     package var steps: [Step]
     /// What a person should know besides; nil: nothing.
     package var notes: [String]?

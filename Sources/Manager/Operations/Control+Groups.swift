@@ -64,16 +64,8 @@ extension Control {
             try caller.requireSecrets(of: checked.definition, beside: control.monitor.group(name)?.definition)
             let scaled = try control.keepingScale(checked, of: row, sent: true)
             let checked = scaled.checked
-            if let planned, planned != Self.planID(checked, control.monitor) {
-                throw Refusal(
-                    code: .stale,
-                    message:
-                        "Group \(name) has moved on since plan \(planned), or the record is another one; plan it again and apply that."
-                )
-            }
-            var plan = control.monitor.plan(
-                checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
-            plan.notes = scaled.note.map { [$0] }
+            try control.require(plan: planned, of: checked)
+            let plan = Self.plan(scaled, of: row, control.monitor)
             guard checked.text != row.text || checked.software.digest != row.digest else { return plan }
             try control.revise(
                 row, to: checked, by: caller.name, note: "Group \(name) changed",

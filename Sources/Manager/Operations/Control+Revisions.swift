@@ -74,15 +74,49 @@ extension Control {
     }
 
     /// What a record that was checked beside would change, worked out beside as well.
-    func planBeside(_ checked: CheckedRecord) async throws -> PlanView {
+    func planBeside(_ scaled: ScaledRecord, of row: GroupRow?) async throws -> PlanView {
         let (monitor, now) = (monitor, clock.now)
         return try await checkers.run {
-            var plan = monitor.plan(
-                checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
-            plan.id = Self.planID(checked, monitor)
-            plan.course = Self.course(checked, monitor, at: now)
+            var plan = Self.plan(scaled, of: row, monitor)
+            plan.id = Self.planID(scaled.checked, monitor)
+            plan.course = Self.course(scaled.checked, monitor, at: now)
             return plan
         }
+    }
+
+    /// Without its id, and without how it would go through.
+    nonisolated static func plan(_ scaled: ScaledRecord, of row: GroupRow?, _ monitor: Monitor) -> PlanView {
+        let checked = scaled.checked
+        var plan = monitor.plan(
+            checked.definition, digest: checked.software.digest, manifest: checked.software.manifest)
+        plan.notes = scaled.note.map { [$0] }
+        if let row, let before = monitor.group(row.name)?.definition {
+            plan.changes = changes(from: before, row, to: checked)
+        }
+        return plan
+    }
+
+    private nonisolated static func changes(
+        from before: GroupDefinition, _ row: GroupRow, to checked: CheckedRecord
+    ) -> [RecordChange] {
+        var changes = GroupLanguage.changes(from: before, to: checked.definition)
+        if row.digest != checked.software.digest, !changes.contains(where: { $0.name == "software" }) {
+            changes.append(
+                RecordChange(kind: .field, name: "digest", before: row.digest, after: checked.software.digest))
+        } else if changes.isEmpty, row.text != checked.text {
+            changes.append(RecordChange(kind: .field, name: "comments and form", before: nil, after: nil))
+        }
+        return changes
+    }
+
+    /// Refuses what was planned, and is carried out, while the group has moved on.
+    func require(plan planned: String?, of checked: CheckedRecord) throws {
+        guard let planned, planned != Self.planID(checked, monitor) else { return }
+        throw Refusal(
+            code: .stale,
+            message:
+                "Group \(checked.definition.name) has moved on since plan \(planned), or the record is another one; plan it again and apply that."
+        )
     }
 
     /// Names what would be changed, and the group as it is; nil where there is no such group.

@@ -7,7 +7,8 @@ extension Control {
         _ name: String, _ request: RollbackRequest, ifRevision: Int?, by caller: Caller
     ) async throws -> GroupView {
         _ = try transact { control, _ in try control.row(name, ifRevision: ifRevision) }
-        try rollBack(name, to: request.to, by: caller.name, reason: request.reason, address: caller.address)
+        try rollBack(
+            name, to: request.to, by: caller.name, reason: request.reason, plan: request.plan, address: caller.address)
         return try view(row(name))
     }
 
@@ -15,32 +16,14 @@ extension Control {
     ///
     /// - Parameter to: nil: see `wayBack(from:)`. One that failed comes back only where it is named.
     func rollBack(
-        _ name: String, to revision: Int? = nil, by: String, reason: String? = nil, address: String? = nil
+        _ name: String, to revision: Int? = nil, by: String, reason: String? = nil, plan: String? = nil,
+        address: String? = nil
     ) throws {
         try transact { control, burst in
             let row = try control.row(name)
-            // The newest first.
-            let revisions = try control.records.revisions(of: name)
-            let target: RevisionRow
-            if let revision {
-                guard let named = revisions.first(where: { $0.revision == revision }) else {
-                    throw Refusal.noRevision(revision, of: name)
-                }
-                guard named.text != row.text else {
-                    throw Refusal(
-                        code: .conflict, message: "Revision \(revision) of \(name) says what the record says now.")
-                }
-                target = named
-            } else {
-                guard let back = revisions.wayBack(from: row.revision) else {
-                    throw Refusal(
-                        code: .conflict,
-                        message: "Group \(name) has no earlier revision that differs and has not failed.")
-                }
-                target = back
-            }
-            let scaled = try control.keepingScale(
-                control.check(.text(target.text), as: .stored), of: row, sent: false)
+            let target = try control.wayBack(of: row, to: revision)
+            let scaled = try control.former(target, of: row)
+            try control.require(plan: plan, of: scaled.checked)
             let back = "back to what revision \(target.revision) said"
             try control.revise(
                 row, to: scaled.checked, by: by,
@@ -49,5 +32,32 @@ extension Control {
                     reason: reason.map { "\(back): \($0)" } ?? back, restores: target.restores ?? target.revision,
                     startCount: scaled.startCount ?? target.startCount), address: address, in: &burst)
         }
+    }
+
+    /// The revision that the group's record is to be again.
+    func wayBack(of row: GroupRow, to revision: Int?) throws -> RevisionRow {
+        // The newest first.
+        let revisions = try records.revisions(of: row.name)
+        guard let revision else {
+            guard let back = revisions.wayBack(from: row.revision) else {
+                throw Refusal(
+                    code: .conflict,
+                    message: "Group \(row.name) has no earlier revision that differs and has not failed.")
+            }
+            return back
+        }
+        guard let named = revisions.first(where: { $0.revision == revision }) else {
+            throw Refusal.noRevision(revision, of: row.name)
+        }
+        guard named.text != row.text else {
+            throw Refusal(
+                code: .conflict, message: "Revision \(revision) of \(row.name) says what the record says now.")
+        }
+        return named
+    }
+
+    /// What an earlier revision said, as it comes into force again: with the count that rules made of it.
+    func former(_ target: RevisionRow, of row: GroupRow) throws -> ScaledRecord {
+        try keepingScale(check(.text(target.text), as: .stored), of: row, sent: false)
     }
 }

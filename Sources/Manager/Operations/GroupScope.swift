@@ -80,6 +80,10 @@ struct GroupScope: Operations {
     }
     /// It looks at nothing but the text.
     func check(_ record: RecordSource) async throws -> CheckView { try await base.check(record) }
+    func planRollback(_ name: String, to revision: Int) async throws -> PlanView {
+        try require(name)
+        return try await base.planRollback(name, to: revision)
+    }
     func rollBack(
         _ name: String, _ request: RollbackRequest, ifRevision: Int?, by caller: Caller
     ) async throws -> GroupView {

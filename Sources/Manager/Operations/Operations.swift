@@ -28,6 +28,8 @@ protocol Operations: Sendable {
     func difference(of name: String, from: Int?, to: Int?) async throws -> DifferenceView
     /// What the language says of a text.
     func check(_ record: RecordSource) async throws -> CheckView
+    /// What `rollBack` to that revision would change.
+    func planRollback(_ name: String, to revision: Int) async throws -> PlanView
     func rollBack(_ name: String, _ request: RollbackRequest, ifRevision: Int?, by: Caller) async throws -> GroupView
     /// `ifRevision`: from `If-Match`; refused with `.stale` if the record is at another. Returns the group and what will change.
     func changeGroup(

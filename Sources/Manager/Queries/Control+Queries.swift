@@ -128,10 +128,15 @@ extension Control {
         drain()
         try caller.requireSecrets(
             of: checked.definition, beside: monitor.group(checked.definition.name)?.definition)
-        let scaled = try keepingScale(checked, of: records.group(checked.definition.name), sent: true)
-        var plan = try await planBeside(scaled.checked)
-        plan.notes = scaled.note.map { [$0] }
-        return plan
+        let row = try records.group(checked.definition.name)
+        return try await planBeside(keepingScale(checked, of: row, sent: true), of: row)
+    }
+
+    /// What rolling back to a revision would change.
+    func planRollback(_ name: String, to revision: Int) async throws -> PlanView {
+        drain()
+        let row = try row(name)
+        return try await planBeside(former(wayBack(of: row, to: revision), of: row), of: row)
     }
 
     /// As people see it, in the time of day.

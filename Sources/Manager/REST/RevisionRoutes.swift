@@ -41,6 +41,16 @@ extension API {
                 return .text(ByteBuffer(string: json), type: "application/json; charset=utf-8")
             },
             Route(
+                method: .get, path: "/v1/groups/{group}/revisions/{revision}/plan",
+                summary: "What rolling back to a revision would change, per machine, with no effect.", tag: "groups",
+                needs: .viewer, answers: [.init(status: 200, says: "Step by step.", schema: "Plan")],
+                problems: [400, 404, 409, 422]
+            ) { api, incoming in
+                try .json(
+                    try await api.operations.planRollback(
+                        try incoming.parameter("group"), to: try incoming.revisionNumber()))
+            },
+            Route(
                 method: .get, path: "/v1/groups/{group}/diff", summary: "How two revisions of the record differ.",
                 tag: "groups", needs: .viewer,
                 query: [

@@ -139,6 +139,7 @@ enum Schemas {
                 optional: [
                     "to": ["type": ["integer", "null"], "minimum": 1],
                     "reason": ["type": ["string", "null"], "maxLength": Incoming.longestReason],
+                    "plan": orNull("PlanID"),
                 ]
             ).merging(["additionalProperties": false]) { first, _ in first },
             "RecordChange": object(
@@ -187,6 +188,7 @@ enum Schemas {
                 ["group": text(), "steps": list("PlanStep")],
                 optional: [
                     "revision": number("Absent: the group does not exist yet."),
+                    "changes": list("RecordChange"),
                     "notes": ["type": "array", "items": text("What a person should know besides.")],
                     "id": OpenAPI.reference("PlanID"), "course": OpenAPI.reference("Course"),
                 ]),

@@ -67,10 +67,14 @@ struct TokenCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Revoke a token: its next request is refused.")
         @Argument var name: String
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
-            try await location.with { try await $0.revokeToken(name) }
+            try await location.with { client in
+                try await confirmation.require("Revoke \(name)") { "\(name): whoever uses it is refused from now on" }
+                try await client.revokeToken(name)
+            }
             Note.line("\(name) revoked")
         }
     }
@@ -164,6 +168,7 @@ struct KeyCommand: AsyncParsableCommand {
                 "With --finish, or for group: even if machines are away that do not know the new one; they need a new ticket, and their agents --rejoin."
         )
         var force = false
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
@@ -175,6 +180,11 @@ struct KeyCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
+            if force {
+                try await confirmation.require("Rotate \(name ?? key.rawValue)") {
+                    "machines that do not know the new key are left behind: each needs a new ticket, and its agent --rejoin"
+                }
+            }
             switch key {
             case .master:
                 let rotation = try await location.with { try await $0.rotateMasterKey() }

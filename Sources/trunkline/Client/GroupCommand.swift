@@ -13,74 +13,6 @@ struct GroupCommand: AsyncParsableCommand {
             Resume.self, History.self, Diff.self, Remove.self, Invite.self,
         ])
 
-    struct Apply: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Create the group that a file describes, or change it to what the file says.")
-        @Argument(help: "A file in the language; - reads standard input.") var file: String
-        @Flag(help: "Also start the group.") var start = false
-        @Option(
-            help: ArgumentHelp(
-                "Only if the group is as it was when this was planned: the id that `group plan` showed.",
-                valueName: "id")) var plan: String?
-        @Option(help: ArgumentHelp("Why, in a line: it stands in the history.", valueName: "text")) var reason: String?
-        @Flag(help: "Wait until every machine is verified.") var wait = false
-        @Option(help: "How long to wait.") var timeout = TimeSpan.minutes(5)
-        @OptionGroup var location: ManagerLocation
-        @OptionGroup var output: OutputOptions
-
-        func run() async throws {
-            let (text, definition) = try RecordFile.read(file)
-            let group = try await location.with { client in
-                let name = definition.name
-                if try await client.hasGroup(name) {
-                    let (group, plan) = try await client.changeGroup(
-                        name, to: text, reason: reason, plan: self.plan)
-                    for note in plan.notes ?? [] { Note.line("\(name): \(note)".forPeople()) }
-                    for step in plan.steps where step.change != .nothing { Note.line(step.line) }
-                    if plan.steps.allSatisfy({ $0.change == .nothing }) { Note.line("\(name): nothing to change") }
-                    if !start { return wait ? try await Waiting.untilConverged(group.name, client, timeout) : group }
-                } else {
-                    let group = try await client.createGroup(text)
-                    Note.line("\(name): created at revision \(group.revision)")
-                    if !start { return group }
-                }
-                let started = try await client.instruct(group: name, .start)
-                Note.line("\(name): started")
-                return wait ? try await Waiting.untilConverged(name, client, timeout) : started
-            }
-            try output.show(group)
-        }
-    }
-
-    struct Plan: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show what a file would change, and change nothing.")
-        @Argument(help: "A file in the language; - reads standard input.") var file: String
-        @Flag(help: "Exit with 3 where something would change.") var exitCode = false
-        @OptionGroup var location: ManagerLocation
-        @OptionGroup var output: OutputOptions
-
-        func run() async throws {
-            let (text, _) = try RecordFile.read(file)
-            let plan = try await location.with { try await $0.plan(text) }
-            if output.format == .json {
-                try output.json(plan)
-            } else {
-                if !output.quiet { for line in plan.remarks { Note.line("\(plan.group): \(line)".forPeople()) } }
-                try table(plan)
-            }
-            if exitCode, plan.steps.contains(where: { $0.change != .nothing }) { throw ExitCode(3) }
-        }
-
-        private func table(_ plan: PlanView) throws {
-            try output.list(
-                plan.steps,
-                columns: [
-                    Column("machine") { $0.machine ?? "(new)" }, Column("index") { "\($0.index)" },
-                    Column("change", \.change.rawValue), Column("detail", \.detail),
-                ], name: { $0.machine ?? "" })
-        }
-    }
-
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List the groups.")
         @OptionGroup var location: ManagerLocation
@@ -123,18 +55,21 @@ struct GroupCommand: AsyncParsableCommand {
             abstract:
                 "Remove a stopped group; its launched machines go back to their platform, and their data with them.",
             discussion:
-                "--force removes one that runs. --force --forget also gives up machines that nobody can hear, without a release: for a platform that is gone for good."
+                "--force removes one that runs. --force --forget also gives up machines that nobody can hear, without a release: for a platform that is gone for good. Asks at a terminal; elsewhere it takes --yes."
         )
         @Argument var group: String
         @Flag(help: "Even while it runs.") var force = false
         @Flag(help: "Give up, without a release, machines that nobody can hear.") var forget = false
-        @OptionGroup var assent: Assent
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
             try await location.with { client in
-                let machines = try await LaunchedMachines(of: group, client)
-                if machines.count > 0 { try assent.ask("\(machines.goBack); remove \(group)?") }
+                let stakes = try await Stakes(ofGroup: group, client)
+                let machines = stakes.launched
+                try await confirmation.require("Remove \(group)") {
+                    stakes.line + (machines.count > 0 ? "; \(machines.goBack)" : "")
+                }
                 try await client.removeGroup(group, force: force, forget: forget)
                 Note.line("\(group) removed\(machines.count == 0 || forget ? "" : "; \(machines.goBack)")")
             }
@@ -281,32 +216,6 @@ extension OutputOptions {
     }
 }
 
-extension PlanView.Step {
-    var line: String { "\(machine ?? "(new machine)"): \(change.rawValue) \(detail)".forPeople() }
-}
-
 extension TimeSpan: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
-}
-
-extension PlanView {
-    /// What a person should know besides the steps: notes, waves, drains, time, and the plan's id.
-    fileprivate var remarks: [String] {
-        var lines = notes ?? []
-        if let course {
-            for (index, wave) in course.waves.enumerated() {
-                let some = wave.machines.prefix(10).joined(separator: ", ")
-                let more = wave.count > 10 ? " and \(wave.count - 10) more" : ""
-                lines.append("\(wave.canary ? "canary" : "wave \(index + 1)"): \(some)\(more)")
-            }
-            if course.promotion { lines.append("a person has to promote it behind its canaries") }
-            if !course.drains.isEmpty {
-                lines.append("drained first: \(course.drains.prefix(10).joined(separator: ", "))")
-            }
-            if !course.waves.isEmpty { lines.append("takes \(course.takes) at most") }
-            if let waits = course.waits { lines.append("would not come to an end: it waits for \(waits)") }
-        }
-        if let id { lines.append("plan \(id) (trunkline group apply FILE --plan \(id))") }
-        return lines
-    }
 }

@@ -50,11 +50,14 @@ extension GroupCommand {
     struct Rollback: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make what an earlier revision said the record again; shows first what that changes.",
-            discussion: "Without --to the last good one before what the record says now came into force.")
+            discussion: """
+                Without --to the last good one before what the record says now came into force. Asks at a terminal; elsewhere it \
+                takes --yes. A group that moved on after the plan was shown is left as it is.
+                """)
         @Argument var group: String
         @Option(help: ArgumentHelp("The revision.", valueName: "n")) var to: Int?
         @Option(help: ArgumentHelp("Why, in a line: it stands in the history.", valueName: "text")) var reason: String?
-        @OptionGroup var assent: Assent
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
@@ -65,14 +68,17 @@ extension GroupCommand {
                 guard let target, let current = revisions.first(where: \.current)?.revision else {
                     throw Failure("\(group) has no earlier revision that differs and has not failed")
                 }
-                let difference = try await client.difference(of: group, from: current, to: target)
+                let plan = try await client.planRollback(group, to: target)
                 Note.line("\(group): from revision \(current) to what revision \(target) said")
                 if let found = revisions.first(where: { $0.revision == target }), found.verdict.state == .failed {
                     Note.line("revision \(target) \(found.verdict.line)")
                 }
-                Note.write(difference.summary)
-                try assent.ask("Roll \(group) back to revision \(target)?")
-                return try await client.rollBack(group, RollbackRequest(to: target, reason: reason))
+                for line in plan.lines { Note.line(line) }
+                try await confirmation.require("Roll \(group) back to revision \(target)") {
+                    try await Stakes(ofGroup: group, client).line
+                }
+                return try await client.rollBack(
+                    group, RollbackRequest(to: target, reason: reason, plan: plan.id))
             }
             try output.show(view)
         }
@@ -98,14 +104,6 @@ extension DifferenceView {
             }
         }
         return "--- \(group) revision \(from)\n+++ \(group) revision \(to)\n" + lines.joined(separator: "\n")
-    }
-
-    /// One line for each thing that changes.
-    fileprivate var summary: String {
-        changes.map { change in
-            let name = change.kind == .field ? change.name : "\(change.kind.rawValue) \(change.name)"
-            return "  \(name): \(change.before ?? "(none)") → \(change.after ?? "(none)")".forPeople() + "\n"
-        }.joined()
     }
 }
 

@@ -30,31 +30,50 @@ extension GroupCommand {
     struct Stop: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Stop a group's software; its machines keep their places and data.",
-            discussion: "With --release launched machines go back to their platform, and their data with them.")
+            discussion: """
+                Calls on them end. With --release launched machines go back to their platform, and their data with them. Asks at a \
+                terminal; elsewhere it takes --yes.
+                """)
         @Argument var group: String
         @Flag(help: "Give launched machines back to their platform, and their data with them.") var release = false
-        @OptionGroup var assent: Assent
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
             let view = try await location.with { client in
-                let machines = try await LaunchedMachines(of: group, client)
-                if release, machines.count > 0 { try assent.ask("\(machines.goBack); stop \(group)?") }
+                let stakes = try await Stakes(ofGroup: group, client)
+                let launched = stakes.launched
+                try await confirmation.require("Stop \(group)") {
+                    stakes.line + (release && launched.count > 0 ? "; \(launched.goBack)" : "")
+                }
                 let view = try await client.stop(group: group, release: release)
-                Note.line("\(group): stopped\(machines.afterStop(release: release))")
+                Note.line("\(group): stopped\(launched.afterStop(release: release))")
                 return view
             }
             try output.show(view)
         }
     }
 
-    struct Restart: GroupInstructionCommand {
-        static let configuration = CommandConfiguration(abstract: "Restart the software of every machine.")
-        static let instruction = TrunklineClient.GroupInstruction.restart
+    struct Restart: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Restart the software of every machine, in waves, each under the record's drain.",
+            discussion: "Asks at a terminal; elsewhere it takes --yes.")
         @Argument var group: String
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
+
+        func run() async throws {
+            try output.show(
+                try await location.with { client in
+                    try await confirmation.require("Restart \(group)") {
+                        let stakes = try await Stakes(ofGroup: group, client)
+                        return "\(stakes.line); in waves, \(stakes.drained)"
+                    }
+                    return try await client.instruct(group: group, .restart)
+                })
+        }
     }
 
     struct Pause: GroupInstructionCommand {
@@ -71,42 +90,5 @@ extension GroupCommand {
         @Argument var group: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
-    }
-}
-
-/// `--yes`
-struct Assent: ParsableArguments {
-    @Flag(name: .shortAndLong, help: "Do not ask.") var yes = false
-
-    /// Asks where a person sits at a terminal; a script is taken at its word.
-    func ask(_ question: String) throws {
-        guard !yes, isatty(STDIN_FILENO) == 1, Terminal.isError else { return }
-        Note.write("\(question) [y/N] ")
-        guard ["y", "yes"].contains(readLine()?.lowercased()) else { throw Failure("nothing was changed") }
-    }
-}
-
-/// What a platform has for a group, for people who are about to give it back.
-struct LaunchedMachines {
-    var count: Int
-    private var platforms: String
-
-    init(of group: String, _ client: TrunklineClient) async throws {
-        // A group that is gone already may have left machines with its platform; the manager says so where that matters.
-        let known = try await client.hasGroup(group) ? try await client.allMachines(group: group) : []
-        let machines = known.filter { $0.platform != "none" }
-        count = machines.count
-        platforms = Set(machines.map(\.platform)).sorted().joined(separator: " and ")
-    }
-
-    private var name: String { count == 1 ? "1 machine" : "\(count) machines" }
-
-    var goBack: String { "\(name) and all data of \(count == 1 ? "it" : "them") go back to \(platforms)" }
-
-    func afterStop(release: Bool) -> String {
-        guard count > 0 else { return "" }
-        return release
-            ? "; \(goBack)"
-            : "; \(name) on \(platforms) \(count == 1 ? "keeps its place" : "keep their places") and data (--release gives them back)"
     }
 }

@@ -139,20 +139,35 @@ struct MachineCommand: AsyncParsableCommand {
     struct Restart: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Restart a machine's software.")
         @Argument var machine: String
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            try output.show(try await location.with { try await $0.instruct(machine: machine, .restart) })
+            try output.show(
+                try await location.with { client in
+                    try await confirmation.require("Restart \(machine)") {
+                        let stakes = try await Stakes(ofMachine: machine, client)
+                        return "\(stakes.line); \(stakes.drained)"
+                    }
+                    return try await client.instruct(machine: machine, .restart)
+                })
         }
     }
 
     struct Replace: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Release a machine and launch another in its place.")
         @Argument var machine: String
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            try output.show(try await location.with { try await $0.instruct(machine: machine, .replace) })
+            try output.show(
+                try await location.with { client in
+                    try await confirmation.require("Replace \(machine)") {
+                        try await Stakes(ofMachine: machine, client).line + "; its data go with it"
+                    }
+                    return try await client.instruct(machine: machine, .replace)
+                })
         }
     }
 
@@ -160,10 +175,17 @@ struct MachineCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Take a machine's key away: it gets no order any more.")
         @Argument var machine: String
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            try output.show(try await location.with { try await $0.instruct(machine: machine, .revoke) })
+            try output.show(
+                try await location.with { client in
+                    try await confirmation.require("Revoke \(machine)") {
+                        try await Stakes(ofMachine: machine, client).line + "; its key is refused for ever"
+                    }
+                    return try await client.instruct(machine: machine, .revoke)
+                })
         }
     }
 }

@@ -43,10 +43,14 @@ struct SecretCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "rm", abstract: "Remove a secret that no record names.")
         @Argument var name: String
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
-            try await location.with { try await $0.removeSecret(name) }
+            try await location.with { client in
+                try await confirmation.require("Remove \(name)") { "\(name): nobody can read or bring back its value" }
+                try await client.removeSecret(name)
+            }
             Note.line("\(name) removed")
         }
     }

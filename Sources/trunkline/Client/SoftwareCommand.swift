@@ -100,10 +100,17 @@ struct SoftwareCommand: AsyncParsableCommand {
             commandName: "rm", abstract: "Remove software that no group names.")
         @Argument(help: ArgumentHelp("Which.", valueName: "name@version"))
         var reference: SoftwareReference
+        @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
-            try await location.with { try await $0.removeSoftware(reference) }
+            try await location.with { client in
+                try await confirmation.require("Remove \(reference)") {
+                    let software = try await client.software(reference)
+                    return "\(reference): \(software.size) bytes, pushed at \(software.pushed); only another push brings it back"
+                }
+                try await client.removeSoftware(reference)
+            }
             Note.line("\(reference) removed")
         }
     }

@@ -90,26 +90,6 @@ enum Note {
     static func write(_ text: String) { _ = Streams.write(text, to: STDERR_FILENO) }
 }
 
-/// A value that is not to be seen: typed without echo at a terminal, else read from standard input to its end.
-enum HiddenInput {
-    static func read(prompt: String) throws -> String {
-        guard isatty(STDIN_FILENO) == 1 else {
-            return try text(Streams.read("-"), of: "the value on standard input")
-        }
-        // getpass(3) takes Ctrl-C and Ctrl-\ as letters, so that no terminal is left behind without echo.
-        guard let typed = getpass(prompt) else { throw Failure("the terminal can't be asked without echo") }
-        let value = String(cString: typed)
-        guard !value.unicodeScalars.contains(where: { $0.value == 3 || $0.value == 28 }) else { throw ExitCode(130) }
-        return value
-    }
-
-    static func text(_ bytes: Data, of what: String) throws -> String {
-        guard var text = String(validating: bytes, as: UTF8.self) else { throw Failure("\(what) is not UTF-8 text") }
-        if text.hasSuffix("\n") { text.removeLast() }
-        return text
-    }
-}
-
 /// A file with something secret in it: made anew with 0600, never written over another.
 enum SecretFile {
     static func write(_ text: String, to path: String) throws {
