@@ -107,7 +107,8 @@ struct SoftwareCommand: AsyncParsableCommand {
             try await location.with { client in
                 try await confirmation.require("Remove \(reference)") {
                     let software = try await client.software(reference)
-                    return "\(reference): \(software.size) bytes, pushed at \(software.pushed); only another push brings it back"
+                    return
+                        "\(reference): \(software.size) bytes, pushed at \(software.pushed); only another push brings it back"
                 }
                 try await client.removeSoftware(reference)
             }
