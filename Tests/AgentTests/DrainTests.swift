@@ -30,11 +30,16 @@ struct DrainTests {
             version: version, metrics: metrics, drain: drain, undrain: undrain, padding: padding)
     }
 
+    /// It says so, and what it still does.
+    private static func isMeasured(_ status: Status, after session: Int = 0) -> Bool {
+        isDraining(status, after: session) && status.metrics == ["calls": 0]
+    }
+
     private static func isDraining(_ status: Status, _ generation: Int = 1, after session: Int = 0) -> Bool {
         status.state == .draining && status.order == generation && status.session > session
     }
 
-    @Test("An order to drain runs the hook and nothing restarts; the first status that says so was measured afterwards")
+    @Test("An order to drain runs the hook and nothing restarts; no status that says so was measured before")
     func thereAndBack() async throws {
         try await withMachine { manager, agent in
             try agent.start()
@@ -43,11 +48,9 @@ struct DrainTests {
             try await manager.running(bundle, generation: 1)
             let pid = try await agent.softwarePID()
             try await manager.order(bundle, bundle.order(1, action: .drain, issue: 2))
-            try await manager.status("draining") { Self.isDraining($0) }
-            let draining = try #require(manager.statuses.first { Self.isDraining($0) })
+            let draining = try await manager.status("draining") { Self.isMeasured($0) }
             #expect(draining.issue == Issue(epoch: 1, number: 2) && draining.reason == nil)
             #expect(draining.software?.health == .passing && draining.software?.generation == 1)
-            #expect(draining.metrics == ["calls": 0])
             #expect(manager.statuses.allSatisfy { $0.state != .draining || $0.metrics["calls"] != 2 })
             // Said twice it is done once.
             let before = manager.statuses.count
@@ -96,12 +99,28 @@ struct DrainTests {
             agent.killSoftware()
             #expect(try await eventually(within: .seconds(40)) { agent.software.isEmpty })
             try agent.start()
-            try await manager.status("after a boot") { Self.isDraining($0, after: second.session) }
-            let third = try #require(manager.statuses.first { Self.isDraining($0, after: second.session) })
-            #expect(third.metrics == ["calls": 0])
+            try await manager.status("after a boot") { Self.isMeasured($0, after: second.session) }
             #expect(manager.statuses.allSatisfy { $0.state != .draining || $0.metrics["calls"] != 2 })
             try await manager.order(bundle, bundle.order(1, issue: 3))
             try await manager.status("taken back") { $0.state == .running && $0.metrics == ["calls": 2] }
+        }
+    }
+
+    @Test("Without metrics that work it drains, and says so; when they come to work they stand beside it")
+    func withoutMetrics() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let broken = "#!/bin/sh\ntest -e \"$TRUNKLINE_DATA/works\" && echo calls 0"
+            let bundle = try SampleBundle(metrics: broken, drain: Self.drain, undrain: Self.undrain)
+            try await manager.order(bundle)
+            try await manager.running(bundle, generation: 1)
+            try await manager.order(bundle, bundle.order(1, action: .drain, issue: 2))
+            let status = try await manager.status("draining") { Self.isDraining($0) }
+            #expect(status.metrics == [:] && agent.lines("data/sample/hooks") == ["drain"])
+            _ = FileManager.default.createFile(atPath: agent.path("data/sample/works"), contents: nil)
+            try await manager.status("measured") { Self.isMeasured($0) }
+            try await manager.order(bundle, bundle.order(1, issue: 3))
+            try await manager.status("taken back") { $0.state == .running && $0.order == 1 }
         }
     }
 

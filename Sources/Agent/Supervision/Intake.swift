@@ -2,8 +2,8 @@ import Fleet
 
 /// Whether software that is up takes new work, as far as its hooks have made it so. Pure; the supervisor runs the hooks.
 ///
-/// One hook at a time, each tried again until it ends well or the opposite is wanted; a report says that it drains only with metrics of
-/// a probe that began after the hook had ended.
+/// One hook at a time, each tried again until it ends well or the opposite is wanted. That it drains is said as soon as the hook has ended
+/// well; metrics stand beside it only of a probe that began after that, so that nobody takes older ones for what it still does.
 struct Intake: Equatable, Sendable {
     enum Hook: String, Hashable, Sendable { case drain, undrain }
 
@@ -40,13 +40,14 @@ struct Intake: Equatable, Sendable {
         if needed != nil { next = now }
     }
 
-    /// Whether it takes no new work, and a report can show what it still does.
-    var isDraining: Bool {
-        isToClose ? position == .closed && measuring == .done : isOpening
-    }
+    /// Whether it takes no new work, or is about to take it again.
+    var isDraining: Bool { isToClose ? position == .closed : isOpening }
 
-    /// Whether it may take new work again at any moment: what was measured before says nothing any more.
-    var isOpening: Bool { !isToClose && position != .open }
+    /// Whether what was measured last says nothing of what it does now.
+    var isUnmeasured: Bool { isOpening || isToClose && position == .closed && measuring != .done }
+
+    /// Whether it may take new work again at any moment.
+    private var isOpening: Bool { !isToClose && position != .open }
 
     /// Whether nothing was done to it that a hook would have to undo.
     var isUntouched: Bool { position == .open && running == nil }

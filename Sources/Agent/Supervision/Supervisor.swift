@@ -118,9 +118,9 @@ struct Supervisor: Sendable {
         }
     }
 
-    /// None while it is about to take new work again, so that nobody takes what was measured before for what it does now.
+    /// None that were measured before it was drained, or told to take new work again.
     var reportedMetrics: [String: Double] {
-        if case .up(let life) = phase, life.intake.isOpening { return [:] }
+        if case .up(let life) = phase, life.intake.isUnmeasured { return [:] }
         return metrics
     }
 
