@@ -101,7 +101,12 @@ extension Monitor {
         if machine.wellSince == nil { change(id) { $0.wellSince = since } }
         let settled = since + group.record.definition.rollout.settle
         guard settled <= now else { return settled }
-        change(id) { $0.verified = true }
+        change(id) { machine in
+            machine.verified = true
+            machine.lastGood = machine.order.map {
+                VerifiedOrder(order: $0, turn: machine.assigned?.turn ?? group.record.turn)
+            }
+        }
         notes[id]?.redeliveries = 0
         groups[machine.group]?.replacing[machine.index] = nil
         let release = release(of: machine, group)
@@ -131,7 +136,13 @@ extension Monitor {
     static let restoredLeap = 1000
 
     /// What the record asks of it, under its present generation.
-    func order(for machine: MachineRecord, _ action: Order.Action, _ group: Group) -> Order {
+    ///
+    /// - Parameter release: what it is to be asked; nil: what it is assigned.
+    func order(
+        for machine: MachineRecord, _ action: Order.Action, _ group: Group, as release: Release? = nil
+    ) -> Order {
+        var machine = machine
+        if let release { machine.assigned = Assignment(release: release.number, turn: group.record.turn, since: now) }
         let record = record(for: machine, group)
         let scope = Scope(group: record, counts: group.counts, machine: machine)
         var environment: [String: OrderValue] = [:]

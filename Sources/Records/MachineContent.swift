@@ -24,6 +24,7 @@ struct MachineContent: Codable {
     var restartedAt: [Timestamp]?
     var assigned: Assignment?
     var drain: Drain?
+    var lastGood: VerifiedOrder?
 
     enum CodingKeys: String, CodingKey {
         case phaseSince = "phase_since"
@@ -39,6 +40,7 @@ struct MachineContent: Codable {
         case sessionFloor = "session_floor"
         case restartedAt = "restarted_at"
         case assigned, drain
+        case lastGood = "last_good"
     }
 
     init(_ machine: MachineRecord) {
@@ -60,6 +62,7 @@ struct MachineContent: Codable {
         restartedAt = machine.restartedAt.isEmpty ? nil : machine.restartedAt
         assigned = machine.assigned
         drain = machine.drain
+        lastGood = machine.lastGood
     }
 }
 

@@ -121,5 +121,6 @@ extension MachineRecord {
             platformState: content.platformState ?? .unknown, stoppedBy: content.stoppedBy, holder: content.holder,
             sessionFloor: content.sessionFloor, assigned: content.assigned, drain: content.drain)
         restartedAt = content.restartedAt ?? []
+        lastGood = content.lastGood
     }
 }

@@ -80,6 +80,50 @@ struct SupervisorTests {
         #expect(supervisor.reason == "sample@2 did not become healthy: no program; sample@1 runs again")
     }
 
+    @Test("An order for what runs again after a fall back restarts nothing, and what ends under it is started for it")
+    func keep() {
+        let (old, new, again) = (job(1), job(2, version: "2"), job(3))
+        var supervisor = well(old)
+        _ = supervisor.handle(.run(new), now: .seconds(2))
+        _ = supervisor.handle(.stopped(run: 1), now: .seconds(3))
+        _ = supervisor.handle(.startFailed(run: 2, "no program"), now: .seconds(3))
+        #expect(!supervisor.mayKeep(again, drains: false), "nothing is up")
+        _ = supervisor.handle(.started(run: 3), now: .seconds(3))
+        _ = supervisor.handle(.exited(run: 3, "died"), now: .seconds(4))
+        #expect(!supervisor.mayKeep(again, drains: false), "it has ended")
+        _ = supervisor.handle(.due, now: .seconds(5))
+        _ = supervisor.handle(.started(run: 4), now: .seconds(5))
+        _ = supervisor.handle(.due, now: .seconds(6))
+        #expect(supervisor.mayKeep(again, drains: false) && supervisor.restarts == 1)
+        var other = again
+        other.environment = ["GREETING": "hello"]
+        #expect(!supervisor.mayKeep(other, drains: false) && !supervisor.mayKeep(job(3, version: "2"), drains: false))
+        #expect(supervisor.handle(.keep(again), now: .seconds(6)) == [])
+        #expect(supervisor.state == .running && supervisor.health == .passing && supervisor.reason == nil)
+        #expect(supervisor.plan == Plan(job: again) && supervisor.active == again && supervisor.restarts == 0)
+        #expect(supervisor.handle(.exited(run: 4, "died"), now: .seconds(7)) == [])
+        #expect(supervisor.handle(.due, now: .seconds(9)) == [.start(again, run: 5)])
+    }
+
+    @Test("What no hook brings back to work is started anew, and what runs under a restart that was ordered, too")
+    func notKept() {
+        var oneWay = job(1)
+        oneWay.manifest.drain = .init(exec: ["./drain"])
+        var supervisor = well(oneWay)
+        _ = supervisor.handle(.drain(true), now: .seconds(2))
+        var again = oneWay
+        again.generation = 3
+        #expect(!supervisor.mayKeep(again, drains: false))
+        #expect(supervisor.mayKeep(again, drains: true))
+        // The next agent finds what ran before the order.
+        for isOnTrial in [true, false] {
+            var next = Supervisor(plan: Plan(job: job(2), onTrial: isOnTrial))
+            let actions = next.handle(.adopt(job(1), restarts: 0), now: .zero)
+            #expect(actions == (isOnTrial ? [.stop(job(1).manifest.stop, run: 1)] : []))
+            #expect(next.active == job(isOnTrial ? 1 : 2))
+        }
+    }
+
     @Test("A restart of the same software has nothing to fall back to")
     func sameSoftware() {
         var supervisor = well(job(1))

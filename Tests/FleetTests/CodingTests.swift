@@ -74,9 +74,12 @@ struct CodingTests {
         #expect(order.asksTheSame(as: later))
         later.environment["KEY"] = .plain("sip-key")
         #expect(!order.asksTheSame(as: later), "a secret's name is not its value")
+        #expect(!order.runsTheSame(as: later))
         later = order
         later.action = .stop
-        #expect(!order.asksTheSame(as: later))
+        #expect(!order.asksTheSame(as: later) && !order.runsTheSame(as: later))
+        later.action = .drain
+        #expect(!order.asksTheSame(as: later) && order.runsTheSame(as: later))
     }
 
     @Test("What a status consists of", arguments: 1...30 as ClosedRange<UInt64>)

@@ -52,9 +52,11 @@ struct RoundTripTests {
         var machine = Samples.machine()
         machine.status?.holder = "00c0ffee"
         machine.status?.heartbeat = .seconds(7)
+        machine.lastGood = machine.order.map { VerifiedOrder(order: $0, turn: 2) }
         _ = try records.commit([.saveMachine(machine)])
         #expect(try records.machine("edge-1")?.status?.holder == "00c0ffee")
         #expect(try records.machine("edge-1")?.status?.heartbeat == .seconds(7))
+        #expect(try records.machine("edge-1")?.lastGood == machine.lastGood && machine.lastGood != nil)
     }
 
     @Test("is there after the file is closed and opened anew, all in the one file")

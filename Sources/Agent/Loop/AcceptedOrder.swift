@@ -4,6 +4,9 @@ import Messaging
 /// The last order that was accepted, opened, as it is kept on disk.
 struct AcceptedOrder: Codable, Sendable {
     var content: OrderContent
+    /// It asks for what runs, and the order before it for something else, which did not come to run or not to stay: nothing is
+    /// restarted for it. Known when it is accepted; nil in files of the first agents.
+    var keeps: Bool?
 
     /// What holds for the moment only is left out.
     init(content: OrderContent) {

@@ -131,6 +131,8 @@ extension AgentLoop {
         if let error { return fail(error.message, now: now) }
         self.installation = nil
         tidyAt = now + Self.tidyAfter
+        // It may have come up meanwhile.
+        if keep(installation.order, now: now) { return }
         kept.generation = installation.order.generation
         // It may have been told to drain while it received.
         let drains = (order ?? installation.order).drains

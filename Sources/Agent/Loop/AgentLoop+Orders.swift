@@ -132,7 +132,10 @@ extension AgentLoop {
         }
     }
 
-    func accept(_ accepted: AcceptedOrder, now: TimeSpan) {
+    func accept(_ new: AcceptedOrder, now: TimeSpan) {
+        var accepted = new
+        accepted.keeps =
+            supervisor.plan.wanted?.runsTheSame(as: new.job) == true && order?.job.runsTheSame(as: new.job) == false
         let content = accepted.content
         logger.notice(
             "order \(content.generation): \(content.action.rawValue) \(content.manifest.reference) \(content.digest.prefix(12))"
@@ -167,6 +170,7 @@ extension AgentLoop {
             supervise(.drain(accepted.drains), now: now)
             return saveKept()
         }
+        if keep(accepted, now: now) { return }
         func refused(_ why: String) {
             refuse(
                 Refusal("order \(accepted.generation) cannot be followed: \(why)", of: accepted.generation), now: now)
@@ -181,6 +185,18 @@ extension AgentLoop {
         } catch {
             refused("its content key cannot be used: \(error)")
         }
+    }
+
+    /// What runs goes on for this order, where it asks for just that after one that did not come to run.
+    func keep(_ accepted: AcceptedOrder, now: TimeSpan) -> Bool {
+        guard accepted.keeps == true, supervisor.mayKeep(accepted.job, drains: accepted.drains) else { return false }
+        logger.notice("order \(accepted.generation): \(accepted.content.manifest.reference) runs on")
+        supervise(.keep(accepted.job), now: now)
+        supervise(.drain(accepted.drains), now: now)
+        kept.generation = accepted.generation
+        keepPlan()
+        nameProcess()
+        return true
     }
 
     /// This machine is not wanted any more: its software ends, its data stays, and then the agent ends.

@@ -18,6 +18,7 @@ extension AgentLoop {
             logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
             if let writer = record.writer { watch(writer: writer) } else { writerAt = now }
             supervise(.adopt(record.job, restarts: record.restarts), now: now)
+            nameProcess()
             run = max(run, 1)
             glanceAt = now
             watchEnd(of: record)
@@ -28,6 +29,16 @@ extension AgentLoop {
         if order.generation > kept.generation { return act(on: order, now: now) }
         // An agent that is killed may have kept the one and not the other.
         if order.generation == kept.generation, order.content.action.runs { supervise(.drain(order.drains), now: now) }
+    }
+
+    /// What runs may go on for a later order than the one that it was started for.
+    func nameProcess() {
+        guard let job = supervisor.active, var record = process, record.job != job, record.job.runsTheSame(as: job)
+        else { return }
+        record.job = job
+        record.restarts = supervisor.restarts
+        process = record
+        do { try state.saveSecret(record, to: .process, under: identity.key) } catch { logger.error("\(error)") }
     }
 
     func supervise(_ event: Supervisor.Event, now: TimeSpan) {

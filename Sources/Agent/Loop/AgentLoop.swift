@@ -263,7 +263,7 @@ final class AgentLoop {
     func leaveSoftware() { leavesSoftware = true }
 
     /// What takes the plan over the agent's end is on disk before anybody hears of it.
-    private func keepPlan() {
+    func keepPlan() {
         let plan = supervisor.plan
         guard plan != kept.plan else { return }
         if let old = kept.plan.job?.digest, old != plan.job?.digest { kept.previousDigest = old }

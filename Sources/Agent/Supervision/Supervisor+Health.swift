@@ -99,4 +99,20 @@ extension Supervisor {
         if case .up = phase { return halt(now: now) }
         return startWanted()
     }
+
+    /// Whether what is up can go on for an order that asks for this.
+    func mayKeep(_ job: Job, drains: Bool) -> Bool {
+        guard case .up = phase, let active, active == wanted, active.runsTheSame(as: job) else { return false }
+        // Where no hook takes a drain back, a start does.
+        return drains || plan.drain == nil || active.manifest.drain == nil || active.manifest.undrain != nil
+    }
+
+    mutating func keep(_ job: Job) {
+        guard mayKeep(job, drains: true) else { return }
+        active = job
+        plan.job = job
+        plan.reason = nil
+        // The count of a generation begins with it.
+        restarts = 0
+    }
 }

@@ -11,6 +11,8 @@ struct Supervisor: Sendable {
         case adopt(Job, restarts: Int)
         /// - `settle`: so long it must be well without a break before it counts as good; nil: its first passed check does.
         case run(Job, settle: TimeSpan? = nil, drains: Bool = false)
+        /// What is up goes on for another order, where `mayKeep` allows it: nothing is restarted, nor tried anew.
+        case keep(Job)
         /// Whether what runs is to take no new work, or to take it again.
         case drain(Bool)
         case stop
@@ -162,6 +164,9 @@ struct Supervisor: Sendable {
         case .adopt(let job, let restarts): return adopt(job, restarts: restarts, now: now)
         case .run(let job, let settle, let drains):
             return replace(with: job, settle: settle, drains: drains, now: now)
+        case .keep(let job):
+            keep(job)
+            return []
         case .drain(let drains):
             drain(drains, now: now)
             return []
@@ -229,7 +234,9 @@ struct Supervisor: Sendable {
 
     private mutating func adopt(_ job: Job, restarts: Int, now: TimeSpan) -> [Action] {
         run += 1
-        active = job
+        // An agent that was killed may have kept in the plan, and not with the process, for which order it goes on.
+        let isWanted = wanted.map { $0 == job || !plan.onTrial && $0.runsTheSame(as: job) } ?? false
+        active = isWanted ? wanted : job
         self.restarts = restarts
         phase = .up(
             Life(
@@ -237,7 +244,7 @@ struct Supervisor: Sendable {
                 // How far an earlier agent came with its hooks nobody knows.
                 intake: Intake(
                     isToClose: plan.drain == .on, position: plan.drain == nil ? .open : .unknown, now: now)))
-        return job == wanted ? [] : halt(now: now)
+        return isWanted ? [] : halt(now: now)
     }
 
     private mutating func replace(with job: Job, settle: TimeSpan?, drains: Bool, now: TimeSpan) -> [Action] {

@@ -55,6 +55,8 @@ package struct MachineRecord: Hashable, Sendable {
     /// What it is to be; nil: what the record says.
     package var assigned: Assignment?
     package var drain: Drain?
+    /// The last order with which it was verified.
+    package var lastGood: VerifiedOrder?
 
     package init(
         id: String, group: String, index: Int, platform: Platform, phase: Phase, phaseSince: Timestamp,

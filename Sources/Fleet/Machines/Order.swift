@@ -37,6 +37,13 @@ package struct Order: Hashable, Sendable, Codable {
     /// Whether it asks for software that runs, whatever work it takes.
     package var runs: Bool { action.runs }
 
+    /// Whether both ask for the same software to run, whatever work it takes.
+    package func runsTheSame(as other: Order) -> Bool {
+        var copy = other
+        copy.action = action
+        return runs && other.runs && asksTheSame(as: copy)
+    }
+
     /// Whether both ask for the same thing, whatever their generations.
     package func asksTheSame(as other: Order) -> Bool {
         var copy = other

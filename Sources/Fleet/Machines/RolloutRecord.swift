@@ -122,6 +122,17 @@ package struct Assignment: Hashable, Sendable, Codable {
     }
 }
 
+/// An order with which a machine was verified, and the turn of its release then: what it falls back to.
+package struct VerifiedOrder: Hashable, Sendable, Codable {
+    package var order: Order
+    package var turn: Int
+
+    package init(order: Order, turn: Int) {
+        self.order = order
+        self.turn = turn
+    }
+}
+
 /// A machine takes no new work, or is to take none.
 package struct Drain: Hashable, Sendable, Codable {
     package enum Purpose: String, Hashable, Sendable, Codable {

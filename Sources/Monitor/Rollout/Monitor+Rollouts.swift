@@ -101,12 +101,25 @@ extension Monitor {
         let restarts =
             machine.assigned?.turn != rollout.turn
             || group.releases[rollout.release].map { $0.restarts(comingFrom: release) } ?? true
+        let keeps = restarts && keepsRunning(machine, group, rollout)
         return Rollout.Sighting(
             place: machine.index, isPresent: machine.awaySince == nil, isAssigned: isAssigned,
             isVerified: machine.verified && hasAgent, fault: isAssigned ? fault(machine, release, group) : nil,
             serves: machine.serves && restarts, works: machine.works,
-            needsDrain: restarts && needsDrain(machine, group),
+            needsDrain: restarts && !keeps && needsDrain(machine, group), keepsRunning: keeps,
             isDrained: machine.drain?.ended != nil, progress: machine.status?.receiving?.have.count ?? 0)
+    }
+
+    /// Whether it runs what the rollout brings, though it was ordered something else since: it fell back to that, or has not come to
+    /// change yet. Its agent goes on with it then.
+    private func keepsRunning(_ machine: MachineRecord, _ group: Group, _ rollout: RolloutRecord) -> Bool {
+        guard let good = machine.lastGood, let software = machine.status?.software, let order = machine.order,
+            software.generation == good.order.generation, software.digest == good.order.digest,
+            software.generation < order.generation, order.runs, good.turn == rollout.turn,
+            let release = group.releases[rollout.release]
+        else { return false }
+        let asked = self.order(for: machine, good.order.action, group, as: release)
+        return asked.asksTheSame(as: good.order) && !asked.runsTheSame(as: order)
     }
 
     /// Why what it was assigned does not do on this machine; nil: nothing speaks against it yet.

@@ -24,9 +24,13 @@ struct Rollout: Sendable {
         var works: Bool
         /// Whether it must be drained before it is changed.
         var needsDrain: Bool
+        /// It runs already what this rollout brings: nothing restarts for it.
+        var keepsRunning = false
         var isDrained: Bool
         /// There, and certain to serve nobody.
         var isIdle: Bool { isPresent && !works }
+        /// Whoever it serves notices nothing of the change.
+        var isFree: Bool { isIdle || keepsRunning }
         /// Grows while it receives its software: no time runs out meanwhile.
         var progress = 0
     }
@@ -129,9 +133,9 @@ struct Rollout: Sendable {
             let isFailed = standing == .changing && record.failures[id] != nil && sighting.fault != nil
             enter(id, Member(sighting: sighting, standing: isFailed ? .failed : standing, since: now, isJudged: true))
         }
-        // Those that serve nobody come first; the last of the list is the next.
+        // Those of which nothing is taken come first; the last of the list is the next.
         queue = machines.filter { !$0.sighting.isAssigned }.sorted {
-            ($0.sighting.isIdle ? 0 : 1, $0.sighting.place) > ($1.sighting.isIdle ? 0 : 1, $1.sighting.place)
+            ($0.sighting.isFree ? 0 : 1, $0.sighting.place) > ($1.sighting.isFree ? 0 : 1, $1.sighting.place)
         }.map(\.id)
         if let last = record.waves.last, last.ended == nil { wave = changing }
     }
