@@ -138,6 +138,11 @@ extension TrunklineClient {
         try await send(Call("GET", "/v1/groups/\(escaped(group))/rollout"))
     }
 
+    /// Why the group is as it is, and what it waits for.
+    package func explain(group name: String) async throws -> GroupExplanationView {
+        try await send(Call("GET", "/v1/groups/\(escaped(name))/explain"))
+    }
+
     /// Newest first.
     package func rollouts(_ group: String) async throws -> [RolloutView] {
         try await all("/v1/groups/\(escaped(group))/rollouts")

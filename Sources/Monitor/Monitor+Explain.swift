@@ -109,7 +109,7 @@ extension Monitor {
 
     private func since(_ instant: Timestamp) -> String { "for \((now - instant).rounded)" }
 
-    private func standing(_ machine: MachineRecord) -> String {
+    func standing(_ machine: MachineRecord) -> String {
         switch machine.phase {
         case .launching: return launchStanding(machine)
         case .leaving:

@@ -59,6 +59,10 @@ extension Records {
         try entries("WHERE machine = ? ORDER BY id DESC LIMIT ?", [machine, limit])
     }
 
+    package func latestEvents(group: String, limit: Int) throws(RecordsError) -> [EventEntry] {
+        try entries("WHERE \"group\" = ? ORDER BY id DESC LIMIT ?", [group, limit])
+    }
+
     /// The id of the newest event; 0: there is none yet.
     package func lastEventID() throws(RecordsError) -> Int64 {
         try row("SELECT COALESCE(MAX(id), 0) AS last FROM events", []) { try $0.value("last") } ?? 0

@@ -1,6 +1,7 @@
 import Client
 import Fleet
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("The command line on what records were", .serialized)
@@ -23,6 +24,12 @@ struct HistoryCommandTests {
             #expect(history.output.contains("2 *") && history.output.contains("1 <"), "\(history.output)")
             #expect(history.output.contains("ticket 2") && history.output.contains("machines.count 1 → 2"))
             #expect(try installation.trunkline("group", "history", "test", "--quiet").output == "2\n1\n")
+            _ = try await client.instruct(group: "test", .start)
+            let isTold = try await eventually {
+                let output = try installation.trunkline("group", "history", "test").output
+                return output.contains("    ticket 2\n    rollout 1 (start of soft@2): done after ")
+            }
+            #expect(isTold)
             let diff = try installation.trunkline("group", "diff", "test")
             #expect(diff.output.hasPrefix("--- test revision 1\n+++ test revision 2\n@@"), "\(diff.output)")
             #expect(diff.output.contains("\n-") && diff.output.contains("soft@2"))

@@ -61,7 +61,7 @@ struct GroupScopeTests {
     func others() async throws {
         try await with(.admin) { (site, ask, narrow) async throws in
             for group in ["core", "none"] {
-                for path in ["", "/record", "/revisions", "/revisions/1/plan"] {
+                for path in ["", "/record", "/revisions", "/revisions/1/plan", "/explain"] {
                     #expect(try await narrow(.get, "/v1/groups/\(group)\(path)").status == 403, "\(path)")
                 }
                 for instruction in GroupInstruction.allCases {

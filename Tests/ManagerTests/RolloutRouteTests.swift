@@ -92,6 +92,11 @@ struct RolloutRouteTests {
                 #expect(audit.contains("rollout.instructed") && audit.contains("wrong day"))
                 let old: [RolloutView] = try await ask(.get, "/v1/groups/test/rollouts").page()
                 #expect(old.map(\.number) == [3, 2, 1])
+                let revisions: [RevisionView] = try await ask(.get, "/v1/groups/test/revisions").page()
+                #expect(revisions.map { $0.rollouts.map(\.number) } == [[3], [2], [1]], "each by its revision")
+                #expect(revisions.map { $0.rollouts.map(\.phase) }[1] == [.failed])
+                let second: RevisionView = try await ask(.get, "/v1/groups/test/revisions/2").decoded()
+                #expect(second.rollouts == revisions[1].rollouts)
                 #expect(old[1].phase == .failed && old[1].why?.contains("wrong day") == true)
                 #expect(await site.control.monitor.machine("test-x1234567")?.order?.generation == 1)
             }

@@ -233,6 +233,31 @@ struct DrainTests {
         #expect(desk.history.last { $0.kind == .machineDrained }?.message.contains("its time is up") == true)
     }
 
+    @Test("What a rollout waited for is kept with it: how many machines, how long, with how much work")
+    func counted() throws {
+        var desk = desk()
+        desk.report("edge-1", metrics: ["calls": 3])
+        desk.report("edge-2", metrics: ["calls": 4])
+        desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
+        #expect(desk.monitor.rollout("edge")?.drains == nil)
+        #expect(desk.monitor.rollout("edge")?.revision == desk.monitor.group("edge")?.revision)
+        desk.pass(.minutes(5), hearing: desk.ids())
+        drains(&desk, "edge-1", calls: 0)
+        var drained = RolloutRecord.Drains()
+        (drained.machines, drained.longest, drained.load) = (1, .minutes(5), ["calls": 3])
+        #expect(desk.monitor.rollout("edge")?.drains == drained)
+        desk.report("edge-1", metrics: ["calls": 0])
+        desk.pass(.seconds(5), hearing: desk.ids())
+        #expect(action(desk, "edge-2") == .drain)
+        drains(&desk, "edge-2", calls: 1)
+        desk.restartManager()
+        for id in desk.ids() { desk.repeatStatus(id) }
+        desk.pass(.minutes(30), hearing: desk.ids())
+        (drained.machines, drained.overdue, drained.longest) = (2, 1, .minutes(30))
+        (drained.load, drained.left) = (["calls": 7], ["calls": 1])
+        #expect(desk.monitor.rollout("edge")?.drains == drained)
+    }
+
     @Test("An abort lets it take new work again, and nothing restarts")
     func abort() throws {
         var desk = desk()

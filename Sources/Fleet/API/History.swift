@@ -16,12 +16,14 @@ package struct RevisionView: Codable, Hashable, Sendable {
     package var current: Bool
     /// Whether a roll-back that names no revision goes to this one.
     package var back: Bool
+    /// How it went through the group, the last first: also restarts under it. Empty where no machine had to change.
+    package var rollouts: [RolloutSummary]
     /// The record in the language; only where one revision is asked for.
     package var text: String?
 
     package init(
         revision: Int, by: String, at: Timestamp, reason: String, changed: String, digest: String, software: String?,
-        verdict: VerdictView, current: Bool, back: Bool, text: String? = nil
+        verdict: VerdictView, current: Bool, back: Bool, rollouts: [RolloutSummary], text: String? = nil
     ) {
         self.revision = revision
         self.by = by
@@ -33,6 +35,7 @@ package struct RevisionView: Codable, Hashable, Sendable {
         self.verdict = verdict
         self.current = current
         self.back = back
+        self.rollouts = rollouts
         self.text = text
     }
 }

@@ -57,6 +57,10 @@ package struct RolloutView: Codable, Hashable, Sendable {
     package var changing: Int
     package var waves: [Wave]
     package var machines: [Machine]
+    /// The record's revision when it began; nil: not known any more.
+    package var revision: Int?
+    /// What was waited for before machines were changed; nil: for nothing.
+    package var drains: RolloutRecord.Drains?
 
     /// - Parameter shift: from the time that the record is kept in to the time of day.
     package init(_ record: RolloutRecord, shift: TimeSpan = .zero) {
@@ -78,5 +82,29 @@ package struct RolloutView: Codable, Hashable, Sendable {
                 away: wave.away)
         }
         machines = []
+        revision = record.revision
+        drains = record.drains
+    }
+}
+
+/// How a rollout went, in short.
+package struct RolloutSummary: Codable, Hashable, Sendable {
+    package var number: Int
+    package var what: String
+    package var by: String
+    package var phase: RolloutRecord.Phase
+    package var began: Timestamp
+    package var ended: Timestamp?
+    package var why: String?
+    package var waves: Int
+    package var ok: Int
+    package var failed: Int
+    package var away: Int
+    package var drains: RolloutRecord.Drains?
+
+    package init(_ view: RolloutView) {
+        (number, what, by, phase) = (view.number, view.what, view.by, view.phase)
+        (began, ended, why, waves) = (view.began, view.ended, view.why, view.waves.count)
+        (ok, failed, away, drains) = (view.ok, view.failed, view.away, view.drains)
     }
 }

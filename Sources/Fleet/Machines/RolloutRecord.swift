@@ -43,12 +43,28 @@ package struct RolloutRecord: Hashable, Sendable, Codable {
         }
     }
 
+    /// What was waited for before machines were changed.
+    package struct Drains: Hashable, Sendable, Codable {
+        /// Drains that ended, and how many of them because their time was up.
+        package var machines = 0
+        package var overdue = 0
+        package var longest = TimeSpan.zero
+        /// What these machines had to do when they were told to take no new work, by the metrics that the record's drain asks for.
+        package var load: [String: Double] = [:]
+        /// What they still had to do when their time was up.
+        package var left: [String: Double] = [:]
+
+        package init() {}
+    }
+
     /// So many machines of a wave, and so many waves, are kept by name.
     package static let listed = 100
 
     package var group: String
     /// Counts the group's rollouts from 1.
     package var number: Int
+    /// The record's revision when it began; nil: from before this was kept.
+    package var revision: Int?
     /// Which release it brings, by the release's number.
     package var release: Int
     /// How often all software of the group was asked to start anew.
@@ -75,13 +91,16 @@ package struct RolloutRecord: Hashable, Sendable, Codable {
     package var isPromoted: Bool
     /// Nothing ran that could be harmed: all machines at once.
     package var isAtOnce: Bool
+    /// Nil: no machine was drained.
+    package var drains: Drains?
 
     package init(
-        group: String, number: Int, release: Int, turn: Int, base: Int?, what: String, by: String, began: Timestamp,
-        isAtOnce: Bool = false
+        group: String, number: Int, revision: Int? = nil, release: Int, turn: Int, base: Int?, what: String, by: String,
+        began: Timestamp, isAtOnce: Bool = false
     ) {
         self.group = group
         self.number = number
+        self.revision = revision
         self.release = release
         self.turn = turn
         self.base = base
@@ -158,6 +177,8 @@ package struct Drain: Hashable, Sendable, Codable {
     /// The last status that it had sent by then: what it says of its work counts from the next one on.
     package var session = 0
     package var sequence = 0
+    /// What it had to do when it was told, by metrics; nil: not known.
+    package var load: [String: Double]?
 
     package init(purpose: Purpose, asked: Timestamp, since: Timestamp? = nil, ended: Timestamp? = nil) {
         self.purpose = purpose

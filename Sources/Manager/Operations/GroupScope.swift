@@ -106,6 +106,10 @@ struct GroupScope: Operations {
         try require(name)
         return try await base.instruct(name, instruction, release: release, ifRevision: ifRevision, by: caller)
     }
+    func explain(group name: String) async throws -> GroupExplanationView {
+        try require(name)
+        return try await base.explain(group: name)
+    }
     func rollout(_ name: String) async throws -> RolloutView {
         try require(name)
         return try await base.rollout(name)

@@ -45,6 +45,9 @@ protocol Operations: Sendable {
     func removeGroup(_ name: String, force: Bool, forget: Bool, ifRevision: Int?, by: Caller) async throws
     func invite(to group: String, _ request: InvitationRequest, by: Caller) async throws -> BootTicket
 
+    /// What the group waits for, and what comes next.
+    func explain(group: String) async throws -> GroupExplanationView
+
     // Rollouts
     func rollout(_ name: String) async throws -> RolloutView
     func rollouts(_ name: String) async throws -> [RolloutView]

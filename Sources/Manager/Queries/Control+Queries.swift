@@ -108,13 +108,46 @@ extension Control {
         return explanation
     }
 
+    /// The same of a whole group, walked beside the control room.
+    func explain(group name: String) async throws -> GroupExplanationView {
+        drain()
+        _ = try row(name)
+        let (monitor, now, shift, wall) = (monitor, clock.now, clock.shift, clock.now + clock.shift)
+        var explanation = try await checkers.run {
+            guard var view = monitor.explain(group: name, at: now, shift: shift), let group = monitor.group(name) else {
+                throw Refusal(code: .notFound, message: "There is no group \(name).")
+            }
+            Self.write(&view.rules, of: group.definition)
+            var calendar = WindowCalendar()
+            let windows = group.definition.windows.sorted { ($0.from, $0.to, $0.zone) < ($1.from, $1.to, $1.zone) }
+            for window in windows {
+                let text = GroupLanguage.text(of: .window(window))
+                guard let state = calendar.state(of: window, at: wall) else {
+                    view.waits.append(.init("\(text) never opens: its time zone is not known here"))
+                    continue
+                }
+                guard !state.isOpen else { continue }
+                view.waits.append(.init("\(text) is closed: what asks for it does not hold", until: state.changes))
+            }
+            return view
+        }
+        explanation.events = try await queries.reading { try $0.latestEvents(group: name, limit: 10) }
+        return explanation
+    }
+
+    /// The monitor does not know the language that people read.
+    private nonisolated static func write(_ rules: inout [ExplanationView.RuleView], of definition: GroupDefinition) {
+        let texts = Dictionary(definition.rules.map { ($0.name, $0.when) }) { first, _ in first }
+        for index in rules.indices {
+            rules[index].when = texts[rules[index].name].map { GroupLanguage.text(of: $0) } ?? ""
+        }
+    }
+
     private func explanation(of id: String) throws -> ExplanationView {
         drain()
         guard var explanation = monitor.explain(id, at: .now) else { throw Refusal.noMachine(id) }
-        // The monitor does not know the language that people read.
-        for (index, rule) in (monitor.group(explanation.group)?.definition.rules ?? []).enumerated()
-        where explanation.rules.indices.contains(index) && explanation.rules[index].name == rule.name {
-            explanation.rules[index].when = GroupLanguage.text(of: rule.when)
+        if let definition = monitor.group(explanation.group)?.definition {
+            Self.write(&explanation.rules, of: definition)
         }
         for index in explanation.rules.indices {
             explanation.rules[index].due = explanation.rules[index].due.map { $0 + clock.shift }

@@ -8,7 +8,16 @@ extension Queries {
         let current = try await row(name).revision
         let rows = try await reading { try $0.revisions(of: name) }
         let back = rows.wayBack(from: current)?.revision
-        return Page(items: rows.map { RevisionView($0, current: current, back: back) })
+        let rollouts = try await rolloutsByRevision(name)
+        return Page(
+            items: rows.map { RevisionView($0, current: current, back: back, rollouts: rollouts[$0.revision] ?? []) })
+    }
+
+    private func rolloutsByRevision(_ name: String) async throws -> [Int: [RolloutSummary]] {
+        let shift = clock.shift
+        let kept = try await reading { try $0.rollouts(of: name) }
+        return Dictionary(grouping: kept.filter { $0.revision != nil }) { $0.revision ?? 0 }
+            .mapValues { $0.map { RolloutSummary(RolloutView($0, shift: shift)) } }
     }
 
     func revision(_ revision: Int, of name: String) async throws -> RevisionView {
@@ -17,7 +26,9 @@ extension Queries {
         guard let row = rows.first(where: { $0.revision == revision }) else {
             throw Refusal.noRevision(revision, of: name)
         }
-        var view = RevisionView(row, current: current, back: rows.wayBack(from: current)?.revision)
+        var view = RevisionView(
+            row, current: current, back: rows.wayBack(from: current)?.revision,
+            rollouts: try await rolloutsByRevision(name)[revision] ?? [])
         view.text = row.text
         return view
     }
@@ -55,11 +66,11 @@ extension Refusal {
 
 extension RevisionView {
     /// Without its text.
-    init(_ row: RevisionRow, current: Int, back: Int?) {
+    init(_ row: RevisionRow, current: Int, back: Int?, rollouts: [RolloutSummary]) {
         self.init(
             revision: row.revision, by: row.by, at: row.at, reason: row.reason, changed: row.summary,
             digest: row.digest, software: row.manifest?.reference.description, verdict: VerdictView(row.verdict),
-            current: row.revision == current, back: row.revision == back)
+            current: row.revision == current, back: row.revision == back, rollouts: rollouts)
     }
 }
 

@@ -21,6 +21,14 @@ extension API {
                 _ = try await api.operations.group(group)
                 return try .json(Page(items: try await api.operations.rollouts(group), next: nil))
             },
+            Route(
+                method: .get, path: "/v1/groups/{group}/explain",
+                summary: "Why the group is as it is: what it waits for, for whom and until when, and what comes next.",
+                tag: "groups", needs: .viewer,
+                answers: [.init(status: 200, says: "Why.", schema: "GroupExplanation")], problems: [404]
+            ) { api, incoming in
+                try .json(try await api.operations.explain(group: try incoming.parameter("group")))
+            },
         ] + RolloutInstruction.allCases.map(route)
     }
 

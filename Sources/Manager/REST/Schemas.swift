@@ -107,8 +107,20 @@ enum Schemas {
                 ],
                 optional: [
                     "ended": time, "why": text("Why it is paused, went back or was aborted."),
-                    "waits": text("What it waits for, and until when."),
+                    "waits": text("What it waits for, and until when."), "drains": OpenAPI.reference("Drains"),
+                    "revision": number("The record's when it began.", from: 1),
                 ]),
+            "RolloutSummary": object(
+                [
+                    "number": number(from: 1), "what": text(), "by": text(),
+                    "phase": text(one: RolloutRecord.Phase.allCases.map(\.rawValue)), "began": time,
+                    "waves": number(), "ok": number(), "failed": number(), "away": number(),
+                ], optional: ["ended": time, "why": text(), "drains": OpenAPI.reference("Drains")]),
+            "Drains": object([
+                "machines": number("Drains that ended."), "overdue": number("Because their time was up."),
+                "longest": OpenAPI.reference("Span"),
+                "load": numbers, "left": numbers,
+            ]),
             "Wave": object(
                 [
                     "number": number(from: 1), "canary": truth,
@@ -130,6 +142,7 @@ enum Schemas {
                     "revision": number(from: 1), "by": text(), "at": time, "reason": text("Why it was made."),
                     "changed": text("What it changed, in a line."), "digest": text("SHA-256 of its software, hex."),
                     "verdict": OpenAPI.reference("Verdict"), "current": truth, "back": truth,
+                    "rollouts": list("RolloutSummary"),
                 ],
                 optional: [
                     "software": text("NAME@VERSION"), "text": text("The record; where one revision is asked for."),
@@ -211,6 +224,17 @@ enum Schemas {
                 "machine": text(), "group": text(), "state": OpenAPI.reference("MachineState"), "verified": truth,
                 "summary": text(),
                 "rules": list("RuleExplanation"), "events": list("Event"),
+            ]),
+            "GroupExplanation": object([
+                "group": text(), "revision": number(from: 1),
+                "phase": text(one: GroupStatusView.Phase.allCases.map(\.rawValue)), "summary": text(),
+                "waits": list("Wait"), "next": list("Wait"), "machines": list("DeviantMachine"),
+                "more": number("Machines that are not listed."), "rules": list("RuleExplanation"),
+                "events": list("Event"),
+            ]),
+            "Wait": object(["what": text("For people.")], optional: ["until": time]),
+            "DeviantMachine": object([
+                "machine": text(), "state": OpenAPI.reference("MachineState"), "standing": text("For people."),
             ]),
             "RuleExplanation": object(
                 ["name": text(), "when": text(), "holds": truth, "facts": texts, "waits": text()],

@@ -55,8 +55,10 @@ extension Monitor {
         let now = now
         guard let machine = fleet[id], let drain = machine.drain, drain.since == nil, let group = living(machine.group)
         else { return }
+        let had = work(of: machine, group)
         change(id) { machine in
             machine.drain?.since = now
+            machine.drain?.load = had
             machine.drain?.session = machine.status?.session ?? 0
             machine.drain?.sequence = machine.status?.sequence ?? 0
             if machine.order?.action == .run { machine.order?.action = .drain }
@@ -104,6 +106,7 @@ extension Monitor {
         // A person's drain has no end of its own.
         guard hasNothing || end <= now && drain.purpose != .hand else { return drain.purpose == .hand ? nil : end }
         change(id) { $0.drain?.ended = now }
+        if drain.purpose == .change { count(drain, of: machine, since, isOverdue: !hasNothing) }
         note(
             .machineDrained, group: machine.group, machine: id,
             hasNothing
@@ -112,6 +115,21 @@ extension Monitor {
             facts: load(machine, group).merging(["purpose": drain.purpose.rawValue]) { first, _ in first })
         carryOut(drain.purpose, id)
         return nil
+    }
+
+    /// So that people can read later what the group's rollout waited for.
+    private mutating func count(_ drain: Drain, of machine: MachineRecord, _ since: Timestamp, isOverdue: Bool) {
+        guard let group = living(machine.group), group.rollout?.record.isOpen == true else { return }
+        noteBefore(machine.group)
+        var drains = group.rollout?.record.drains ?? RolloutRecord.Drains()
+        drains.machines += 1
+        drains.longest = max(drains.longest, now - since)
+        drains.load.merge(drain.load ?? [:], uniquingKeysWith: +)
+        if isOverdue {
+            drains.overdue += 1
+            drains.left.merge(work(of: machine, group), uniquingKeysWith: +)
+        }
+        groups[machine.group]?.rollout?.record.drains = drains
     }
 
     /// By a report that was made while it drained: one from before says nothing of the work that came in since.
@@ -162,6 +180,15 @@ extension Monitor {
     func load(of machine: MachineRecord, _ group: Group) -> Double {
         guard let drain = group.record.definition.rollout.drain else { return 0 }
         return drain.until.metrics.reduce(0) { $0 + (machine.status?.metrics[$1] ?? 0) }
+    }
+
+    /// The metrics that the record's drain asks for, as it last reported them.
+    private func work(of machine: MachineRecord, _ group: Group) -> [String: Double] {
+        var work: [String: Double] = [:]
+        for name in group.record.definition.rollout.drain?.until.metrics ?? [] {
+            work[name] = machine.status?.metrics[name]
+        }
+        return work
     }
 
     // MARK: Users' words

@@ -28,8 +28,8 @@ extension Monitor {
         }
         if group.release.verdict == .good, before?.release == record.release { base = record.release }
         let rollout = RolloutRecord(
-            group: name, number: group.rolloutCount + 1, release: record.release, turn: record.turn, base: base,
-            what: describe(old, record, before) + (why.map { ": \($0)" } ?? ""),
+            group: name, number: group.rolloutCount + 1, revision: record.revision, release: record.release,
+            turn: record.turn, base: base, what: describe(old, record, before) + (why.map { ": \($0)" } ?? ""),
             by: record.by, began: now, isAtOnce: group.sums.working == 0 && group.sums.absent == 0)
         groups[name]?.rolloutCount += 1
         if rollout.isAtOnce { assignAll(members) }
@@ -45,6 +45,7 @@ extension Monitor {
 
     private func describe(_ old: Release?, _ record: GroupRecord, _ before: GroupRecord?) -> String {
         guard let old else { return "\(record.definition.software)" }
+        if let before, before.run != .running { return "start of \(record.definition.software)" }
         if old.digest != record.digest { return "\(old.definition.software) → \(record.definition.software)" }
         if let before, before.turn != record.turn { return "a restart of \(record.definition.software)" }
         if old.definition.agent != record.definition.agent, old.definition.environment == record.definition.environment
@@ -85,7 +86,7 @@ extension Monitor {
     }
 
     /// So that what changed of a rollout is saved once an event.
-    private mutating func noteBefore(_ name: String) {
+    mutating func noteBefore(_ name: String) {
         if step.rolloutsBefore[name] == nil { step.rolloutsBefore[name] = .some(groups[name]?.rollout?.record) }
     }
 

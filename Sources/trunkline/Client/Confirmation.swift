@@ -76,7 +76,7 @@ struct Stakes {
         var parts: [String] = []
         let away = machines.count { $0.awaySince != nil }
         if isGroup {
-            parts.append(machines.count == 1 ? "1 machine" : "\(machines.count) machines")
+            parts.append(machines.count.of("machine"))
             if away > 0 { parts.append("\(away) of them away") }
         } else {
             let software = machines[0].software.map { "\($0.name)@\($0.version)" }
@@ -87,8 +87,7 @@ struct Stakes {
         for load in loads {
             let values = present.compactMap { $0.metrics[load] }
             guard !values.isEmpty else { continue }
-            let sum = values.reduce(0, +)
-            parts.append("\(sum.formatted(.number.grouping(.never).precision(.fractionLength(0...1)))) \(load) now")
+            parts.append("\(values.reduce(0, +).short) \(load) now")
         }
         return "\(name): " + parts.joined(separator: ", ")
     }
@@ -111,7 +110,7 @@ struct LaunchedMachines {
         platforms = Set(launched.map(\.platform)).sorted().joined(separator: " and ")
     }
 
-    private var name: String { count == 1 ? "1 machine" : "\(count) machines" }
+    private var name: String { count.of("machine") }
 
     var goBack: String { "\(name) and all data of \(count == 1 ? "it" : "them") go back to \(platforms)" }
 

@@ -9,7 +9,8 @@ struct GroupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "group", abstract: "Create, change, start and stop machine groups.",
         subcommands: [
-            Apply.self, Plan.self, List.self, Show.self, Start.self, Stop.self, Restart.self, Rollback.self, Pause.self,
+            Apply.self, Plan.self, List.self, Show.self, Explain.self, Start.self, Stop.self, Restart.self,
+            Rollback.self, Pause.self,
             Resume.self, History.self, Diff.self, Remove.self, Invite.self,
         ])
 

@@ -14,13 +14,13 @@ extension GroupCommand {
 
         func run() async throws {
             let revisions = try await location.with { try await $0.revisions(group) }
-            try output.list(
-                revisions,
-                columns: [
-                    Column("revision") { "\($0.revision)\($0.current ? " *" : $0.back ? " <" : "")" },
-                    Column("at") { "\($0.at)" }, Column("by", \.by), Column("verdict", \.verdict.line),
-                    Column("changed", \.changed), Column("why", \.reason),
-                ], name: { "\($0.revision)" })
+            guard output.format == .table, !output.quiet else {
+                return try output.list(revisions, columns: [], name: { "\($0.revision)" })
+            }
+            for revision in revisions {
+                StandardOutput.write(Terminal.paint(revision.title.forPeople(), .bold) + "\n")
+                for line in revision.story { StandardOutput.line("    \(line.forPeople())") }
+            }
         }
     }
 
@@ -90,6 +90,43 @@ extension VerdictView {
     fileprivate var line: String { state.rawValue + (reason.map { ": \($0)" } ?? "") }
 }
 
+extension RevisionView {
+    /// Who, when, and what came of it.
+    fileprivate var title: String {
+        "\(revision)\(current ? " *" : back ? " <" : "")  \(at)  by \(by)  \(verdict.line)"
+    }
+
+    /// A line for what it changed, one for why, one for each rollout.
+    fileprivate var story: [String] { ([changed, reason] + rollouts.map(\.line)).filter { !$0.isEmpty } }
+}
+
+extension RolloutSummary {
+    /// `rollout 2: done in 3 waves after 12.4 s; 3 ok, 0 failed, 0 away; 3 drained of 41 calls, the longest after 2m 5s`
+    var line: String {
+        let phase = self.phase == .goingBack ? "going back" : self.phase.rawValue
+        var text = "rollout \(number) (\(what)): \(phase)\(waves > 0 ? " in \(waves.of("wave"))" : "")"
+        if let ended { text += " after \((ended - began).words)" }
+        // Where nothing ran before there are no waves, and nobody was counted.
+        if waves > 0 { text += "; \(ok) ok, \(failed) failed, \(away) away" }
+        if let drains { text += "; \(drains.line)" }
+        if let why { text += ": \(why)" }
+        return text
+    }
+}
+
+extension RolloutRecord.Drains {
+    /// `3 drained of 41 calls, the longest after 2m 5s`
+    var line: String {
+        func work(_ load: [String: Double]) -> String {
+            load.sorted { $0.key < $1.key }.map { "\($0.value.short) \($0.key)" }.joined(separator: " and ")
+        }
+        var text = "\(machines) drained" + (load.isEmpty ? "" : " of \(work(load))")
+        text += ", the longest after \(longest.words)"
+        if overdue > 0 { text += ", \(overdue) out of time" + (left.isEmpty ? "" : " with \(work(left)) left") }
+        return text
+    }
+}
+
 extension DifferenceView {
     /// The lines in colour, on a terminal.
     fileprivate var painted: String {
@@ -114,7 +151,9 @@ extension OutputOptions {
             lines: [
                 ("group", group), ("revision", "\(revision.revision) by \(revision.by) at \(revision.at)"),
                 ("verdict", revision.verdict.line), ("changed", revision.changed), ("why", revision.reason),
-                ("software", revision.software ?? ""), ("record", revision.text ?? ""),
+                ("software", revision.software ?? ""),
+                ("rollouts", revision.rollouts.map { $0.line.forPeople() }.joined(separator: "\n")),
+                ("record", revision.text ?? ""),
             ])
     }
 }

@@ -38,29 +38,6 @@ struct MachineCommand: AsyncParsableCommand {
         }
     }
 
-    struct Explain: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Say which rule sees which facts at a machine, and what it waits for.")
-        @Argument var machine: String
-        @OptionGroup var location: ManagerLocation
-        @OptionGroup var output: OutputOptions
-
-        func run() async throws {
-            let explanation = try await location.with { try await $0.explain(machine) }
-            var lines = [
-                ("machine", explanation.machine), ("state", explanation.state.rawValue),
-                ("", explanation.summary.forPeople()),
-            ]
-            for rule in explanation.rules {
-                let facts = rule.facts.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)" }
-                let shown = [rule.name, "when \(rule.when)", facts.joined(separator: ", "), rule.waits]
-                lines.append(("rule", shown.map { $0.forPeople() }.joined(separator: "\n")))
-            }
-            for event in explanation.events { lines.append(("event", event.line)) }
-            try output.show(explanation, name: explanation.machine, lines: lines)
-        }
-    }
-
     struct Logs: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show the log of machines: what their software writes, and what checks that fail do.")

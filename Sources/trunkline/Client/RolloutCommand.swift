@@ -151,7 +151,7 @@ extension RolloutView {
             Column("rollout") { "\($0.number)" }, Column("what", \.what), Column("by", \.by),
             Column("phase", \.phase.rawValue), Column("waves") { "\($0.waves.count)" },
             Column("failed") { "\($0.failed)" }, Column("began") { "\($0.began)" },
-            Column("took") { view in view.ended.map { "\(($0 - view.began).inSeconds)" } ?? "-" },
+            Column("took") { view in view.ended.map { "\(($0 - view.began).words)" } ?? "-" },
             Column("why") { $0.why ?? "" },
         ]
     }
@@ -192,17 +192,12 @@ extension RolloutView {
             let title = wave.canary ? "canary" : "wave \(wave.number)"
             return title.padding(toLength: 9, withPad: " ", startingAt: 0)
                 + signs(machines.filter { $0.wave == wave.number })
-                + (wave.ended.map { "  \(($0 - wave.began).inSeconds)" } ?? "")
+                + (wave.ended.map { "  \(($0 - wave.began).words)" } ?? "")
         }
         let rest = machines.filter { $0.wave == nil }
         if !rest.isEmpty { lines.append("others   " + signs(rest)) }
         return lines
     }
-}
-
-extension TimeSpan {
-    /// `12.5 s`
-    fileprivate var inSeconds: String { String(format: "%.1f s", Double(milliseconds) / 1000) }
 }
 
 extension OutputOptions {
@@ -211,6 +206,7 @@ extension OutputOptions {
             ("group", rollout.group), ("rollout", "\(rollout.number), \(rollout.what)"), ("by", rollout.by),
             ("phase", rollout.phase.rawValue), ("why", rollout.why ?? ""), ("waits for", rollout.waits ?? ""),
             ("counts", "\(rollout.ok) ok, \(rollout.failed) failed, \(rollout.away) away"),
+            ("drains", rollout.drains?.line ?? ""),
             ("", rollout.picture.joined(separator: "\n")),
         ]
         for machine in rollout.machines where machine.standing != .ok && machine.standing != .waiting {
