@@ -226,12 +226,18 @@ extension TrunklineClient {
         try await run(Call("DELETE", "/v1/secrets/\(escaped(name))"))
     }
 
-    package func events(group: String?, machine: String?, after: Int64, limit: Int) async throws -> Page<EventEntry> {
-        try await send(
-            Call(
-                "GET", "/v1/events", query: eventQuery(group, machine) + [("after", "\(after)"), ("limit", "\(limit)")])
-        )
+    /// - Parameter since: no older than that.
+    package func events(
+        group: String?, machine: String?, after: Int64, since: TimeSpan? = nil, limit: Int
+    ) async throws -> Page<EventEntry> {
+        let place = [("after", "\(after)"), ("limit", "\(limit)")] + (since.map { [("since", "\($0)")] } ?? [])
+        return try await send(Call("GET", "/v1/events", query: eventQuery(group, machine) + place))
     }
+
+    package func status() async throws -> StatusView { try await send(Call("GET", "/v1/status")) }
+
+    /// Who this client is to the manager.
+    package func whoami() async throws -> CallerView { try await send(Call("GET", "/v1/whoami")) }
 
     /// Every event after `after`, past and then live, over broken connections, without a gap or a repetition.
     package func eventStream(group: String?, machine: String?, after: Int64) -> AsyncThrowingStream<

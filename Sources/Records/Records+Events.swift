@@ -63,6 +63,30 @@ extension Records {
         try entries("WHERE \"group\" = ? ORDER BY id DESC LIMIT ?", [group, limit])
     }
 
+    /// The id of the last event that is older; 0: there is none. Looked for between the ids, since they grow with time.
+    package func lastEvent(before instant: Timestamp) throws(RecordsError) -> Int64 {
+        try read { database in
+            let first = "SELECT id, at FROM events WHERE id >= ? ORDER BY id LIMIT 1"
+            func event(from id: Int64) throws -> (id: Int64, at: Int64)? {
+                try Row.fetchOne(try database.cachedStatement(sql: first), arguments: [id]).map { row in
+                    (row["id"], row["at"])
+                }
+            }
+            // All up to `low` are older, `high` and what is behind it is not.
+            var low: Int64 = 0
+            var high = (try Int64.fetchOne(try database.cachedStatement(sql: EventStatements.newest)) ?? 0) + 1
+            while low + 1 < high {
+                let middle = low + (high - low) / 2
+                guard let event = try event(from: middle), event.at < instant.milliseconds else {
+                    high = middle
+                    continue
+                }
+                low = event.id
+            }
+            return low
+        }
+    }
+
     /// The id of the newest event; 0: there is none yet.
     package func lastEventID() throws(RecordsError) -> Int64 {
         try row("SELECT COALESCE(MAX(id), 0) AS last FROM events", []) { try $0.value("last") } ?? 0

@@ -15,14 +15,16 @@ struct Trunkline: AsyncParsableCommand {
               trunkline group apply edge.trunk --start --wait
               trunkline watch edge
 
-            Client verbs find the manager by --server and --token, TRUNKLINE_SERVER and TRUNKLINE_TOKEN, or the data directory's
-            own file on the same machine (--data or TRUNKLINE_DATA_DIR, otherwise ./trunkline-data).
+            Client verbs find the manager by --server and --token, TRUNKLINE_SERVER and TRUNKLINE_TOKEN, a context (--context,
+            TRUNKLINE_CONTEXT, or the one that `trunkline context use` chose), or the data directory's own file on the same machine
+            (--data or TRUNKLINE_DATA_DIR, otherwise ./trunkline-data).
             Make a token for each person and program (`trunkline help token`); `trunkline audit list` says who changed what.
             Exit status: 0 done, 1 failed, 2 usage.
             """,
         version: Version.text,
         subcommands: [
-            Serve.self, Dev.self, SoftwareCommand.self, GroupCommand.self, RolloutCommand.self, MachineCommand.self,
+            Serve.self, Dev.self, StatusCommand.self, VersionCommand.self, ContextCommand.self, SoftwareCommand.self,
+            GroupCommand.self, RolloutCommand.self, MachineCommand.self,
             AgentCommand.self,
             SecretCommand.self,
             TokenCommand.self, AuditCommand.self, KeyCommand.self, DebugCertificateCommand.self, EventsCommand.self,

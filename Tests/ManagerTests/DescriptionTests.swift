@@ -70,6 +70,8 @@ struct DescriptionTests {
                 try check(try await ask(.get, "/v1/groups/test/rollout"), "get", group + "/rollout")
                 try check(try await ask(.get, "/v1/groups/test/rollouts"), "get", group + "/rollouts")
                 try check(try await ask(.get, "/v1/groups/test/explain"), "get", group + "/explain")
+                try check(try await ask(.get, "/v1/status"), "get", "/v1/status")
+                try check(try await ask(.get, "/v1/whoami"), "get", "/v1/whoami")
                 try check(try await ask(.put, "/v1/groups/test", Site.record(software: "next@1")), "put", group)
                 try check(try await ask(.post, "/v1/groups/test/rollback"), "post", group + "/rollback")
                 try check(try await ask(.get, "/v1/groups/test/revisions"), "get", group + "/revisions")

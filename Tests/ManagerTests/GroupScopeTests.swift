@@ -38,6 +38,12 @@ struct GroupScopeTests {
             #expect(!events.items.isEmpty && events.items.allSatisfy { $0.group == "edge-a" })
             let metrics = try await narrow(.get, "/metrics").body
             #expect(metrics.contains("group=\"edge-a\"") && !metrics.contains("group=\"core\""))
+            let status = try JSONDecoder().decode(
+                StatusView.self, from: Data(try await narrow(.get, "/v1/status").body.utf8))
+            #expect(status.groups.values.reduce(0, +) == 1)
+            let caller = try JSONDecoder().decode(
+                CallerView.self, from: Data(try await narrow(.get, "/v1/whoami").body.utf8))
+            #expect(caller.groups?.description == "edge-*" && caller.role == .viewer)
             #expect(try await narrow(.get, "/v1/software").body.contains("soft"))
             #expect(try await ask(.get, "/v1/machines").body.contains("core-"))
         }

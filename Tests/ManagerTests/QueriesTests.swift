@@ -32,7 +32,8 @@ struct QueriesTests {
                 for path in [
                     "/v1/groups", "/v1/groups/test", "/v1/groups/test/revisions", "/v1/machines",
                     "/v1/machines?group=test", "/v1/software", "/v1/software/soft/1", "/v1/events", "/v1/audit",
-                    "/v1/audit/verify", "/v1/tokens", "/v1/secrets", "/metrics", "/healthz",
+                    "/v1/audit/verify", "/v1/tokens", "/v1/secrets", "/v1/status", "/v1/whoami", "/v1/events?since=1h",
+                    "/metrics", "/healthz",
                 ] {
                     #expect(try await ask(.get, path).status == 200, "\(path)")
                 }

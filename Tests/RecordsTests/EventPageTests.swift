@@ -91,3 +91,25 @@ struct EventPageTests {
         #expect(calls < 15)
     }
 }
+
+@Suite("The last event that is older than an instant")
+struct EventTimeTests {
+    @Test("is found whatever was removed in between, also before the first and behind the last")
+    func found() throws {
+        let records = try Records.inMemory()
+        #expect(try records.lastEvent(before: Timestamp(milliseconds: 5)) == 0)
+        let entries = (1...100).map { index in
+            var entry = Samples.event(machine: nil)
+            // Several have one instant.
+            entry.at = Timestamp(milliseconds: Int64(index / 3) * 10)
+            return entry
+        }
+        let all = try records.commit(entries.map { .event($0) })
+        try records.writer.write { try $0.execute(sql: "DELETE FROM events WHERE id < 20 OR id % 7 = 0") }
+        let kept = all.filter { $0.id >= 20 && $0.id % 7 != 0 }
+        for instant in Int64(0)...400 {
+            let expected = kept.last { $0.at.milliseconds < instant }?.id ?? 0
+            #expect(try records.lastEvent(before: Timestamp(milliseconds: instant)) == expected, "\(instant)")
+        }
+    }
+}

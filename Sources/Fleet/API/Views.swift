@@ -94,6 +94,9 @@ package struct MachineView: Codable, Hashable, Sendable {
     package var group: String
     package var index: Int
     package var platform: String
+    package var phase: MachineRecord.Phase
+    /// When the phase began: when it joined, or was asked for.
+    package var since: Timestamp
     package var state: MachineState
     package var software: RunningSoftware?
     /// Of the current order.
@@ -123,7 +126,7 @@ package struct MachineView: Codable, Hashable, Sendable {
     package var stale: Timestamp?
 
     package enum CodingKeys: String, CodingKey {
-        case id, group, index, platform, state, software, generation, verified
+        case id, group, index, platform, phase, since, state, software, generation, verified
         case awaySince = "away_since"
         case key, session, facts, agent, isolation, metrics, reason, receiving
         case heardAt = "heard_at"
@@ -140,6 +143,8 @@ package struct MachineView: Codable, Hashable, Sendable {
         group = machine.group
         index = machine.index
         platform = machine.platform.description
+        phase = machine.phase
+        since = machine.phaseSince + shift
         state = machine.state
         software = machine.status?.software
         generation = machine.order?.generation ?? 0

@@ -98,6 +98,9 @@ final class CertificateIssuer: Sendable {
 
     private static let madePEM = (try? CertificateAuthority(life: authorityLife, at: .wall))?.pem ?? ""
 
+    /// When the authority that signs for machines and brokers ends.
+    var authorityExpires: Timestamp { state.withLock { $0.current.notAfter } }
+
     var view: AuthorityRotationView {
         state.withLock { AuthorityRotationView(authority: $0.current.identifier, trusted: $0.previous == nil ? 1 : 2) }
     }

@@ -81,6 +81,6 @@ extension LiveView {
 extension LiveView.Group {
     fileprivate init?(_ name: String, in monitor: Monitor) {
         guard let record = monitor.group(name), let status = monitor.groupStatus(name) else { return nil }
-        self.init(record: record, status: status)
+        self.init(record: record, status: status, rollout: monitor.rollout(name))
     }
 }

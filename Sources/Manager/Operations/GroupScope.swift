@@ -138,6 +138,10 @@ struct GroupScope: Operations {
         return try await base.rotateGroupKey(group, force: force, by: caller)
     }
 
+    func status(within: GroupPattern?) async throws -> StatusView { try await base.status(within: pattern) }
+    /// A number that says nothing of whose event it is.
+    func lastEvent(before ago: TimeSpan) async throws -> Int64 { try await base.lastEvent(before: ago) }
+
     private func scoped(_ caller: Caller) -> Caller {
         var caller = caller
         caller.groups = pattern

@@ -92,6 +92,10 @@ protocol Operations: Sendable {
     // Operation
     /// Nil: ready. Else what is missing, for people.
     func notReady() async -> String?
+    /// Of groups only those that the pattern matches.
+    func status(within: GroupPattern?) async throws -> StatusView
+    /// The id of the last event that is older than this; 0: there is none.
+    func lastEvent(before ago: TimeSpan) async throws -> Int64
     /// Prometheus text format; of groups only those that the pattern matches.
     func metricsText(within: GroupPattern?) async -> String
     /// Who a bearer token belongs to, and that it is used.

@@ -55,6 +55,18 @@ extension Control {
     nonisolated func notReady() async -> String? {
         queries.notReady(brokers: configuration.brokers, boots: configuration.bootsForManager)
     }
+    nonisolated func lastEvent(before ago: TimeSpan) async throws -> Int64 {
+        let instant = clock.now + clock.shift - ago
+        return try await queries.reading { try $0.lastEvent(before: instant) }
+    }
+    nonisolated func status(within pattern: GroupPattern?) async throws -> StatusView {
+        let hearing = queries.view.hearing
+        var status = StatusView(
+            version: Version.text, missing: await notReady(), isConnected: hearing.isConnected,
+            isBootConnected: hearing.isBootConnected, authorityExpires: issuer?.authorityExpires)
+        for (name, group) in queries.view.groups(within: pattern) { status.take(name, group) }
+        return status
+    }
     nonisolated func metricsText(within pattern: GroupPattern?) async -> String {
         await queries.metricsText(within: pattern, waiting: mailbox.count, lanes: lanes.waiting)
     }

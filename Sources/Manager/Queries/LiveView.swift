@@ -9,6 +9,8 @@ final class LiveView: Sendable {
     struct Group: Sendable {
         var record: GroupRecord
         var status: GroupStatusView
+        /// The last one, also once it is over.
+        var rollout: RolloutRecord?
     }
 
     struct Hearing: Sendable {

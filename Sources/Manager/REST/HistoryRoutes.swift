@@ -1,6 +1,19 @@
 import Fleet
 import Hummingbird
 
+extension Incoming {
+    /// How far back it is asked for; nil: from the first on.
+    fileprivate func ago() throws -> TimeSpan? {
+        guard let text = query("since") else { return nil }
+        guard text.utf8.count <= 8, let ago = TimeSpan(text) else {
+            throw Refusal(
+                code: .malformed, message: "since takes a length of time such as 10m, 2h or 1d; got \(text.prefix(64))."
+            )
+        }
+        return ago
+    }
+}
+
 extension API {
     var historyRoutes: [Route] {
         [
@@ -12,6 +25,8 @@ extension API {
                     .init(name: "group", says: "Of this group only.", schema: "Name"),
                     .init(name: "machine", says: "Of this machine only.", schema: "Name"),
                     .init(name: "after", says: "Behind the event with this id; 0: from the first.", schema: "EventID"),
+                    .init(
+                        name: "since", says: "No older than this, if `after` names none that is newer.", schema: "Ago"),
                     Route.paging[1],
                 ],
                 answers: [
@@ -31,7 +46,10 @@ extension API {
                     }
                     return id
                 }
-                let after = (isStream ? ids[0] : nil) ?? ids[1] ?? 0
+                var after = (isStream ? ids[0] : nil) ?? ids[1] ?? 0
+                if let ago = try incoming.ago() {
+                    after = max(after, try await api.operations.lastEvent(before: ago))
+                }
                 let limit = try incoming.limit()
                 guard isStream else {
                     return try .json(try await api.operations.events(filter, after: after, limit: limit))

@@ -22,6 +22,18 @@ extension API {
                 return .text(ByteBuffer(string: "ready\n"), type: "text/plain; charset=utf-8")
             },
             Route(
+                method: .get, path: "/v1/status",
+                summary: "How the manager and its groups are, and what waits for a person.", tag: "operation",
+                needs: .viewer, answers: [.init(status: 200, says: "How they are.", schema: "Status")]
+            ) { api, _ in try .json(try await api.operations.status(within: nil)) },
+            Route(
+                method: .get, path: "/v1/whoami", summary: "Who calls, with which role and for which groups.",
+                tag: "access", needs: .viewer, answers: [.init(status: 200, says: "The caller.", schema: "Caller")]
+            ) { _, incoming in
+                let caller = incoming.caller
+                return try .json(CallerView(name: caller.name, role: caller.role, groups: caller.groups))
+            },
+            Route(
                 method: .get, path: "/metrics", summary: "Counters and gauges in the Prometheus text format.",
                 tag: "operation", needs: .viewer,
                 answers: [.init(status: 200, says: "All of them.", type: "text/plain", schema: "Words")]

@@ -59,6 +59,7 @@ enum Schemas {
             "Bundle": text("A gzip'd tar with a software.trunk."),
             "Anything": [String: Any](), "Time": text("RFC 3339 in UTC, with milliseconds.", pattern: "Z$"),
             "Span": text("A length of time such as 500ms, 10s, 5m, 2h or 1d.", pattern: "^[0-9]+(ms|s|m|h|d)$"),
+            "Ago": text("A length of time such as 10m, 2h or 1d.", pattern: "^[0-9]{1,6}(ms|s|m|h|d)$"),
             "Record": [
                 "type": "object", "description": "A record in its JSON form; expressions are in the language.",
                 "required": ["group"],
@@ -171,6 +172,7 @@ enum Schemas {
             "Machine": object(
                 [
                     "id": text(), "group": text(), "index": number(), "platform": text(),
+                    "phase": text(one: ["launching", "joined", "leaving", "revoked"]), "since": time,
                     "state": OpenAPI.reference("MachineState"),
                     "generation": number("Of its current order; 0: none yet."), "verified": truth, "session": number(),
                     "metrics": numbers, "platform_state": text(one: PlatformState.allCases.map(\.rawValue)),
@@ -287,6 +289,27 @@ enum Schemas {
             "MadeToken": object(
                 ["token": text("Shown here and nowhere else."), "name": text(), "role": OpenAPI.reference("Role")],
                 optional: ["groups": OpenAPI.reference("GroupPattern"), "expires": time]),
+            "Status": object(
+                [
+                    "version": text("The manager's."), "ready": truth, "broker_connected": truth,
+                    "boot_broker_connected": truth,
+                    "groups": [
+                        "type": "object", "additionalProperties": ["type": "integer"],
+                        "description": "How many are in each phase.",
+                    ],
+                    "machines": object([
+                        "present": number(), "verified": number(), "failed": number(), "away": number(),
+                    ]),
+                    "attention": list("Attention"),
+                ],
+                optional: [
+                    "missing": text("Why it is not ready."),
+                    "authority_expires": time,
+                ]),
+            "Attention": object(["group": text(), "what": text("What waits for a person.")]),
+            "Caller": object(
+                ["name": text(), "role": OpenAPI.reference("Role")],
+                optional: ["groups": OpenAPI.reference("GroupPattern")]),
             "KeyRotation": object([
                 "key": text("Names the new key."), "sealed": number("Values that were encrypted anew."),
             ]),

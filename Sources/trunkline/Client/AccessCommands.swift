@@ -109,7 +109,7 @@ struct AuditCommand: AsyncParsableCommand {
         private func show(_ entry: AuditEntry) throws {
             if output.quiet {
                 StandardOutput.line("\(entry.seq)")
-            } else if output.format == .json {
+            } else if output.isJSON {
                 try output.jsonLine(entry)
             } else {
                 let change = [entry.before, entry.after].compactMap(\.self).joined(separator: " → ")
@@ -129,9 +129,9 @@ struct AuditCommand: AsyncParsableCommand {
 
         func run() async throws {
             let verdict = try await location.with { try await $0.verifyAudit() }
-            if output.format == .json { try output.json(verdict) }
+            if output.isJSON { try output.show(verdict, name: "", lines: []) }
             if let fault = verdict.fault { throw Failure("the audit log is not as it was written: \(fault.what)") }
-            if output.format == .table {
+            if !output.isJSON {
                 let cut = verdict.cut.map { " (from line \($0 + 1) on; those before are kept no longer)" } ?? ""
                 Note.line("\(verdict.rows) lines, all as they were written\(cut)")
             }
@@ -229,7 +229,7 @@ struct DebugCertificateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let made = try await location.with { try await $0.debugCertificate(ttl: ttl) }
-        if output.format == .json { return try output.json(made) }
+        if output.isJSON { return try output.show(made, name: "", lines: []) }
         StandardOutput.write(made.pem)
         Note.line("\(made.name), until \(made.expires)")
     }

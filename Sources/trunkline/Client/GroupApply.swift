@@ -19,8 +19,7 @@ extension GroupCommand {
                 "Only if the group is as it was when this was planned: the id that `group plan` showed. Asks nothing.",
                 valueName: "id")) var plan: String?
         @Option(help: ArgumentHelp("Why, in a line: it stands in the history.", valueName: "text")) var reason: String?
-        @Flag(help: "Wait until every machine is verified.") var wait = false
-        @Option(help: "How long to wait.") var timeout = TimeSpan.minutes(5)
+        @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -57,7 +56,7 @@ extension GroupCommand {
             if isThere {
                 let (group, plan) = try await client.changeGroup(name, to: text, reason: reason, plan: agreed)
                 if !isAsked { plan.report() }
-                if !start { return wait ? try await Waiting.untilConverged(group.name, client, timeout) : group }
+                if !start { return try await waiting.verified(group, client) }
             } else {
                 let group = try await client.createGroup(text)
                 Note.line("\(name): created at revision \(group.revision)")
@@ -65,7 +64,7 @@ extension GroupCommand {
             }
             let started = try await client.instruct(group: name, .start)
             Note.line("\(name): started")
-            return wait ? try await Waiting.untilConverged(name, client, timeout) : started
+            return try await waiting.verified(started, client)
         }
     }
 
@@ -79,8 +78,8 @@ extension GroupCommand {
         func run() async throws {
             let (text, _) = try RecordFile.read(file)
             let plan = try await location.with { try await $0.plan(text) }
-            if output.format == .json {
-                try output.json(plan)
+            if output.isJSON, !output.quiet {
+                try output.show(plan, name: plan.group, lines: [])
             } else {
                 if !output.quiet {
                     for line in plan.differences + plan.remarks { Note.line("\(plan.group): \(line)".forPeople()) }
@@ -147,7 +146,7 @@ extension PlanView {
         if !course.drains.isEmpty {
             lines.append("drained first: \(course.drains.prefix(10).joined(separator: ", "))")
         }
-        if !course.waves.isEmpty { lines.append("takes \(course.takes) at most") }
+        if !course.waves.isEmpty { lines.append("takes \(course.takes.words) at most") }
         if let waits = course.waits { lines.append("would not come to an end: it waits for \(waits)") }
         return lines
     }

@@ -153,33 +153,6 @@ extension TextFile {
     }
 }
 
-/// `--wait`
-enum Waiting {
-    static func untilConverged(_ name: String, _ client: TrunklineClient, _ limit: TimeSpan) async throws -> GroupView {
-        let deadline = ContinuousClock.now.advanced(by: limit.duration)
-        var shown: GroupStatusView?
-        while true {
-            let group = try await client.group(name)
-            if group.status != shown {
-                shown = group.status
-                Note.line(
-                    "\(name): \(group.status.phase.rawValue), \(group.status.verified) of \(group.status.desired) verified"
-                )
-            }
-            switch group.status.phase {
-            case .converged: return group
-            case .defined, .stopped: throw Failure("\(name) does not run; start it with: trunkline group start \(name)")
-            default: break
-            }
-            guard ContinuousClock.now < deadline else {
-                throw Failure(
-                    "\(name) did not converge in \(limit); see: trunkline machine list and trunkline machine explain M")
-            }
-            try await Task.sleep(for: .milliseconds(200))
-        }
-    }
-}
-
 extension OutputOptions {
     func show(_ group: GroupView, withText: Bool = false) throws {
         try show(
@@ -198,7 +171,7 @@ extension OutputOptions {
 
     /// Says beside a table since when it is stale, and why rules about absence hold.
     func noteHolding(_ groups: [GroupView]) {
-        guard format == .table, !quiet else { return }
+        guard isForPeople else { return }
         for line in Self.holding(groups) { Note.line(line) }
     }
 

@@ -14,7 +14,7 @@ extension GroupCommand {
 
         func run() async throws {
             let revisions = try await location.with { try await $0.revisions(group) }
-            guard output.format == .table, !output.quiet else {
+            guard output.isForPeople else {
                 return try output.list(revisions, columns: [], name: { "\($0.revision)" })
             }
             for revision in revisions {
@@ -38,11 +38,12 @@ extension GroupCommand {
 
         func run() async throws {
             let difference = try await location.with { try await $0.difference(of: group, from: from, to: to) }
-            if output.format == .json, !output.quiet { return try output.json(difference) }
-            if output.quiet {
+            if output.isForPeople {
+                StandardOutput.write(difference.painted)
+            } else if output.quiet {
                 for change in difference.changes { StandardOutput.line(change.name) }
             } else {
-                StandardOutput.write(difference.painted)
+                try output.show(difference, name: "", lines: [])
             }
         }
     }
@@ -57,6 +58,7 @@ extension GroupCommand {
         @Argument var group: String
         @Option(help: ArgumentHelp("The revision.", valueName: "n")) var to: Int?
         @Option(help: ArgumentHelp("Why, in a line: it stands in the history.", valueName: "text")) var reason: String?
+        @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -77,8 +79,8 @@ extension GroupCommand {
                 try await confirmation.require("Roll \(group) back to revision \(target)") {
                     try await Stakes(ofGroup: group, client).line
                 }
-                return try await client.rollBack(
-                    group, RollbackRequest(to: target, reason: reason, plan: plan.id))
+                let back = RollbackRequest(to: target, reason: reason, plan: plan.id)
+                return try await waiting.verified(try await client.rollBack(group, back), client)
             }
             try output.show(view)
         }

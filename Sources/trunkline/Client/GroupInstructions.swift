@@ -8,12 +8,22 @@ protocol GroupInstructionCommand: AsyncParsableCommand {
     var group: String { get }
     var location: ManagerLocation { get }
     var output: OutputOptions { get }
+    /// Nil: there is nothing to wait for.
+    var waiting: WaitOptions? { get }
     static var instruction: TrunklineClient.GroupInstruction { get }
 }
 
 extension GroupInstructionCommand {
+    var waiting: WaitOptions? { nil }
+}
+
+extension GroupInstructionCommand {
     func run() async throws {
-        try output.show(try await location.with { try await $0.instruct(group: group, Self.instruction) })
+        try output.show(
+            try await location.with { client in
+                let view = try await client.instruct(group: group, Self.instruction)
+                return try await waiting?.verified(view, client) ?? view
+            })
     }
 }
 
@@ -23,6 +33,8 @@ extension GroupCommand {
             abstract: "Start a group: launch its machines and deliver its software.")
         static let instruction = TrunklineClient.GroupInstruction.start
         @Argument var group: String
+        @OptionGroup var waits: WaitOptions
+        var waiting: WaitOptions? { waits }
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
     }
@@ -36,6 +48,7 @@ extension GroupCommand {
                 """)
         @Argument var group: String
         @Flag(help: "Give launched machines back to their platform, and their data with them.") var release = false
+        @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -49,7 +62,7 @@ extension GroupCommand {
                 }
                 let view = try await client.stop(group: group, release: release)
                 Note.line("\(group): stopped\(launched.afterStop(release: release))")
-                return view
+                return try await waiting.stopped(view, client)
             }
             try output.show(view)
         }
@@ -60,6 +73,7 @@ extension GroupCommand {
             abstract: "Restart the software of every machine, in waves, each under the record's drain.",
             discussion: "Asks at a terminal; elsewhere it takes --yes.")
         @Argument var group: String
+        @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -71,7 +85,7 @@ extension GroupCommand {
                         let stakes = try await Stakes(ofGroup: group, client)
                         return "\(stakes.line); in waves, \(stakes.drained)"
                     }
-                    return try await client.instruct(group: group, .restart)
+                    return try await waiting.verified(try await client.instruct(group: group, .restart), client)
                 })
         }
     }
@@ -88,6 +102,8 @@ extension GroupCommand {
         static let configuration = CommandConfiguration(abstract: "Let the rules of a paused group act again.")
         static let instruction = TrunklineClient.GroupInstruction.resume
         @Argument var group: String
+        @OptionGroup var waits: WaitOptions
+        var waiting: WaitOptions? { waits }
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
     }

@@ -12,21 +12,6 @@ struct MachineCommand: AsyncParsableCommand {
             Revoke.self,
         ])
 
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List machines.")
-        @Option(help: "Of one group only.") var group: String?
-        @OptionGroup var location: ManagerLocation
-        @OptionGroup var output: OutputOptions
-
-        func run() async throws {
-            let (machines, groups) = try await location.with { client in
-                (try await client.allMachines(group: group), try await client.allGroups())
-            }
-            output.noteHolding(groups.filter { group == nil || $0.name == group })
-            try output.list(machines, columns: MachineView.columns, name: \.id)
-        }
-    }
-
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Show one machine.")
         @Argument var machine: String
@@ -41,26 +26,32 @@ struct MachineCommand: AsyncParsableCommand {
     struct Logs: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show the log of machines: what their software writes, and what checks that fail do.")
-        @Argument(help: "One machine or several.") var machines: [String]
+        @Argument(help: "One machine or several.") var machines: [String] = []
+        @Option(help: "All machines of this group that can be heard.") var group: String?
         @Option(help: "How many of the last lines.") var tail = 200
         @Flag(name: [.short, .long], help: "Go on with what is new until Ctrl-C.") var follow = false
         @OptionGroup var location: ManagerLocation
 
+        func validate() throws {
+            if machines.isEmpty, group == nil { throw ValidationError("which machines? name them, or --group") }
+        }
+
         func run() async throws {
             try await location.with { client in
+                let machines = try await machines + ofGroup(client)
                 guard follow else {
-                    for machine in machines {
+                    for (index, machine) in machines.enumerated() {
                         for line in try await client.log(ofMachine: machine, tail: tail) {
-                            Self.show(line, of: machine)
+                            Self.show(line, of: machine, index)
                         }
                     }
                     return
                 }
                 try await withThrowingTaskGroup { group in
-                    for machine in machines {
+                    for (index, machine) in machines.enumerated() {
                         group.addTask {
                             for try await line in client.followLog(ofMachine: machine, tail: tail) {
-                                Self.show(line, of: machine)
+                                Self.show(line, of: machine, index)
                             }
                         }
                     }
@@ -69,9 +60,19 @@ struct MachineCommand: AsyncParsableCommand {
             }
         }
 
-        private static func show(_ line: LogLine, of machine: String) {
+        private func ofGroup(_ client: TrunklineClient) async throws -> [String] {
+            guard let group else { return [] }
+            let all = try await client.allMachines(group: group).filter { $0.phase == .joined }
+            for machine in all where machine.awaySince != nil { Note.line("\(machine.id) is away") }
+            return all.filter { $0.awaySince == nil }.map(\.id)
+        }
+
+        /// Each machine in a colour of its own, so that they can be told apart.
+        private static func show(_ line: LogLine, of machine: String, _ index: Int) {
             let time = line.at.description.dropFirst(11).prefix(8)
-            StandardOutput.line("\(machine) \(line.stream.rawValue) \(time) \(line.text)".forPeople())
+            let colours: [Terminal.Colour] = [.cyan, .yellow, .green, .magenta, .blue]
+            let prefix = Terminal.paint(machine.forPeople(), colours[index % colours.count])
+            StandardOutput.write("\(prefix) \("\(line.stream.rawValue) \(time) \(line.text)".forPeople())\n")
         }
     }
 
@@ -116,6 +117,7 @@ struct MachineCommand: AsyncParsableCommand {
     struct Restart: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Restart a machine's software.")
         @Argument var machine: String
+        @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -126,7 +128,11 @@ struct MachineCommand: AsyncParsableCommand {
                         let stakes = try await Stakes(ofMachine: machine, client)
                         return "\(stakes.line); \(stakes.drained)"
                     }
-                    return try await client.instruct(machine: machine, .restart)
+                    let before = try await client.machine(machine).generation
+                    let view = try await client.instruct(machine: machine, .restart)
+                    return try await waiting.until(view, client, "verified") { found in
+                        found.id == view.id && found.verified && found.generation > before
+                    }
                 })
         }
     }
@@ -134,6 +140,7 @@ struct MachineCommand: AsyncParsableCommand {
     struct Replace: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Release a machine and launch another in its place.")
         @Argument var machine: String
+        @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -143,7 +150,10 @@ struct MachineCommand: AsyncParsableCommand {
                     try await confirmation.require("Replace \(machine)") {
                         try await Stakes(ofMachine: machine, client).line + "; its data go with it"
                     }
-                    return try await client.instruct(machine: machine, .replace)
+                    let view = try await client.instruct(machine: machine, .replace)
+                    return try await waiting.until(view, client, "verified") { found in
+                        found.id != view.id && found.phase == .joined && found.verified
+                    }
                 })
         }
     }
@@ -179,24 +189,6 @@ extension Isolation {
 extension MachineView {
     /// Drained, with nothing more to do.
     fileprivate var isIdle: Bool { drain != nil && isDrained == true }
-
-    static var columns: [Column<MachineView>] {
-        [
-            Column("machine", \.id), Column("state", \.state.rawValue),
-            Column("software") { $0.software.map { "\($0.name)@\($0.version)" } ?? "-" },
-            Column("health") { $0.software?.health.rawValue ?? "-" }, Column("verified") { $0.verified ? "yes" : "no" },
-            Column("generation") { "\($0.software?.generation ?? 0)/\($0.generation)" },
-            Column("isolation") { $0.isolation?.rawValue ?? "-" },
-            Column("metrics") { machine in
-                machine.metrics.sorted { $0.key < $1.key }.map { "\($0.key)=\(compact($0.value))" }.joined(
-                    separator: " ")
-            }, Column("reason") { $0.reason ?? "" },
-        ]
-    }
-
-    private static func compact(_ value: Double) -> String {
-        value == value.rounded() && abs(value) < 1e15 ? "\(Int(value))" : String(format: "%.2f", value)
-    }
 }
 
 extension OutputOptions {
@@ -208,7 +200,8 @@ extension OutputOptions {
             machine, name: machine.id,
             lines: [
                 ("machine", machine.id), ("group", machine.group), ("index", "\(machine.index)"),
-                ("platform", machine.platform), ("state", machine.state.rawValue), ("software", software ?? "none"),
+                ("platform", machine.platform), ("state", machine.shownState),
+                ("since", "\(machine.since)"), ("software", software ?? "none"),
                 ("order", "generation \(machine.generation)"), ("verified", machine.verified ? "yes" : "no"),
                 ("away since", machine.awaySince?.description ?? ""), ("key", machine.key ?? "not registered"),
                 ("heard at", machine.heardAt?.description ?? "never"), ("agent", machine.agent?.forPeople() ?? ""),

@@ -19,8 +19,11 @@ struct ManagerLocation: ParsableArguments {
             valueName: "file"))
     var trust: String?
 
+    @Option(help: ArgumentHelp("A manager that `trunkline context` knows.", valueName: "name"))
+    var context: String?
+
     @Option(help: ArgumentHelp("The manager's data directory, on the same machine.", valueName: "dir"))
-    var data = Self.defaultData
+    var data: String?
 
     /// Runs `body` with a client and turns its errors into one sentence on standard error.
     func with<Answer>(_ body: (TrunklineClient) async throws -> Answer) async throws -> Answer {
@@ -32,6 +35,19 @@ struct ManagerLocation: ParsableArguments {
         }
     }
 
+    /// The context that says where the manager is; nil: something else does.
+    private func chosen(_ environment: [String: String]) throws -> Contexts.Context? {
+        if let context {
+            guard server == nil, data == nil else {
+                throw ValidationError("--context names a manager, and so do --server and --data")
+            }
+            return try Contexts.chosen(context)
+        }
+        guard server == nil, data == nil, environment["TRUNKLINE_SERVER"] == nil else { return nil }
+        if let name = environment["TRUNKLINE_CONTEXT"] { return try Contexts.chosen(name) }
+        return environment["TRUNKLINE_DATA_DIR"] == nil ? try Contexts.chosen(nil) : nil
+    }
+
     private func find() throws -> (server: String, token: String, trust: String?) {
         let environment = ProcessInfo.processInfo.environment
         let given = (server ?? environment["TRUNKLINE_SERVER"], token ?? environment["TRUNKLINE_TOKEN"])
@@ -41,17 +57,21 @@ struct ManagerLocation: ParsableArguments {
             }
             return String(decoding: bytes, as: UTF8.self)
         }
+        if let chosen = try chosen(environment) {
+            // A context is one manager: a token that the environment has for another is not sent there.
+            return (chosen.server, token ?? chosen.token, trusted ?? chosen.trust)
+        }
         if let server = given.0, let token = given.1, trusted != nil || server.hasPrefix("http://") {
             return (server, token, trusted)
         }
-        let path = "\(data)/server.json"
+        let path = "\(data ?? Self.defaultData)/server.json"
         let file = FileManager.default.contents(atPath: path)
             .flatMap { try? JSONDecoder().decode([String: String].self, from: $0) }
         guard let server = given.0 ?? file?["server"], let token = given.1 ?? file?["token"] else {
             throw Failure(
                 """
                 no manager found: \(path) is not there or can't be read. Start one with `trunkline serve --data DIR`, or name it \
-                with --server and --token, TRUNKLINE_SERVER and TRUNKLINE_TOKEN, or --data DIR.
+                with --server and --token, TRUNKLINE_SERVER and TRUNKLINE_TOKEN, trunkline context add, or --data DIR.
                 """)
         }
         return (server, token, trusted ?? file?["trust"])

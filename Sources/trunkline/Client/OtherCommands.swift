@@ -63,24 +63,57 @@ struct EventsCommand: AsyncParsableCommand {
     @Option(help: "Of one group only.") var group: String?
     @Option(help: "Of one machine only.") var machine: String?
     @Option(help: "Only events after this id.") var after: Int64 = 0
+    @Option(help: ArgumentHelp("Only events of so long ago, such as 10m.", valueName: "time")) var since: TimeSpan?
+    @Option(
+        help: ArgumentHelp("Only of these kinds, such as 'machine.*' or rule.acted,rule.limited.", valueName: "kind"))
+    var kind: String?
+    @Option(help: ArgumentHelp("The last so many of them.", valueName: "count")) var limit: Int?
     @Flag(name: .shortAndLong, help: "Go on with live events.") var follow = false
     @OptionGroup var location: ManagerLocation
     @OptionGroup var output: OutputOptions
 
+    func validate() throws {
+        if let limit, limit < 1 { throw ValidationError("--limit takes a number from 1 on") }
+        for pattern in patterns where !EventEntry.Kind.allCases.contains(where: { Self.matches($0, pattern) }) {
+            let close = Suggestion.nearest(to: pattern, among: EventEntry.Kind.allCases.map(\.rawValue))
+            throw ValidationError("--kind: nothing is called \(pattern)\(close.map { "; did you mean \($0)?" } ?? "")")
+        }
+    }
+
+    private var patterns: [String] { kind?.split(separator: ",").map(String.init) ?? [] }
+
+    private static func matches(_ kind: EventEntry.Kind, _ pattern: String) -> Bool {
+        fnmatch(pattern, kind.rawValue, 0) == 0
+    }
+
     func run() async throws {
+        let patterns = patterns
+        func isWanted(_ event: EventEntry) -> Bool {
+            patterns.isEmpty || patterns.contains { Self.matches(event.kind, $0) }
+        }
         try await location.with { client in
-            if follow {
-                for try await event in client.eventStream(group: group, machine: machine, after: after) {
-                    try show(event)
+            // Of the last ones only as many are kept as are to be shown.
+            var last: [EventEntry] = []
+            var cursor = after
+            while true {
+                let page = try await client.events(
+                    group: group, machine: machine, after: cursor, since: since, limit: 1000)
+                for event in page.items where isWanted(event) {
+                    guard let limit else {
+                        try show(event)
+                        continue
+                    }
+                    last.append(event)
+                    if last.count > 2 * limit { last.removeFirst(last.count - limit) }
                 }
-            } else {
-                var cursor = after
-                while true {
-                    let page = try await client.events(group: group, machine: machine, after: cursor, limit: 1000)
-                    for event in page.items { try show(event) }
-                    guard let next = page.next.flatMap(Int64.init) else { break }
-                    cursor = next
-                }
+                cursor = page.items.last?.id ?? cursor
+                if page.next == nil { break }
+            }
+            for event in last.suffix(limit ?? 0) { try show(event) }
+            guard follow else { return }
+            for try await event in client.eventStream(group: group, machine: machine, after: cursor)
+            where isWanted(event) {
+                try show(event)
             }
         }
     }
@@ -88,10 +121,10 @@ struct EventsCommand: AsyncParsableCommand {
     private func show(_ event: EventEntry) throws {
         if output.quiet {
             StandardOutput.line("\(event.id)")
-        } else if output.format == .json {
-            try output.jsonLine(event)
-        } else {
+        } else if output.isForPeople {
             StandardOutput.line(event.line)
+        } else {
+            try output.jsonLine(event)
         }
     }
 }

@@ -40,7 +40,7 @@ struct SoftwareCommand: AsyncParsableCommand {
                 software, name: "\(software.name)@\(software.version)",
                 lines: [
                     ("software", "\(software.name)@\(software.version)"), ("service", software.service),
-                    ("digest", software.digest), ("size", "\(software.size) bytes"),
+                    ("digest", software.digest), ("size", software.size.bytes),
                 ])
         }
 
@@ -89,7 +89,7 @@ struct SoftwareCommand: AsyncParsableCommand {
                 items,
                 columns: [
                     Column("software") { "\($0.name)@\($0.version)" }, Column("service", \.service),
-                    Column("size") { "\($0.size)" }, Column("digest") { String($0.digest.prefix(12)) },
+                    Column("size", \.size.bytes), Column("digest") { String($0.digest.prefix(12)) },
                     Column("pushed") { $0.pushed.description },
                 ], name: { "\($0.name)@\($0.version)" })
         }
@@ -108,7 +108,7 @@ struct SoftwareCommand: AsyncParsableCommand {
                 try await confirmation.require("Remove \(reference)") {
                     let software = try await client.software(reference)
                     return
-                        "\(reference): \(software.size) bytes, pushed at \(software.pushed); only another push brings it back"
+                        "\(reference): \(software.size.bytes), pushed at \(software.pushed); only another push brings it back"
                 }
                 try await client.removeSoftware(reference)
             }

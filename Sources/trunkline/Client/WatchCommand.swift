@@ -38,7 +38,8 @@ struct LiveTable {
                     let groups = try await client.allGroups().filter { group == nil || $0.name == group }
                     for line in OutputOptions.holding(groups) { Note.line(line) }
                     StandardOutput.write(
-                        Table(columns: MachineView.columns).text(try await client.allMachines(group: group)))
+                        Table(columns: MachineView.columns(ofOne: group != nil)).text(
+                            try await client.allMachines(group: group)))
                     for try await event in client.eventStream(group: group, machine: nil, after: latest) {
                         StandardOutput.line(event.line)
                     }
@@ -61,7 +62,9 @@ struct LiveTable {
         }
         for line in OutputOptions.holding(groups) { text += Terminal.paint(line, .red) + "\n" }
         text += "\n"
-        text += Table(columns: MachineView.columns).text(machines) { Terminal.paint($1, $0.colour) }
+        text += Table(columns: MachineView.columns(ofOne: group != nil)).text(machines, within: Terminal.width) {
+            Terminal.paint($1, $0.colour)
+        }
         // Home, then each line cleared to its end, then what is below: no flicker.
         let lines = text.replacingOccurrences(of: "\n", with: "\u{1B}[K\n")
         StandardOutput.write("\u{1B}[H\(lines)\u{1B}[J")

@@ -5,11 +5,17 @@ import Foundation
 /// Data goes to standard output through here, in one of two forms; everything else goes to standard error.
 struct OutputOptions: ParsableArguments {
     enum Format: String, ExpressibleByArgument, CaseIterable {
-        case table, json
+        /// `wide`: a table with all columns; `jsonl`: one object a line.
+        case table, wide, json, jsonl
     }
 
-    @Option(help: "Form of the output.")
+    @Option(name: [.customShort("o"), .long], help: "Form of the output.")
     var format = Format.table
+
+    var isJSON: Bool { format == .json || format == .jsonl }
+
+    /// Whether a person reads it.
+    var isForPeople: Bool { !quiet && !isJSON }
 
     @Flag(name: .shortAndLong, help: "Print names only, one a line.")
     var quiet = false
@@ -20,8 +26,10 @@ struct OutputOptions: ParsableArguments {
             for item in items { StandardOutput.line(name(item).forPeople()) }
         } else if format == .json {
             try json(items)
+        } else if format == .jsonl {
+            for item in items { try jsonLine(item) }
         } else {
-            StandardOutput.write(Table(columns: columns).text(items))
+            StandardOutput.write(Table(columns: columns).text(items, within: Terminal.width))
         }
     }
 
@@ -31,6 +39,8 @@ struct OutputOptions: ParsableArguments {
             StandardOutput.line(name.forPeople())
         } else if format == .json {
             try json(item)
+        } else if format == .jsonl {
+            try jsonLine(item)
         } else {
             let width = lines.map(\.0.count).max() ?? 0
             for (label, value) in lines where !value.isEmpty {
@@ -65,18 +75,26 @@ struct Column<Item> {
 struct Table<Item> {
     var columns: [Column<Item>]
 
-    func text(_ items: [Item], paint: (Item, String) -> String = { $1 }) -> String {
+    /// - Parameter limit: no line is longer: the widest columns behind the first are cut, and what was cut ends with `…`; nil: nothing is cut.
+    func text(_ items: [Item], within limit: Int? = nil, paint: (Item, String) -> String = { $1 }) -> String {
         let rows = items.map { item in columns.map { $0.value(item).forPeople() } }
-        let widths = columns.indices.map { index in
+        var widths = columns.indices.map { index in
             (rows.map { $0[index].count } + [columns[index].title.count]).max() ?? 0
+        }
+        if let limit {
+            // Two spaces between columns. Who it is stays, and of the others some letters.
+            while widths.reduce(0, +) + 2 * (widths.count - 1) > limit,
+                let widest = widths.indices.dropFirst().max(by: { widths[$0] < widths[$1] }), widths[widest] > 4
+            { widths[widest] -= 1 }
         }
         func line(_ cells: [String]) -> String {
             var text = ""
             for (index, cell) in cells.enumerated() {
                 let last = index == cells.count - 1
-                text += last ? cell : cell.padding(toLength: widths[index] + 2, withPad: " ", startingAt: 0)
+                let cell = cell.count > widths[index] ? cell.prefix(max(widths[index] - 1, 0)) + "…" : cell[...]
+                text += last ? String(cell) : cell.padding(toLength: widths[index] + 2, withPad: " ", startingAt: 0)
             }
-            return text
+            return limit.map { String(text.prefix($0)) } ?? text
         }
         var text = line(columns.map { $0.title.uppercased() }) + "\n"
         for (item, row) in zip(items, rows) { text += paint(item, line(row)) + "\n" }
@@ -92,8 +110,15 @@ enum Terminal {
         isOutput && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
         && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
+    /// Characters in a line; nil: it is no terminal, or does not say so.
+    static var width: Int? {
+        var size = winsize()
+        guard isOutput, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
+
     enum Colour: String {
-        case green = "32", yellow = "33", red = "31", dim = "2", bold = "1"
+        case green = "32", yellow = "33", red = "31", blue = "34", magenta = "35", cyan = "36", dim = "2", bold = "1"
     }
 
     static func paint(_ text: String, _ colour: Colour, on: Bool = colours) -> String {
