@@ -1,7 +1,6 @@
 import Client
 import Fleet
 import Foundation
-import Messaging
 import Testing
 import TestSupport
 
@@ -53,8 +52,8 @@ struct DrainTests {
                 _ = try await client.rollBack("voice")
                 try await client.converged("voice", within: .seconds(180))
                 #expect(try await client.allMachines(group: "voice").allSatisfy { $0.software?.version == "5.6.3" })
-                let switched = Statuses(tap)
-                #expect(switched.leastServing == 2)
+                let switched = Statuses(tap, of: "voice", "calls")
+                #expect(switched.leastServing(of: 3) == 2)
 
                 #expect(try await eventually(within: .seconds(60)) { try await everyMachineHasSome() })
                 _ = try await client.changeGroup("voice", to: Self.record("5.6.3", count: 2, keep: 1, installation))
@@ -65,10 +64,11 @@ struct DrainTests {
                 try await client.converged("voice")
 
                 // Three machines twice, and the one that went.
-                let ended = Statuses(tap).ended(current: try await client.allMachines(group: "voice"))
+                let ended = Statuses(tap, of: "voice", "calls").ended(
+                    current: try await client.allMachines(group: "voice"))
                 #expect(ended.count == 7)
                 for run in ended {
-                    #expect(run.drained && run.calls == 0, "\(run.machine), generation \(run.generation)")
+                    #expect(run.drained && run.load == 0, "\(run.machine), generation \(run.generation)")
                     #expect(run.most > 0, "\(run.machine) had calls to lose")
                 }
                 let said = try await calls.ended()
@@ -144,107 +144,4 @@ extension DrainTests {
             #expect(said.contains("\"ok\": true"), "\(said)")
         }
     }
-}
-
-extension Installation {
-    /// Pushes the sample with another version.
-    fileprivate func pushNext(
-        _ version: String, _ client: TrunklineClient, changed: (URL) throws -> Void = { _ in }
-    ) async throws {
-        let copy = directory.appending(path: "kamailio-next")
-        try FileManager.default.copyItem(at: Self.home.appending(path: "Config/software/kamailio"), to: copy)
-        let manifest = copy.appending(path: SoftwareManifest.fileName)
-        try String(contentsOf: manifest, encoding: .utf8).replacing("\"5.6.3\"", with: "\"\(version)\"")
-            .write(to: manifest, atomically: true, encoding: .utf8)
-        try changed(copy)
-        try await push(directory: copy, client)
-    }
-}
-
-/// What the machines said, in the order in which the broker heard it.
-private struct Statuses {
-    private let statuses: [Status]
-
-    init(_ tap: Wiretap) {
-        statuses = tap.messages.filter { $0.topic.hasSuffix("/status") && $0.topic.contains("/voice/machines/") }
-            .compactMap { try? StatusMessage.decode($0.payload).status }
-    }
-
-    /// So many served at least at any time, once three did.
-    var leastServing: Int {
-        var states: [String: MachineState] = [:]
-        var least: Int?
-        for status in statuses where status.state != .away {
-            states[status.machine] = status.state
-            let serving = states.values.count { $0 == .running }
-            if serving == 3 || least != nil { least = min(least ?? 3, serving) }
-        }
-        return least ?? 0
-    }
-
-    struct Run {
-        var machine: String
-        var generation: Int
-        var drained = false
-        /// As last reported, and the most.
-        var calls: Double?
-        var most = 0.0
-    }
-
-    /// Of software that does not run any more.
-    func ended(current: [MachineView]) -> [Run] {
-        var runs: [Run] = []
-        for status in statuses {
-            guard let software = status.software else { continue }
-            let known = runs.firstIndex { $0.machine == status.machine && $0.generation == software.generation }
-            var run = known.map { runs[$0] } ?? Run(machine: status.machine, generation: software.generation)
-            if status.state == .draining { run.drained = true }
-            if let calls = status.metrics["calls"] { (run.calls, run.most) = (calls, max(run.most, calls)) }
-            if let known { runs[known] = run } else { runs.append(run) }
-        }
-        return runs.filter { run in
-            !current.contains { $0.id == run.machine && $0.software?.generation == run.generation }
-        }
-    }
-}
-
-/// `Config/traffic/balanced`, until it is asked to end.
-private final class BalancedCalls: Sendable {
-    private let process: Process
-    private let output: String
-
-    init(_ installation: Installation, machines: Int) throws {
-        output = installation.directory.appending(path: "balanced.out").path
-        _ = FileManager.default.createFile(atPath: output, contents: nil)
-        process = Process()
-        process.executableURL = Installation.home.appending(path: "Config/traffic/balanced")
-        process.arguments =
-            ["127.0.0.1"] + (0..<machines).map { "\(installation.basePort + $0)" }
-            + ["--rate", "4", "--hold-ms", "4000", "--patience", "40"]
-        process.standardInput = FileHandle.nullDevice
-        let handle = try FileHandle(forWritingTo: URL(filePath: output))
-        process.standardOutput = handle
-        process.standardError = handle
-        try process.run()
-    }
-
-    private var said: String { (try? String(contentsOfFile: output, encoding: .utf8)) ?? "" }
-
-    func areUp() async throws {
-        let isCalling = try await eventually(within: .seconds(60)) {
-            guard self.process.isRunning else { throw Unexpected("no calls: \(self.said)") }
-            return self.said.contains("calling")
-        }
-        guard isCalling else { throw Unexpected("no calls: \(said)") }
-    }
-
-    /// Lets the calls that are up come to their end.
-    func ended() async throws -> String {
-        process.terminate()
-        let isOver = try await eventually(within: .seconds(90)) { !self.process.isRunning }
-        guard isOver else { throw Unexpected("the calls do not end: \(said)") }
-        return said
-    }
-
-    func kill() { if process.isRunning { process.terminate() } }
 }

@@ -51,6 +51,11 @@ final class Load: Sendable {
         try start("messages", machine, port, ["--for", "\(seconds)"])
     }
 
+    /// A client's session with rooms in it until `seconds` have gone by.
+    func meet(_ machine: String, port: Int, for seconds: Int) throws {
+        try start("rooms", machine, port, ["--for", "\(seconds)"])
+    }
+
     private func start(_ name: String, _ machine: String, _ port: Int, _ arguments: [String]) throws {
         let output = directory.appending(path: "\(name)-\(UUID().uuidString).out")
         _ = FileManager.default.createFile(atPath: output.path, contents: nil)
