@@ -61,9 +61,9 @@ e2e: ## End-to-end tests only
 
 # Not SECONDS: in the shell that is a clock.
 chaos fuzz: seconds = $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),60)
-chaos: dependencies ## Calls and sessions on a real fleet in trouble, by SEED=1, for SECONDS=60
+chaos: dependencies ## Calls, sessions and changes on a real fleet in trouble, by SEED=1, for SECONDS=60 each
 	$(STRICT) build --build-tests
-	CHAOS_SECONDS=$(seconds) CHAOS_SEED=$(or $(SEED),1) $(RUN_TESTS) --filter ChaosTests/bySeed
+	CHAOS_SECONDS=$(seconds) CHAOS_SEED=$(or $(SEED),1) $(RUN_TESTS) --no-parallel --filter ChaosTests/bySeed
 
 bench: build ## Speed and memory against a bare broker, measured in one run
 	$(SWIFT) build -c release --static-swift-stdlib --product trunkline-bench
