@@ -54,15 +54,19 @@ struct DevelopmentTests {
         }
     }
 
-    @Test("The demo places calls, switches, exchanges messages, and ends with 0")
+    @Test("The demo places calls, changes what runs under them, switches, exchanges messages, and ends with 0")
     func demo() async throws {
         let demo = try start(["--demo", "--exit"])
         defer { clean(demo) }
-        let ended = try await eventually(within: .seconds(150)) { !demo.process.isRunning }
+        let ended = try await eventually(within: .seconds(240)) { !demo.process.isRunning }
         #expect(ended)
         #expect(demo.process.terminationStatus == 0, "\(demo.text)")
         #expect(demo.text.contains("\"failed\": 0"))
         #expect(demo.text.contains("\"lost\": 0"))
+        #expect(demo.text.contains("canary   ✓") && demo.text.contains("wave 2   ✓✓"), "\(demo.text)")
+        #expect(
+            demo.text.contains("all run 5.6.4; 1 failed, more than max_failed (0); edge-1: kamailio@5.6.5 did not"),
+            "\(demo.text)")
         #expect(Processes.mentioning(demo.data.path).isEmpty)
     }
 }

@@ -58,7 +58,10 @@ struct MainJobTests {
     func offlineMessage() async throws {
         try await Installation.with { installation, client in
             for name in ["kamailio", "prosody"] { try await installation.push(name, client) }
-            let one = { (text: String) in text.replacing(/count(\s*)=(\s*)3/) { _ in "count = 1" } }
+            let one = { (text: String) in
+                text.replacing(/count(\s*)=(\s*)3/) { _ in "count = 1" }.replacing(/keep(\s*)=(\s*)1/) { _ in "keep = 0"
+                }
+            }
             _ = try await client.createGroup(one(try installation.sample("edge-messaging")))
             _ = try await client.instruct(group: "edge", .start)
             try await client.converged("edge")

@@ -117,21 +117,23 @@ extension RolloutInstructionCommand {
 struct RolloutProgress {
     let client: TrunklineClient
     let group: String
+    /// Before each line.
+    var indent = ""
 
     /// Returns it as it was when it was over, or waited for a person.
     func follow() async throws -> RolloutView? {
         var view = try await client.rollout(group)
         var drawn = Terminal.isOutput ? draw(view, over: 0) : 0
-        if !Terminal.isOutput { StandardOutput.line(view.line) }
-        var line = view.line
+        if !Terminal.isOutput { StandardOutput.line(indent + view.line) }
         while !view.isOver {
             try await Task.sleep(for: .milliseconds(500))
+            let last = view
             view = try await client.rollout(group)
             if Terminal.isOutput {
-                drawn = draw(view, over: drawn)
-            } else if view.line != line {
-                line = view.line
-                StandardOutput.line(line)
+                // One that takes its place, such as the way back, has a picture of its own.
+                drawn = draw(view, over: view.number == last.number ? drawn : 0)
+            } else if view.line != last.line {
+                StandardOutput.line(indent + view.line)
             }
         }
         return view
@@ -139,7 +141,9 @@ struct RolloutProgress {
 
     /// Returns how many lines it took.
     private func draw(_ view: RolloutView, over lines: Int) -> Int {
-        let text = ([view.line] + view.picture).map { $0.forPeople() + "\u{1B}[K\n" }
+        // A line that the terminal breaks would be two.
+        let width = Terminal.width ?? .max
+        let text = ([view.line] + view.picture).map { "\((indent + $0.forPeople()).prefix(width))\u{1B}[K\n" }
         StandardOutput.write((lines > 0 ? "\u{1B}[\(lines)A" : "") + text.joined() + "\u{1B}[J")
         return text.count
     }

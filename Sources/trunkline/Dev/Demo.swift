@@ -4,7 +4,7 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// The main job as a story: create, start, call, switch, message; each step with what it took.
+/// The main job as a story: create, start, call, change under calls, switch, message; each step with what it took.
 struct Demo: Sendable {
     let client: TrunklineClient
     let plan: SamplePlan
@@ -12,7 +12,8 @@ struct Demo: Sendable {
     func run() async throws {
         try await step("push software") {
             try await plan.pushAll(client)
-            return "kamailio, prosody, janus"
+            try await plan.pushVersions(client)
+            return "kamailio, prosody, janus; kamailio \(SamplePlan.next), and \(SamplePlan.bad), which does not start"
         }
         try await step("create group edge") {
             let group = try await client.createGroup(try plan.text("edge"))
@@ -27,6 +28,7 @@ struct Demo: Sendable {
                 try await traffic("calls", port: plan.port(0, ofMachine: machine.index))
             }
         }
+        try await changeUnderCalls()
         let before = try await newestEvent()
         let requested = ContinuousClock.now
         let requestedAt = Date()
@@ -44,6 +46,38 @@ struct Demo: Sendable {
         }
         StandardOutput.write(
             Terminal.paint("\nDone: calls, switch and messages went through every machine.\n", .green) + "\n")
+    }
+
+    /// A good release and a bad one, in waves, while calls go on: none of them is cut, and none refused.
+    private func changeUnderCalls() async throws {
+        let ports = try await machines().map { plan.port(0, ofMachine: $0.index) }
+        try await step(
+            "new calls all the time, through a balancer over \(ports.count) machines, until both changes are over"
+        ) {
+            try await LiveCalls(home: plan.home, ports: ports).run {
+                try await step("a new release in waves, each machine drained first") {
+                    _ = try await client.changeGroup("edge", to: try plan.text("edge", version: SamplePlan.next))
+                    return try await followed(until: SamplePlan.next)
+                }
+                try await step("a release that does not start: the canary falls back, and the record goes back") {
+                    _ = try await client.changeGroup("edge", to: try plan.text("edge", version: SamplePlan.bad))
+                    let end = try await followed(until: SamplePlan.next)
+                    let why = try await client.rollouts("edge").dropFirst().first?.why
+                    return "\(end); \(why ?? "nobody knows why")"
+                }
+            }
+        }
+    }
+
+    /// Follows what goes on, with its picture, until every machine is verified with the version.
+    private func followed(until version: String) async throws -> String {
+        let last = try await RolloutProgress(client: client, group: "edge", indent: "    ").follow()
+        if !Terminal.isOutput { for line in last?.picture ?? [] { StandardOutput.line("    " + line) } }
+        guard last?.phase == .done, try await machines().allSatisfy({ $0.software?.version == version && $0.verified })
+        else {
+            throw Failure("not every machine runs \(version): \(last?.line ?? "there was no rollout")")
+        }
+        return "all run \(version)"
     }
 
     private func step(_ title: String, _ body: () async throws -> String) async throws {
@@ -110,9 +144,8 @@ struct Demo: Sendable {
         }
         let rows = try await machines()
         let table = Table<MachineView>(columns: [
-            Column("machine", \.id), Column("order", { moment($0.id) { $0.kind == .machineOrdered } }),
-            Column("starting", { moment($0.id) { $0.kind == .machineState && $0.facts["state"] == "starting" } }),
-            Column("running", { moment($0.id) { $0.kind == .machineState && $0.facts["state"] == "running" } }),
+            Column("machine", \.id), Column("drained", { moment($0.id) { $0.kind == .machineDrained } }),
+            Column("order", { moment($0.id) { $0.kind == .machineOrdered } }),
             Column("verified", { moment($0.id) { $0.kind == .machineVerified } }),
             Column("runs", { $0.software.map { "\($0.name)@\($0.version)" } ?? "-" }),
         ])

@@ -19,10 +19,18 @@ struct SamplePlan: Sendable {
         self.basePort = basePort
     }
 
+    /// Other versions of the sample Kamailio, for changes under calls: one that is as good, and one that does not start.
+    static let (next, bad) = ("5.6.4", "5.6.5")
+
     /// A sample group's text, its ports moved from 5060… to `basePort`….
-    func text(_ name: String) throws -> String {
+    ///
+    /// - Parameter version: of the software, where it is another one.
+    func text(_ name: String, version: String? = nil) throws -> String {
         let path = "\(home)/Config/groups/\(name).trunk"
-        let text = try TextFile.read(path)
+        var text = try TextFile.read(path)
+        if let version {
+            text.replace(/(?<software>software = "[a-z]+@)[^"]*/) { "\($0.software)\(version)" }
+        }
         let pattern = /(?<key>[A-Z]+_PORT\s*=\s*)(?<port>[0-9]+)/
         return text.replacing(pattern) { match in
             let port = Int(match.port) ?? 0
@@ -33,19 +41,38 @@ struct SamplePlan: Sendable {
     func port(_ offset: Int, ofMachine index: Int) -> Int { basePort + index * Self.portsPerMachine + offset }
 
     func pushAll(_ client: TrunklineClient) async throws {
-        for name in ["kamailio", "prosody", "janus"] {
-            let directory = "\(home)/Config/software/\(name)"
-            let packed = FileManager.default.temporaryDirectory.appendingPathComponent("trunkline-\(UUID().uuidString)")
-                .path
-            defer { try? FileManager.default.removeItem(atPath: packed) }
-            let text = try TextFile.read("\(directory)/\(SoftwareManifest.fileName)")
-            let manifest: SoftwareManifest
-            do { manifest = try GroupLanguage.software(from: text) } catch {
-                throw Failure(error.rendered(file: "\(directory)/\(SoftwareManifest.fileName)", source: text))
+        for name in ["kamailio", "prosody", "janus"] { try await push("\(home)/Config/software/\(name)", client) }
+    }
+
+    /// The sample Kamailio under the two other versions.
+    func pushVersions(_ client: TrunklineClient) async throws {
+        let copy = FileManager.default.temporaryDirectory.appendingPathComponent("trunkline-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: copy) }
+        try FileManager.default.copyItem(atPath: "\(home)/Config/software/kamailio", toPath: copy.path)
+        let manifest = copy.appendingPathComponent(SoftwareManifest.fileName)
+        let text = try TextFile.read(manifest.path)
+        for version in [Self.next, Self.bad] {
+            try text.replacing(/version = "[^"]*"/, with: "version = \"\(version)\"")
+                .write(to: manifest, atomically: true, encoding: .utf8)
+            if version == Self.bad {
+                try "#!/bin/sh\necho 'this release does not start' >&2\nexit 1\n".write(
+                    to: copy.appendingPathComponent("start.sh"), atomically: false, encoding: .utf8)
             }
-            try BundleWriter.pack(directory: directory, to: packed)
-            _ = try await client.pushSoftware(manifest.reference, bundleAt: packed)
+            try await push(copy.path, client)
         }
+    }
+
+    private func push(_ directory: String, _ client: TrunklineClient) async throws {
+        let packed = FileManager.default.temporaryDirectory.appendingPathComponent("trunkline-\(UUID().uuidString)")
+            .path
+        defer { try? FileManager.default.removeItem(atPath: packed) }
+        let text = try TextFile.read("\(directory)/\(SoftwareManifest.fileName)")
+        let manifest: SoftwareManifest
+        do { manifest = try GroupLanguage.software(from: text) } catch {
+            throw Failure(error.rendered(file: "\(directory)/\(SoftwareManifest.fileName)", source: text))
+        }
+        try BundleWriter.pack(directory: directory, to: packed)
+        _ = try await client.pushSoftware(manifest.reference, bundleAt: packed)
     }
 }
 
