@@ -223,6 +223,26 @@ import Testing
         #expect(try GroupLanguage.group(from: text).rules.first?.holds == .seconds(10))
     }
 
+    @Test(arguments: [
+        ("00491511234567", Value.string("00491511234567")), ("1.10", .string("1.10")), ("-0.50", .string("-0.50")),
+        ("12345678901234567890", .string("12345678901234567890")), ("1e3", .string("1e3")), ("60s", .string("60s")),
+        ("5060", .number(5060)), ("-7", .number(-7)), ("1.5", .number(1.5)), ("90s", .span(.seconds(90))),
+    ])
+    func keepsALiteralOfTheEnvironmentAsItWasWritten(written: String, value: Value) throws {
+        let group = try GroupLanguage.group(from: Samples.group("env = { A = \(written) }"))
+        #expect(group.environment.first?.value == .value(value))
+        // The canonical text says the same.
+        let again = try GroupLanguage.group(from: GroupLanguage.text(of: group))
+        #expect(again.environment == group.environment)
+    }
+
+    @Test(arguments: ["1 / 0", "machine.index % 0", "5060 + 1 / 0"])
+    func refusesWhatIsNoNumberInTheEnvironment(written: String) throws {
+        let text = Samples.group("env = { A = \(written) }")
+        #expect(throws: Diagnostics.self) { try GroupLanguage.group(from: text) }
+        #expect(GroupLanguage.check(text).map(\.id) == ["not-a-number"])
+    }
+
     @Test func joinsStringsInTheEnvironment() throws {
         let text = Samples.group(#"env = { URI = "sip:" + machine.id + "@" + group.service, N = "n" + machine.index }"#)
         let group = try GroupLanguage.group(from: text)

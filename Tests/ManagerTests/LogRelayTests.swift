@@ -1,20 +1,24 @@
 import Fleet
 import Foundation
 import HTTPTypes
+import HummingbirdTesting
 import Messaging
 import PaperFleet
 import Sealing
 import Testing
 import TestSupport
 
+@testable import Client
 @testable import Manager
 
 @Suite("Machines' logs for those who watch")
 struct LogRelayTests {
     /// A running group with one machine, whose manager is connected with a real broker.
-    private func with(_ body: (Site, PaperMachine) async throws -> Void) async throws {
+    private func with(
+        streamBeat: TimeSpan = .seconds(15), _ body: (Site, PaperMachine) async throws -> Void
+    ) async throws {
         try await withBroker { broker in
-            try await Site.with(broker: broker.url) { (site) async throws in
+            try await Site.with(streamBeat: streamBeat, broker: broker.url) { (site) async throws in
                 let link = BrokerLink(
                     connection: site.connection, control: site.control, intake: site.intake, logger: site.api.logger)
                 let tasks = [Task { await site.connection.run() }, Task { await link.run() }]
@@ -66,6 +70,25 @@ struct LogRelayTests {
 
     private func new(_ request: Int, _ text: String) -> [LogContent] {
         LogContent.messages(request: request, isTail: false, lines([text]))
+    }
+
+    @Test("Whoever follows a machine that goes is told that it is gone")
+    func gone() async throws {
+        try await with(streamBeat: .milliseconds(50)) { site, machine in
+            try await site.rest(.live) { ask in
+                let port = try #require(ask.client.port)
+                let told = try await withClient(server: "http://127.0.0.1:\(port)", token: site.token) { client in
+                    let following = Task {
+                        for try await _ in client.followLog(ofMachine: machine.id, tail: 0) {}
+                    }
+                    let group = try await site.groupKey
+                    #expect(try await eventually { try await site.order(of: machine, from: group)?.watch != nil })
+                    #expect(try await ask(.delete, "/v1/groups/test?force=true&forget=true").status == 204)
+                    return await following.result
+                }
+                #expect(throws: ClientError.self) { try told.get() }
+            }
+        }
     }
 
     @Test(

@@ -171,6 +171,12 @@ struct ExpressionChecker {
             kind = .number
         }
         if kind == .bool, place == .environment { return notInEnvironment(node) }
+        if place == .environment, reading != .stored, binary == .divide || binary == .remainder,
+            right.expression == .value(.number(0))
+        {
+            faults.add("not-a-number", node.span, "nothing can be divided by 0", hint: "the variable would be empty")
+            return nil
+        }
         return Typed(
             expression: .binary(binary, left.expression, right.expression), kind: kind,
             isOfMachine: left.isOfMachine || right.isOfMachine, aggregate: left.aggregate ?? right.aggregate)

@@ -188,8 +188,13 @@ extension Checker {
                         ?? "write `\"\(word.prefix(64))\"`")
                 return nil
             }
-            require(pair.key.text, bytes: typed.expression.literalBytes, canBePassed: pair.value)
-            return EnvironmentEntry(name: pair.key.text, value: typed.expression)
+            var value = typed.expression
+            // What a person wrote arrives as it was written: a telephone number keeps its zeros, `1.10` its last one.
+            if let written = pair.value.numeral, written != ExpressionText.text(value) {
+                value = .value(.string(written))
+            }
+            require(pair.key.text, bytes: value.literalBytes, canBePassed: pair.value)
+            return EnvironmentEntry(name: pair.key.text, value: value)
         }
     }
 

@@ -71,8 +71,7 @@ extension Checker {
     private func plain(_ node: Node) -> String? {
         switch node.kind {
         case .string(let string): string
-        case .number(_, let text), .duration(_, let text): text
-        case .prefix(.minus, let inner): if case .number(_, let text) = inner.kind { "-\(text)" } else { nil }
+        case .number, .duration, .prefix: node.numeral
         case .word("true"): "true"
         case .word("false"): "false"
         default: nil

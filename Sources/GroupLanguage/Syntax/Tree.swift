@@ -98,6 +98,15 @@ struct Node: Sendable {
 
     var isMissing: Bool { if case .missing = kind { true } else { false } }
 
+    /// A number or a time that stands alone, as it was written; nil: it is something else.
+    var numeral: String? {
+        switch kind {
+        case .number(_, let text), .duration(_, let text): text
+        case .prefix(.minus, let inner): if case .number(_, let text) = inner.kind { "-\(text)" } else { nil }
+        default: nil
+        }
+    }
+
     /// What it is, for people.
     var description: String {
         switch kind {

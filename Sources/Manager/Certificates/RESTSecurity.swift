@@ -2,6 +2,7 @@ import Certificates
 import Fleet
 import Foundation
 import Logging
+import NIOCore
 import NIOSSL
 
 /// TLS of the REST API: a certificate of an authority that signs nothing else, or the user's.
@@ -15,6 +16,8 @@ enum RESTSecurity {
                 certificateChain: try NIOSSLCertificate.fromPEMBytes(Array(certificate.utf8)).map { .certificate($0) },
                 privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem)))
             tls.minimumTLSVersion = .tlsv12
+            // A client that does not say good-bye must not keep the manager from ending.
+            tls.shutdownTimeout = .milliseconds(500)
             tls.applicationProtocols = ["http/1.1"]
             // Says now, rather than at the first connection, that they do not go together.
             _ = try NIOSSLContext(configuration: tls)

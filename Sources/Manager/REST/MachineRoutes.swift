@@ -56,7 +56,13 @@ extension API {
                 let isBack = incoming.request.headers[.lastEventID] != nil
                 let items = try await api.operations.log(ofMachine: machine, tail: isBack ? 0 : tail)
                 let lines = items.compactMap { item in if case .line(let line) = item { line } else { nil } }
-                return .events(lines, beat: incoming.beat) { try EventFrame(id: "live", name: "log", $0) }
+                var beat = incoming.beat
+                // A machine that is gone has no more to say.
+                beat.isAllowed = { [isAllowed = beat.isAllowed] in
+                    guard await isAllowed() else { return false }
+                    return (try? await api.operations.machine(machine)) != nil
+                }
+                return .events(lines, beat: beat) { try EventFrame(id: "live", name: "log", $0) }
             },
         ] + MachineInstruction.allCases.map(route)
     }

@@ -45,6 +45,8 @@ final class Loop {
     private var takeOverBackoff = Backoff.afterTakeOver
     private var refusalBackoff = Backoff.afterRefusal
     private var wasTakenOver = false
+    /// Why there is no connection, as it was said last.
+    private var said: String?
     private var generator = SystemRandomNumberGenerator()
     private let clock = ContinuousClock()
 
@@ -79,7 +81,7 @@ final class Loop {
                 events.yield(.disconnected(reason: "connecting anew"))
                 continue
             }
-            logger.notice("disconnected from the broker", metadata: ["reason": "\(reason)"])
+            note(outcome, reason)
             if wasTakenOver { takeOvers.add() }
             events.yield(.disconnected(reason: reason))
             let isContested = mailbox.takeContested() || wasTakenOver
@@ -90,6 +92,17 @@ final class Loop {
             } else {
                 pause(backoff.next(using: &generator))
             }
+        }
+    }
+
+    /// Once for each reason, however often it is tried.
+    private func note(_ outcome: BrokerRoute.Outcome, _ reason: String) {
+        defer { said = outcome == .connected ? nil : reason }
+        if outcome == .connected {
+            logger.notice("disconnected from the broker", metadata: ["reason": "\(reason)"])
+        } else {
+            logger.log(
+                level: reason == said ? .debug : .notice, "waiting for the broker", metadata: ["reason": "\(reason)"])
         }
     }
 

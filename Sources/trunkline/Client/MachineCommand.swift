@@ -47,16 +47,28 @@ struct MachineCommand: AsyncParsableCommand {
                     }
                     return
                 }
-                try await withThrowingTaskGroup { group in
+                // The others go on where one is gone.
+                let failures = await withTaskGroup(of: String?.self) { group in
                     for (index, machine) in machines.enumerated() {
                         group.addTask {
-                            for try await line in client.followLog(ofMachine: machine, tail: tail) {
-                                Self.show(line, of: machine, index)
+                            do {
+                                for try await line in client.followLog(ofMachine: machine, tail: tail) {
+                                    Self.show(line, of: machine, index)
+                                }
+                                return nil
+                            } catch {
+                                return "\(machine): \(error)"
                             }
                         }
                     }
-                    try await group.waitForAll()
+                    var failures: [String] = []
+                    for await case let failure? in group {
+                        failures.append(failure)
+                        if failures.count < machines.count { Note.line(failure) }
+                    }
+                    return failures
                 }
+                if let last = failures.last { throw Failure(last) }
             }
         }
 
