@@ -71,6 +71,9 @@ extension Monitor {
         var asked = machine
         asked.assigned = nil
         let wanted = self.order(for: asked, .run, proposed)
+        if keepsRunning(machine, proposed, as: proposed.release, turn: proposed.record.turn) {
+            return step(.nothing, "runs \(wanted.software), and goes on with it")
+        }
         if order.digest != wanted.digest {
             let delivers = proposed.record.definition.rules.contains { $0.action == .deliver }
             let change = "\(order.software) → \(wanted.software)"

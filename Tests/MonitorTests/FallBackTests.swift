@@ -43,6 +43,18 @@ struct FallBackTests {
         #expect(order(desk)?.action == .run && order(desk)?.digest == Samples.first && drains(desk) == before)
     }
 
+    @Test("The plan says that nothing becomes of it, and of other settings that they replace what it was ordered")
+    func planned() throws {
+        let desk = try fallenBack()
+        var record = try #require(desk.monitor.group("edge")).asking(for: Samples.first)
+        func step() -> PlanView.Step? {
+            desk.monitor.plan(record.definition, digest: record.digest, manifest: record.manifest).steps.first
+        }
+        #expect(step()?.change == .nothing && step()?.detail == "runs kamailio@1.a, and goes on with it")
+        record.definition.environment = [.init(name: "PORT", value: .value(.number(5060)))]
+        #expect(step()?.change == .replaceSoftware && step()?.machine == "edge-1")
+    }
+
     @Test("Where it would start anew it is drained first: other settings, or a restart that was asked for")
     func startsAnew() throws {
         for isRestart in [true, false] {

@@ -99,10 +99,10 @@ extension Monitor {
         let release = release(of: machine, group)
         let isAssigned = machine.assigned?.release == rollout.release && machine.assigned?.turn == rollout.turn
         let hasAgent = release.definition.agent.map { $0 == machine.agent } ?? true
+        let target = group.releases[rollout.release]
         let restarts =
-            machine.assigned?.turn != rollout.turn
-            || group.releases[rollout.release].map { $0.restarts(comingFrom: release) } ?? true
-        let keeps = restarts && keepsRunning(machine, group, rollout)
+            machine.assigned?.turn != rollout.turn || target.map { $0.restarts(comingFrom: release) } ?? true
+        let keeps = restarts && target.map { keepsRunning(machine, group, as: $0, turn: rollout.turn) } ?? false
         return Rollout.Sighting(
             place: machine.index, isPresent: machine.awaySince == nil, isAssigned: isAssigned,
             isVerified: machine.verified && hasAgent, fault: isAssigned ? fault(machine, release, group) : nil,
@@ -111,13 +111,12 @@ extension Monitor {
             isDrained: machine.drain?.ended != nil, progress: machine.status?.receiving?.have.count ?? 0)
     }
 
-    /// Whether it runs what the rollout brings, though it was ordered something else since: it fell back to that, or has not come to
-    /// change yet. Its agent goes on with it then.
-    private func keepsRunning(_ machine: MachineRecord, _ group: Group, _ rollout: RolloutRecord) -> Bool {
+    /// Whether it runs what the release asks, though it was ordered something else since: it fell back to that, or has not come to change
+    /// yet. Its agent goes on with it then.
+    func keepsRunning(_ machine: MachineRecord, _ group: Group, as release: Release, turn: Int) -> Bool {
         guard let good = machine.lastGood, let software = machine.status?.software, let order = machine.order,
             software.generation == good.order.generation, software.digest == good.order.digest,
-            software.generation < order.generation, order.runs, good.turn == rollout.turn,
-            let release = group.releases[rollout.release]
+            software.generation < order.generation, order.runs, good.turn == turn
         else { return false }
         let asked = self.order(for: machine, good.order.action, group, as: release)
         return asked.asksTheSame(as: good.order) && !asked.runsTheSame(as: order)
