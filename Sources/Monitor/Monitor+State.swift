@@ -185,7 +185,8 @@ extension Monitor {
         fleet[id] = machine
         count(machine, 1)
         step.seen[id] = machine.group
-        if machine.phase != .joined { unheard[machine.group]?.remove(id) }
+        // Nobody waits for what leaves.
+        if machine.phase != .joined { markHeard(id, machine.group) }
         if machine.phase == .revoked { vacate(machine) }
         step.groups.insert(machine.group)
     }
@@ -202,7 +203,7 @@ extension Monitor {
         guard let machine = fleet.removeValue(forKey: id) else { return }
         count(machine, -1)
         step.seen[id] = machine.group
-        unheard[machine.group]?.remove(id)
+        markHeard(id, machine.group)
         groups[machine.group]?.waitForLimit.remove(id)
         vacate(machine)
         groups[machine.group]?.places[machine.index]?.removeAll { $0 == id }

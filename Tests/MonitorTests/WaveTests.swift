@@ -147,6 +147,18 @@ struct WaveTests {
         #expect(digests(desk) == ["b", "a", "a", "a", "a"])
     }
 
+    @Test("What waits until everybody was heard goes on when the last one who was not leaves")
+    func lastOneLeaves() throws {
+        var desk = desk()
+        desk.restartManager()
+        for id in ["edge-1", "edge-2"] { desk.repeatStatus(id) }
+        var record = try #require(desk.monitor.group("edge")).asking(for: Samples.second)
+        record.definition.machines.count = 2
+        desk.user(record, .revised)
+        #expect(desk.monitor.machine("edge-3")?.phase == .leaving)
+        #expect(digests(desk).prefix(2) == ["b", "a"])
+    }
+
     @Test("A restart of the group, and a secret that was set anew, go through it in waves as well")
     func restart() {
         var desk = desk()
