@@ -105,6 +105,31 @@ struct OperatorCommandTests {
         }
     }
 
+    @Test("watch fits its terminal, and goes on when the manager is back")
+    func watch() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft", health: false), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 3))
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            let session = try installation.terminal("watch", columns: 60, rows: 5)
+            // Title, a space, the table's head and three machines: six lines.
+            #expect(try await session.shows("… 3 more lines"), "\(session.shown)")
+            let frame = try #require(session.shown.split(separator: "\u{1B}[H").last)
+            #expect(frame.split(separator: "\n").count <= 5, "\(frame)")
+            let port = try #require(URL(string: installation.server)?.port)
+            #expect(try await installation.endManager() == 0)
+            #expect(try await session.shows("no answer from the manager"), "\(session.shown)")
+            try await installation.startManager(["--listen", "127.0.0.1:\(port)"])
+            let seen = session.shown.count
+            let isBack = try await eventually {
+                _ = try await session.shows("test")
+                return session.shown.dropFirst(seen).contains("3/3 verified")
+            }
+            #expect(isBack)
+        }
+    }
+
     @Test("A context names a manager, with its token where only its owner can read it")
     func contexts() async throws {
         try await Installation.with { installation, client in

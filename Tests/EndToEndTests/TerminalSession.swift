@@ -74,10 +74,10 @@ final class TerminalSession {
 
 extension Installation {
     /// `trunkline` with these arguments against this manager, at a terminal.
-    func terminal(_ arguments: String..., columns: UInt16 = 200) throws -> TerminalSession {
+    func terminal(_ arguments: String..., columns: UInt16 = 200, rows: UInt16 = 50) throws -> TerminalSession {
         try TerminalSession(
             Self.programs.appending(path: "trunkline"), arguments,
             environment: ["TRUNKLINE_SERVER": server, "TRUNKLINE_TOKEN": token, "TRUNKLINE_TRUST": trustFile],
-            directory: directory, columns: columns)
+            directory: directory, columns: columns, rows: rows)
     }
 }

@@ -72,7 +72,7 @@ struct LogRelayTests {
         LogContent.messages(request: request, isTail: false, lines([text]))
     }
 
-    @Test("Whoever follows a machine that goes is told that it is gone")
+    @Test("Whoever follows a machine that goes is told that it is gone", .timeLimit(.minutes(2)))
     func gone() async throws {
         try await with(streamBeat: .milliseconds(50)) { site, machine in
             try await site.rest(.live) { ask in

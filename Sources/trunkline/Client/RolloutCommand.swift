@@ -123,13 +123,13 @@ struct RolloutProgress {
     /// Returns it as it was when it was over, or waited for a person.
     func follow() async throws -> RolloutView? {
         var view = try await client.rollout(group)
-        var drawn = Terminal.isOutput ? draw(view, over: 0) : 0
-        if !Terminal.isOutput { StandardOutput.line(indent + view.line) }
+        var drawn = Terminal.redraws ? draw(view, over: 0) : 0
+        if !Terminal.redraws { StandardOutput.line(indent + view.line) }
         while !view.isOver {
             try await Task.sleep(for: .milliseconds(500))
             let last = view
             view = try await client.rollout(group)
-            if Terminal.isOutput {
+            if Terminal.redraws {
                 // One that takes its place, such as the way back, has a picture of its own.
                 drawn = draw(view, over: view.number == last.number ? drawn : 0)
             } else if view.line != last.line {

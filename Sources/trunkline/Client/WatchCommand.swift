@@ -26,10 +26,13 @@ struct LiveTable {
     func show() async throws {
         let latest = try await client.newestEvent(group: group)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
-            if Terminal.isOutput {
+            if Terminal.redraws {
                 tasks.addTask {
                     while true {
-                        try await draw()
+                        // A manager that is started anew is back within some seconds.
+                        do { try await draw() } catch let error as ClientError where error.isPassing {
+                            show(lines: [Terminal.paint(error.description.forPeople(), .red)])
+                        }
                         try await Task.sleep(for: .seconds(1))
                     }
                 }
@@ -65,10 +68,27 @@ struct LiveTable {
         text += Table(columns: MachineView.columns(ofOne: group != nil)).text(machines, within: Terminal.width) {
             Terminal.paint($1, $0.colour)
         }
-        // Home, then each line cleared to its end, then what is below: no flicker.
-        let lines = text.replacingOccurrences(of: "\n", with: "\u{1B}[K\n")
-        StandardOutput.write("\u{1B}[H\(lines)\u{1B}[J")
+        show(lines: text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init))
     }
+
+    /// As many lines as the terminal has; the rest is counted.
+    private func show(lines: [String]) {
+        var lines = lines
+        if let height = Terminal.height, lines.count >= height {
+            let shown = max(height - 2, 1)
+            lines =
+                lines.prefix(shown) + [
+                    "… \(lines.count - shown) more lines; watch one group, or make the terminal higher"
+                ]
+        }
+        // Home, then each line cleared to its end, then what is below: no flicker.
+        StandardOutput.write("\u{1B}[H" + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J")
+    }
+}
+
+extension ClientError {
+    /// No answer came, or the manager is not ready: it may be so in a moment.
+    fileprivate var isPassing: Bool { status == nil || status == 503 }
 }
 
 extension GroupStatusView.Phase {

@@ -110,11 +110,18 @@ enum Terminal {
         isOutput && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
         && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
+    /// Whether lines that stand there already can be written anew.
+    static let redraws = isOutput && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+
     /// Characters in a line; nil: it is no terminal, or does not say so.
-    static var width: Int? {
+    static var width: Int? { size.map { Int($0.ws_col) }.flatMap { $0 > 0 ? $0 : nil } }
+
+    /// Lines; nil: it is no terminal, or does not say so.
+    static var height: Int? { size.map { Int($0.ws_row) }.flatMap { $0 > 0 ? $0 : nil } }
+
+    private static var size: winsize? {
         var size = winsize()
-        guard isOutput, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
-        return Int(size.ws_col)
+        return isOutput && ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 ? size : nil
     }
 
     enum Colour: String {
