@@ -43,7 +43,7 @@ private final class BreakingServer: Sendable {
     init(breaking broken: Int) throws {
         (socket, port) = try TCP.listen()
         let body =
-            "{\"id\":\"edge-1\",\"group\":\"edge\",\"index\":0,\"platform\":\"local\",\"state\":\"idle\",\"generation\":0,\"verified\":false,\"platform_state\":\"unknown\",\"session\":0,\"metrics\":{}}"
+            "{\"id\":\"edge-1\",\"group\":\"edge\",\"index\":0,\"platform\":\"local\",\"phase\":\"joined\",\"since\":\"2026-01-01T00:00:00.000Z\",\"state\":\"idle\",\"generation\":0,\"verified\":false,\"platform_state\":\"unknown\",\"session\":0,\"metrics\":{}}"
         let answer = Array(
             "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
                 .utf8)

@@ -46,12 +46,17 @@ extension Control {
             }
             return back
         }
-        guard let named = revisions.first(where: { $0.revision == revision }) else {
-            throw Refusal.noRevision(revision, of: row.name)
-        }
+        let named = try self.revision(revision, of: row)
         guard named.text != row.text else {
             throw Refusal(
                 code: .conflict, message: "Revision \(revision) of \(row.name) says what the record says now.")
+        }
+        return named
+    }
+
+    func revision(_ revision: Int, of row: GroupRow) throws -> RevisionRow {
+        guard let named = try records.revision(revision, of: row.name) else {
+            throw Refusal.noRevision(revision, of: row.name)
         }
         return named
     }

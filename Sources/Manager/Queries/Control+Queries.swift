@@ -181,7 +181,7 @@ extension Control {
     func planRollback(_ name: String, to revision: Int) async throws -> PlanView {
         drain()
         let row = try row(name)
-        return try await planBeside(former(wayBack(of: row, to: revision), of: row), of: row)
+        return try await planBeside(former(self.revision(revision, of: row), of: row), of: row)
     }
 
     /// As people see it, in the time of day.

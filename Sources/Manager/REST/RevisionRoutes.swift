@@ -44,7 +44,7 @@ extension API {
                 method: .get, path: "/v1/groups/{group}/revisions/{revision}/plan",
                 summary: "What rolling back to a revision would change, per machine, with no effect.", tag: "groups",
                 needs: .viewer, answers: [.init(status: 200, says: "Step by step.", schema: "Plan")],
-                problems: [400, 404, 409, 422]
+                problems: [400, 404, 422]
             ) { api, incoming in
                 try .json(
                     try await api.operations.planRollback(

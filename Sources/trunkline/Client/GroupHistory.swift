@@ -71,6 +71,9 @@ extension GroupCommand {
                     throw Failure("\(group) has no earlier revision that differs and has not failed")
                 }
                 let plan = try await client.planRollback(group, to: target)
+                guard plan.changes?.isEmpty == false else {
+                    throw Failure("revision \(target) of \(group) says what the record says now")
+                }
                 Note.line("\(group): from revision \(current) to what revision \(target) said")
                 if let found = revisions.first(where: { $0.revision == target }), found.verdict.state == .failed {
                     Note.line("revision \(target) \(found.verdict.line)")
