@@ -174,19 +174,25 @@ package struct Monitor: Sendable {
         case .connected: for id in fleet.keys.sorted() where fleet[id]?.order != nil { send(id) }
         case .due: meetDeadlines()
         }
-        driveRollouts()
-        wakeWaiting()
+        comeToRest()
         // Who was waiting for what this brought about goes on at once.
         if case .due = event {
             while let next = deadlines.next, next <= now {
                 meetDeadlines()
-                driveRollouts()
-                wakeWaiting()
+                comeToRest()
             }
         }
         conclude()
         defer { step = Step() }
         return step.effects
+    }
+
+    /// What ends a hold lets rollouts go on, too.
+    private mutating func comeToRest() {
+        repeat {
+            driveRollouts()
+            wakeWaiting()
+        } while !step.seen.isEmpty || !step.driven.isEmpty
     }
 
     private mutating func wakeWaiting() {

@@ -159,6 +159,22 @@ struct WaveTests {
         #expect(digests(desk).prefix(2) == ["b", "a"])
     }
 
+    @Test("What waits while too many are away goes on when one comes back that the change does not concern")
+    func strangerComesBack() throws {
+        var policy = Self.policy
+        policy.drain = nil
+        var desk = Desk(converged: Samples.group(count: 4, platform: .none, rollout: policy))
+        for id in ["edge-x1", "edge-x2", "edge-x3"] { desk.will(id) }
+        desk.pass(.seconds(40), hearing: ["edge-x0"])
+        var record = try #require(desk.monitor.group("edge")).asking(for: Samples.second)
+        record.definition.machines.count = 1
+        desk.user(record, .revised)
+        #expect(digests(desk).first == "a")
+        desk.reconnect("edge-x3")
+        desk.repeatStatus("edge-x3")
+        #expect(digests(desk).first == "b")
+    }
+
     @Test("A restart of the group, and a secret that was set anew, go through it in waves as well")
     func restart() {
         var desk = desk()
