@@ -93,7 +93,10 @@ extension FleetSimulator {
     /// What is not as the record says; nil: everything is.
     func missing(_ count: Int) -> String? {
         let phase = monitor.groupStatus(Self.name)?.phase
-        guard phase == .converged else { return "the group is \(phase?.rawValue ?? "gone")" }
+        guard phase == .converged else {
+            let waits = monitor.rolloutView(Self.name, at: now)?.waits
+            return "the group is \(phase?.rawValue ?? "gone")\(waits.map { ", and waits for \($0)" } ?? "")"
+        }
         let records = monitor.machines(of: Self.name)
         let verified = records.filter(\.verified)
         guard verified.map(\.index) == Array(0..<count) else { return "verified are \(verified.map(\.id))" }

@@ -78,7 +78,12 @@ extension FleetSimulator {
             machines[id]?.session = floor - 1
             return connect(id)
         }
-        if order.generation > machine.accepted {
+        if machine.goesOn(for: order) {
+            (machine.accepted, machine.order, machine.ran) = (order.generation, order, order)
+            machine.software?.generation = order.generation
+            machine.epoch += 1
+            machines[id] = machine
+        } else if order.generation > machine.accepted {
             judgeRestart(id, machine, order)
             machine.accepted = order.generation
             machine.order = order
@@ -98,12 +103,19 @@ extension FleetSimulator {
         switch machine.state {
         case .receiving:
             machine.state = .starting
+            machine.former = machine.software.flatMap { $0.health == .passing ? $0 : nil }
             machine.software = nil
+        case .starting where order.digest == Self.bad:
+            // The agent falls back by itself.
+            machine.software = machine.former
+            machine.state = machine.former == nil ? .failed : .running
+            mayRestart.insert(id)
         case .starting:
             machine.state = machine.isBroken ? .failed : .running
             machine.isBroken = false
             if machine.state == .failed { mayRestart.insert(id) }
             if machine.state == .running {
+                machine.ran = order
                 machine.software = RunningSoftware(
                     name: order.software.name, version: order.software.version, digest: order.digest,
                     generation: order.generation, health: .unknown, since: now, restarts: 0)
@@ -222,5 +234,15 @@ extension FleetSimulator {
             connect(id)
         }
         later(between(1000, 4000), .cloneSpeaks(id, left: left - 1))
+    }
+}
+
+extension FleetSimulator.Machine {
+    /// It runs what the order asks, since it fell back to that from another one.
+    fileprivate func goesOn(for order: Order) -> Bool {
+        guard state == .running, let software, software.generation < accepted, order.generation > accepted, let ran
+        else { return false }
+        return ran.runsTheSame(as: order) && software.digest == order.digest
+            && self.order?.runsTheSame(as: order) == false
     }
 }

@@ -31,12 +31,30 @@ extension FleetSimulator {
         }
         if failingCommits > 0, effects.contains(where: \.isDurable) { return fail(event) }
         commit(effects)
-        if case .afterCommit(let count) = kill, !effects.isEmpty {
+        let all = effects + effects.flatMap { goBack($0) }
+        if case .afterCommit(let count) = kill, !all.isEmpty {
             kill = nil
-            for effect in effects.prefix(count) { perform(effect) }
+            for effect in all.prefix(count) { perform(effect) }
             return restartManager()
         }
-        for effect in effects { perform(effect) }
+        for effect in all { perform(effect) }
+    }
+
+    /// The record says again what it said with an older release: committed with what asks for it.
+    private mutating func goBack(_ effect: Monitor.Effect) -> [Monitor.Effect] {
+        guard case .goBack(_, let revision, _, _) = effect,
+            let release = releases.values.first(where: { $0.revision == revision })
+        else { return [] }
+        var record = groupRow
+        record.revision += 1
+        (record.digest, record.manifest) = (release.digest, release.manifest)
+        record.definition.software = release.definition.software
+        record.definition.environment = release.definition.environment
+        for id in machines.keys { askedAnew[id, default: 0] += 1 }
+        proposed = record
+        let more = monitor.handle(.group(record, .revised), at: now)
+        commit(more)
+        return more
     }
 
     /// Nothing of the burst was said; the monitor starts again from what is committed, and what was said to it waits.

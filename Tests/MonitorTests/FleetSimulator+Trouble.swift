@@ -36,6 +36,7 @@ enum Trouble: Hashable {
     case restartGroup
     case count(Int)
     case software(String)
+    case badSoftware
     case environment(Int)
     case heartbeat(Int64)
     case pause
@@ -81,7 +82,7 @@ extension Trouble {
         func number(_ range: ClosedRange<Int>) -> Int { .random(in: range, using: &generator) }
         func seconds(_ longest: Int64 = 300) -> Int64 { .random(in: 0...longest, using: &generator) }
         func chance() -> Bool { .random(using: &generator) }
-        switch number(0...40) {
+        switch number(0...42) {
         case 0: return .killManager(effects: nil)
         case 1, 2: return .killManager(effects: number(0...6))
         case 3: return .failCommits(number(1...8))
@@ -118,7 +119,8 @@ extension Trouble {
         case 37: return .environment(number(1...9))
         case 38: return chance() ? .heartbeat(Int64(number(2...15))) : .driverBack
         case 39: return .pause
-        default: return .stop
+        case 40: return .stop
+        default: return .badSoftware
         }
     }
 }
@@ -170,8 +172,8 @@ extension FleetSimulator {
         case .invite: if platform == .none { invite() }
         case .killAgent, .freeze, .drift, .fail, .failHealth, .snapshot, .restoreAgent, .loseSession, .clone:
             makeOnMachine(trouble)
-        case .restartMachine, .replaceMachine, .restartGroup, .count, .software, .environment, .heartbeat, .pause,
-            .stop:
+        case .restartMachine, .replaceMachine, .restartGroup, .count, .software, .badSoftware, .environment, .heartbeat,
+            .pause, .stop:
             makeUser(trouble)
         }
     }
@@ -266,6 +268,7 @@ extension FleetSimulator {
             tell(.restartGroup(Self.name))
         case .count(let count): change(.revised) { $0.definition.machines.count = count }
         case .software(let letter): change(.revised) { $0 = $0.asking(for: Samples.digest(Character(letter))) }
+        case .badSoftware: change(.revised) { $0 = $0.asking(for: Self.bad) }
         case .environment(let port):
             change(.revised) {
                 $0.definition.environment = [EnvironmentEntry(name: "PORT", value: .value(.number(Double(port))))]
@@ -295,7 +298,12 @@ extension FleetSimulator {
         }
         retryCommit()
         if managerBreak != nil { connectManager() }
-        change(.revised) { $0.definition.machines.count = count }
+        change(.revised) { record in
+            if record.digest == Self.bad { record = record.asking(for: Samples.first) }
+            record.definition.machines.count = count
+        }
+        // What failed once too often waits for a person's word.
+        if monitor.rollout(Self.name)?.phase == .paused { tell(.rollout(Self.name, .resume(by: "ada"))) }
         if groupRow.paused { change(.resumed) { $0.paused = false } }
         if groupRow.run != .running { change(.started) { $0.run = .running } }
         for id in machines.keys.sorted() {

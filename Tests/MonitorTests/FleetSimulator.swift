@@ -61,11 +61,17 @@ struct FleetSimulator {
         /// Counts what it began to do.
         var epoch = 0
         var beat = 0
+        /// The order that what runs came from; also before it is replaced, so that the machine can go back to it.
+        var ran: Order?
+        /// What it goes back to when what it was ordered does not come to run.
+        var former: RunningSoftware?
         /// Until when its software does not come to run.
         var isBroken = false
     }
 
     static let name = "edge"
+    /// A release that comes to run nowhere.
+    static let bad = Samples.digest("d")
 
     var monitor: Monitor
     var now = start
@@ -150,6 +156,7 @@ struct FleetSimulator {
         groupRow = Samples.group(Self.name, count: count, platform: platform)
         // Some want to lose no time.
         if seed % 5 == 4 { groupRow.definition.rules[2].holds = .zero }
+        if seed % 3 == 1 { groupRow.definition.rollout.onFailure = .rollback }
         if seed % 5 == 3 { groupRow.definition.rollout.batch = .percent(100) }
         monitor = Monitor(groups: [], machines: [], acts: [], at: start)
         tell(.hearing)
