@@ -71,7 +71,8 @@ let package = Package(
         .target(
             name: "Manager",
             dependencies: [
-                "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Foresight", "Monitor", "GroupLanguage",
+                "Platforms", "Records", "Messaging", "Sealing", "Certificates", "Foresight", "Journal", "Monitor",
+                "GroupLanguage",
                 "Bundles",
                 "OperatingSystem", "Fleet",
                 crypto, httpClient, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging,
@@ -90,6 +91,7 @@ let package = Package(
         .target(name: "Sealing", dependencies: [crypto]),
         .target(name: "Certificates", dependencies: ["Fleet", x509, asn1, crypto]),
         .target(name: "Foresight", dependencies: ["Monitor", "Fleet"]),
+        .target(name: "Journal", dependencies: ["Monitor", "Fleet"]),
         .target(name: "Monitor", dependencies: ["Rules", "Fleet"]),
         .target(name: "Rules", dependencies: ["Fleet"]),
         .target(name: "GroupLanguage", dependencies: ["Fleet"]),
@@ -116,7 +118,9 @@ let package = Package(
         .testTarget(name: "RulesTests", dependencies: ["Rules", "Fleet", "TestSupport"]),
         .testTarget(
             name: "MonitorTests",
-            dependencies: ["Foresight", "Monitor", "Rules", "Agent", "Bundles", "CZlib", "Fleet", "TestSupport"]),
+            dependencies: [
+                "Foresight", "Journal", "Monitor", "Rules", "Agent", "Bundles", "CZlib", "Fleet", "TestSupport",
+            ]),
         .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto, "TestSupport"]),
         .testTarget(name: "CertificatesTests", dependencies: ["Certificates", "Fleet", "TestSupport"]),
         .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet", "TestSupport"]),

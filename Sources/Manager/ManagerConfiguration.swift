@@ -47,6 +47,10 @@ package struct ManagerConfiguration: Sendable {
 
     /// Of what grows.
     var retention = Retention()
+    /// Bytes that the journal of what moved the monitor may take; 0: there is none, and neither replays nor explanations of earlier times.
+    package var largestJournal = 512 << 20
+    /// How long it is kept, where there is room.
+    package var journalAge: TimeSpan = .hours(24 * 14)
 
     package init(
         dataDirectory: String, host: String, port: Int, brokers: [String], brokersForMachines: [String] = [],

@@ -12,9 +12,14 @@ struct Deadlines: Sendable {
         case platform(Platform)
     }
 
-    private struct Entry {
+    /// Of what is due at one instant the order is always the same, whatever was set before: a replay depends on it.
+    private struct Entry: Comparable {
         var at: Timestamp
         var due: Due
+
+        static func < (left: Self, right: Self) -> Bool {
+            left.at == right.at ? left.due.order < right.due.order : left.at < right.at
+        }
     }
 
     /// The truth. An entry of the heap that is earlier than what stands here is put off when it comes to the top, so that the
@@ -66,7 +71,7 @@ struct Deadlines: Sendable {
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
-            guard heap[child].at < heap[parent].at else { return }
+            guard heap[child] < heap[parent] else { return }
             heap.swapAt(child, parent)
             child = parent
         }
@@ -82,10 +87,22 @@ struct Deadlines: Sendable {
             let left = 2 * parent + 1
             guard left < heap.count else { return }
             let right = left + 1
-            let child = right < heap.count && heap[right].at < heap[left].at ? right : left
-            guard heap[child].at < heap[parent].at else { return }
+            let child = right < heap.count && heap[right] < heap[left] ? right : left
+            guard heap[child] < heap[parent] else { return }
             heap.swapAt(child, parent)
             parent = child
+        }
+    }
+}
+
+extension Deadlines.Due {
+    fileprivate var order: (Int, String, Int) {
+        switch self {
+        case .machine(let id): (0, id, 0)
+        case .vacancy(let group, let index): (1, group, index)
+        case .group(let name): (2, name, 0)
+        case .rollout(let name): (3, name, 0)
+        case .platform(let platform): (4, platform.description, 0)
         }
     }
 }

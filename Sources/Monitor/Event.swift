@@ -2,7 +2,7 @@ package import Fleet
 
 extension Monitor {
     /// What makes the monitor move. Events carry values that the shell has already checked (MACs, seals) and committed.
-    package enum Event: Sendable {
+    package enum Event: Sendable, Codable {
         /// A group was created or its record changed: a new revision, `start`, `stop`, `pause`, `resume`. The record is the one in force from now on.
         case group(GroupRecord, Change)
         /// The group is gone from the records; its machines are to go too.
@@ -52,19 +52,21 @@ extension Monitor {
         case hearing
         /// `nextDeadline` has come.
         case due
+        /// The same in a replay, where the monitor concluded that these machines are away, since nothing was heard of them.
+        case silent(Set<String>)
 
-        package enum Change: Sendable {
+        package enum Change: Sendable, Codable {
             case created, revised, started, stopped, paused, resumed
         }
 
-        package enum RolloutWord: Hashable, Sendable {
+        package enum RolloutWord: Hashable, Sendable, Codable {
             case promote(by: String)
             case pause(by: String, why: String?)
             case resume(by: String)
             case abort(by: String, why: String?)
         }
 
-        package struct Registered: Sendable {
+        package struct Registered: Sendable, Codable {
             package var machine: String
             package var group: String
             package var fingerprint: String
@@ -106,5 +108,14 @@ extension Monitor {
         case goBack(group: String, revision: Int, why: String, by: String)
         case saveRollout(RolloutRecord)
         case saveVerdict(group: String, release: Int, Verdict)
+    }
+}
+
+extension Monitor.Event {
+    var isDeadline: Bool {
+        switch self {
+        case .due, .silent: true
+        default: false
+        }
     }
 }

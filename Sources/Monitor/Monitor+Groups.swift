@@ -28,6 +28,7 @@ extension Monitor {
             if places == nil { groups[name] = Group(record) }
             groups[name]?.isDeleted = false
         }
+        tallyAll(name)
         let asksAnew = adopt(record, after: isKnown ? before : nil)
         step.groups.insert(name)
         if case .started = change { groups[name]?.vacancies = [:] }
@@ -139,6 +140,7 @@ extension Monitor {
         for id in members(of: name) {
             if fleet[id]?.platform == Platform.none { remove(id) } else { leave(id) }
         }
+        tallies[name] = nil
         if groups[name]?.places.isEmpty == true { groups[name] = nil }
     }
 }

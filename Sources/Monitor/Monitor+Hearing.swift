@@ -131,10 +131,12 @@ extension Monitor {
 
     /// Away after three missed heartbeats, as far as they could be heard. Returns when to look again.
     mutating func checkLiveness(_ id: String, _ group: Group) -> Timestamp? {
-        guard hearsSilence, hearing.deafness == nil, let machine = fleet[id], let heard = machine.heardAt else {
+        guard hearing.deafness == nil, let machine = fleet[id], let heard = machine.heardAt else { return nil }
+        let heartbeat = heartbeat(of: machine)
+        guard hearsSilence else {
+            if toldSilent.remove(id) != nil { lose(id, heartbeat) }
             return nil
         }
-        let heartbeat = heartbeat(of: machine)
         guard isUnheard(machine) else {
             guard machine.awaySince == nil else { return nil }
             return silence(id, from: heard, heartbeat)
@@ -160,8 +162,21 @@ extension Monitor {
     private mutating func silence(_ id: String, from instant: Timestamp, _ heartbeat: TimeSpan) -> Timestamp? {
         let end = instant + heartbeat * 3
         guard end <= now else { return end }
-        lose(id, "no status for \(heartbeat * 3)")
+        lose(id, heartbeat)
         return nil
+    }
+
+    private mutating func lose(_ id: String, _ heartbeat: TimeSpan) {
+        if fleet[id]?.awaySince == nil { silenced.insert(id) }
+        lose(id, "no status for \(heartbeat * 3)")
+    }
+
+    /// As at a deadline, with what was concluded from silence there.
+    mutating func meetDeadlines(silent machines: Set<String>) {
+        toldSilent = machines
+        for id in machines { deadlines.bringForward(.machine(id), to: now) }
+        meetDeadlines()
+        toldSilent = []
     }
 
     /// It is away from now on, as far as could be heard.

@@ -118,15 +118,9 @@ extension Monitor {
     func scope(_ group: Group, _ machine: MachineRecord?) -> Scope {
         // `group.digest` is what this machine is to run.
         let record = machine.map { self.record(for: $0, group) } ?? group.record
-        guard machine == nil ? group.groupRulesAggregate : group.machineRulesAggregate else {
-            return Scope(group: record, counts: group.counts, machine: machine, windows: windows)
-        }
-        // In order of place: a sum of fractions depends on it.
-        let present = group.places.sorted { $0.key < $1.key }.flatMap(\.value).compactMap { fleet[$0] }.filter {
-            $0.phase == .joined && $0.awaySince == nil
-        }
-        return Scope(
-            group: record, counts: group.counts, machine: machine, windows: windows, present: { present })
+        var scope = Scope(group: record, counts: group.counts, machine: machine, windows: windows)
+        if let tally = tallies[group.record.name] { scope.totals = tally.totals }
+        return scope
     }
 
     private mutating func perform(_ judged: Judgement, on id: String, in group: String) -> Outcome {
@@ -268,17 +262,6 @@ extension Rule {
         return switch action {
         case .notify, .scale, .scaleTo, .rollback: true
         case .deliver, .restart, .stop, .replace, .revoke: false
-        }
-    }
-}
-
-extension Expression {
-    var hasAggregate: Bool {
-        switch self {
-        case .aggregate: true
-        case .unary(_, let inner): inner.hasAggregate
-        case .binary(_, let left, let right): left.hasAggregate || right.hasAggregate
-        case .value, .fact, .metric, .secret, .rate, .restarts, .label, .window: false
         }
     }
 }

@@ -44,9 +44,8 @@ extension Monitor {
         var drainQueue: [String] = []
         private(set) var machineRules: [Rule] = []
         private(set) var groupRules: [Rule] = []
-        /// Whether a rule of either kind looks at all machines at once, which costs.
-        private(set) var machineRulesAggregate = false
-        private(set) var groupRulesAggregate = false
+        /// What aggregates of its rules, its drain and its canaries go over, each once.
+        private(set) var aggregated: [Expression] = []
         /// Whether a machine's rule looks at its neighbours, by counts or aggregates.
         private(set) var machineRulesLookAround = false
         /// Metrics of which it asks how fast they grow.
@@ -65,9 +64,11 @@ extension Monitor {
         private mutating func sortRules() {
             machineRules = record.definition.rules.filter { $0.when.isOfMachine }
             groupRules = record.definition.rules.filter { !$0.when.isOfMachine }
-            machineRulesAggregate = machineRules.contains { $0.when.hasAggregate }
-            groupRulesAggregate = groupRules.contains { $0.when.hasAggregate }
             machineRulesLookAround = machineRules.contains { $0.when.looksAround }
+            let rollout = record.definition.rollout
+            aggregated =
+                (record.definition.rules.map(\.when) + [rollout.drain?.until, rollout.canary?.worse].compactMap(\.self))
+                .reduce(into: []) { all, next in all += next.aggregated.filter { !all.contains($0) } }
             (counters, windows) = (record.definition.counters, record.definition.windows)
         }
 
@@ -184,6 +185,7 @@ extension Monitor {
         body(&machine)
         fleet[id] = machine
         count(machine, 1)
+        tally(machine)
         step.seen[id] = machine.group
         // Nobody waits for what leaves.
         if machine.phase != .joined { markHeard(id, machine.group) }
@@ -210,6 +212,7 @@ extension Monitor {
         if groups[machine.group]?.places[machine.index]?.isEmpty == true {
             groups[machine.group]?.places[machine.index] = nil
         }
+        tally(machine)
         notes[id] = nil
         if platforms[machine.platform]?.asked != nil { platforms[machine.platform]?.removed.insert(id) }
         platforms[machine.platform]?.waiting.remove(id)
@@ -217,7 +220,10 @@ extension Monitor {
         deadlines.set(.machine(id), at: nil)
         step.groups.insert(machine.group)
         step.effects.append(.removeMachine(id: id, group: machine.group))
-        if let group = groups[machine.group], group.isDeleted, group.places.isEmpty { groups[machine.group] = nil }
+        if let group = groups[machine.group], group.isDeleted, group.places.isEmpty {
+            groups[machine.group] = nil
+            tallies[machine.group] = nil
+        }
     }
 
     private mutating func vacate(_ machine: MachineRecord) {
@@ -238,6 +244,7 @@ extension Monitor {
         }
         groups[machine.group]?.places[machine.index, default: []].append(machine.id)
         count(machine, 1)
+        tally(machine)
     }
 
     private mutating func count(_ machine: MachineRecord, _ sign: Int) {

@@ -17,6 +17,8 @@ package struct Monitor: Sendable {
     /// Joined machines of which nothing was heard or concluded since the manager can hear, by group. Not in `Group`, copies of which are
     /// alive while machines are taken out one by one.
     var unheard: [String: Set<String>] = [:]
+    /// For aggregates, by group. Not in `Group`, as `unheard`.
+    var tallies: [String: Tally] = [:]
     var platforms: [Platform: PlatformNotes] = [:]
     /// Which windows are open, as far as it was said.
     var windows: [Window: Bool] = [:]
@@ -24,8 +26,12 @@ package struct Monitor: Sendable {
     var sums = FleetSums()
     /// Changes that flapped: they are not listed one by one, but counted in a later event.
     package internal(set) var unlisted = 0
-    /// False where machines are made up: nothing is concluded from silence.
+    /// False where machines are made up or replayed: nothing is concluded from silence …
     var hearsSilence = true
+    /// … but of these, which a replay tells.
+    var toldSilent: Set<String> = []
+    /// Machines of which the last event concluded that they are away since nothing was heard of them.
+    package internal(set) var silenced: Set<String> = []
     var step = Step()
 
     /// - Parameters:
@@ -67,6 +73,7 @@ package struct Monitor: Sendable {
             join(machine)
             deadlines.set(.machine(machine.id), at: now)
         }
+        for record in groups { tallyAll(record.name) }
         for rollout in rollouts { restore(rollout) }
         for record in groups { restore(record, at: now) }
         for platform in Set(machines.map(\.platform) + groups.map(\.definition.machines.platform))
@@ -141,6 +148,7 @@ package struct Monitor: Sendable {
     /// Takes one event and returns what is to be done.
     package mutating func handle(_ event: Event, at now: Timestamp) -> [Effect] {
         step = Step(now: now)
+        silenced = []
         if let next = deadlines.next, next + Self.longestLag < now {
             wake(after: now - next)
             meetDeadlines()
@@ -173,10 +181,11 @@ package struct Monitor: Sendable {
         case .hearing: hearAgain()
         case .connected: for id in fleet.keys.sorted() where fleet[id]?.order != nil { send(id) }
         case .due: meetDeadlines()
+        case .silent(let machines): meetDeadlines(silent: machines)
         }
         comeToRest()
         // Who was waiting for what this brought about goes on at once.
-        if case .due = event {
+        if event.isDeadline {
             while let next = deadlines.next, next <= now {
                 meetDeadlines()
                 comeToRest()
@@ -204,7 +213,7 @@ package struct Monitor: Sendable {
         deadlines.settle()
     }
 
-    private mutating func meetDeadlines() {
+    mutating func meetDeadlines() {
         while let due = deadlines.pop(at: now) {
             switch due {
             case .machine(let id): reconcile(id)

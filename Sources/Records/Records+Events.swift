@@ -87,6 +87,14 @@ extension Records {
         }
     }
 
+    /// Those that had happened by then, newest first.
+    package func latestEvents(
+        machine: String, until instant: Timestamp, limit: Int
+    ) throws(RecordsError) -> [EventEntry] {
+        try entries(
+            "WHERE machine = ? AND at <= ? ORDER BY id DESC LIMIT ?", [machine, instant.milliseconds, limit])
+    }
+
     /// The id of the newest event; 0: there is none yet.
     package func lastEventID() throws(RecordsError) -> Int64 {
         try row("SELECT COALESCE(MAX(id), 0) AS last FROM events", []) { try $0.value("last") } ?? 0

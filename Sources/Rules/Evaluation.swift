@@ -14,7 +14,8 @@ extension Scope {
         case .restarts(let span): now.flatMap { now in machine.map { .number(Double($0.restarts(in: span, to: now))) } }
         case .label(let name): group.definition.machines.labels[name].map { .text($0) }
         case .window(let window): windows[window].map { .bool($0) }
-        case .aggregate(let aggregate, let inner): value(of: aggregate, over: inner)
+        case .aggregate(let aggregate, let inner):
+            ((aggregate == .averageOfRest ? rest : totals)[inner] ?? Total()).value(of: aggregate)
         case .unary(let op, let inner): unary(op, value(of: inner))
         case .binary(.and, let left, let right): both(left, right, decidedBy: false)
         case .binary(.or, let left, let right): both(left, right, decidedBy: true)
@@ -38,27 +39,6 @@ extension Scope {
     /// A number that a comparison can use: what overflowed is absent, like a division by zero.
     private func finite(_ number: Double?) -> FactValue? {
         number.flatMap { $0.isFinite ? .number($0) : nil }
-    }
-
-    private func value(of aggregate: Aggregate, over inner: Expression) -> FactValue? {
-        let scopes = (aggregate == .averageOfRest ? rest() : present()).map { machine in
-            var scope = self
-            scope.machine = machine
-            return scope
-        }
-        if aggregate == .count { return .number(Double(scopes.count { $0.holds(inner) })) }
-        let numbers = scopes.compactMap { scope -> Double? in
-            guard case .number(let number) = scope.value(of: inner) else { return nil }
-            return number
-        }
-        guard !numbers.isEmpty else { return nil }
-        return switch aggregate {
-        case .average, .averageOfRest: finite(numbers.reduce(0, +) / Double(numbers.count))
-        case .sum: finite(numbers.reduce(0, +))
-        case .minimum: finite(numbers.min())
-        case .maximum: finite(numbers.max())
-        case .count: nil
-        }
     }
 
     private func unary(_ op: UnaryOperator, _ value: FactValue?) -> FactValue? {

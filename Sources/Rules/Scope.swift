@@ -5,28 +5,28 @@ package import Fleet
 /// A fact that nobody has reported yet is absent; every comparison with an absent value is false.
 package struct Scope: Sendable {
     package var group: GroupRecord
-    package var counts: GroupCounts
+    /// Nil inside an aggregate: what it adds up of a machine may change with that machine only.
+    package var counts: GroupCounts?
     /// Nil where a condition is judged once for the group.
     package var machine: MachineRecord?
-    /// The group's present machines, for aggregates; asked for only by expressions that have one.
-    package var present: @Sendable () -> [MachineRecord]
+    /// Of the group's present machines, by what an aggregate goes over; of nobody where there is none.
+    package var totals: [Expression: Total]
+    /// Of those of them that are no canaries of the rollout, for `avg_of_rest`.
+    package var rest: [Expression: Total]
     /// When it is judged; nil: what depends on the time is absent.
     package var now: Timestamp?
     /// Which windows are open; one that is not in it is absent.
     package var windows: [Window: Bool]
-    /// Those of them that are no canaries of the rollout, for `avg_of_rest`.
-    package var rest: @Sendable () -> [MachineRecord]
 
     package init(
-        group: GroupRecord, counts: GroupCounts, machine: MachineRecord?,
-        windows: [Window: Bool] = [:], present: @escaping @Sendable () -> [MachineRecord] = { [] },
-        rest: @escaping @Sendable () -> [MachineRecord] = { [] }
+        group: GroupRecord, counts: GroupCounts?, machine: MachineRecord?, windows: [Window: Bool] = [:],
+        totals: [Expression: Total] = [:], rest: [Expression: Total] = [:]
     ) {
         self.group = group
         self.counts = counts
         self.machine = machine
         self.windows = windows
-        self.present = present
+        self.totals = totals
         self.rest = rest
     }
 
@@ -35,10 +35,10 @@ package struct Scope: Sendable {
         case .groupDigest: .text(group.digest)
         case .groupService: .text(group.definition.service)
         case .groupCount: .number(Double(group.definition.machines.count))
-        case .groupPresent: .number(Double(counts.present))
-        case .groupVerified: .number(Double(counts.verified))
-        case .groupFailed: .number(Double(counts.failed))
-        case .groupAway: .number(Double(counts.away))
+        case .groupPresent: counts.map { .number(Double($0.present)) }
+        case .groupVerified: counts.map { .number(Double($0.verified)) }
+        case .groupFailed: counts.map { .number(Double($0.failed)) }
+        case .groupAway: counts.map { .number(Double($0.away)) }
         default: machine.flatMap { ofMachine(fact, $0) }
         }
     }

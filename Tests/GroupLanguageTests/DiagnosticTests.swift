@@ -282,6 +282,10 @@ struct Fault: Sendable, CustomTestStringConvertible {
         .rule("invalid-name", "when metric(‸\"\") > 3 then deliver"),
         .rule("not-of-machine", "when avg(‸group.count) > 3 then notify(\"x\")"),
         .rule("misplaced-secret", "when software.name == ‸secret(\"x\") then deliver"),
+        .rule("changing-fact", "when count(machine.index < ‸group.present) > 3 then notify(\"x\")"),
+        .rule(
+            "changing-fact",
+            "when count(machine.verified && ‸between 01:00 and 05:00 in \"UTC\") > 3 then notify(\"x\")"),
         .rule("not-of-machine", "when group.away > 3 then ‸replace"),
         .rule("not-of-machine", "when avg(metric(\"a\")) > 3 then ‸revoke"),
         .rule("out-of-range", "when machine.verified for ‸25h then deliver", hint: "it may be 0s to 1d"),

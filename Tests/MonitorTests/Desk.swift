@@ -1,4 +1,5 @@
 import Fleet
+import Journal
 import Monitor
 import Testing
 
@@ -12,6 +13,8 @@ struct Desk {
     private(set) var acts: [String: RuleActs] = [:]
     private(set) var rollouts: [String: RolloutRecord] = [:]
     private(set) var verdicts: [String: [Int: Verdict]] = [:]
+    /// What a manager's shell tells the journal.
+    private(set) var happenings: [Happening] = []
     /// What platforms answer when they are asked what they run; nil: they don't.
     var answers: (@Sendable (Desk, Platform) -> (running: Set<String>, remains: Set<String>)?) = { desk, platform in
         (Set(desk.machines.values.filter { $0.platform == platform && !desk.vanished.contains($0.id) }.map(\.id)), [])
@@ -54,6 +57,10 @@ struct Desk {
     @discardableResult
     mutating func send(_ event: Monitor.Event) -> [Monitor.Effect] {
         let effects = monitor.handle(event, at: now)
+        happenings.append(Happening(group: "edge", at: now, event: event, moved: !effects.isEmpty))
+        if !monitor.silenced.isEmpty {
+            happenings.append(Happening(group: "edge", at: now, event: .silent(monitor.silenced), moved: true))
+        }
         for effect in effects {
             switch effect {
             case .saveGroup(let group): groups[group.name] = group

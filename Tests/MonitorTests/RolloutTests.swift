@@ -164,8 +164,7 @@ struct RolloutTests {
         if fails {
             bench.see("m0") { $0.fault = "it crashed" }
         } else {
-            bench.terms.isWorse = true
-            bench.send(.due)
+            bench.send(.worse("m0"))
         }
         #expect(bench.goesBack)
         #expect(bench.rollout.record.phase == .goingBack)

@@ -98,6 +98,27 @@ struct WaveTests {
         #expect(digests(desk) == ["b", "b", "a"])
     }
 
+    @Test("A canary that reports worse than the rest, of its new software, ends it at that report")
+    func worse() throws {
+        let errors = Expression.metric("errors")
+        let twice = Expression.binary(
+            .multiply, .value(.number(2)), .aggregate(.averageOfRest, errors))
+        var desk = desk(4) { policy in
+            policy.canary = .init(machines: 1, holds: .minutes(10), worse: .binary(.greater, errors, twice))
+        }
+        for id in desk.ids() { desk.report(id, metrics: ["errors": 10]) }
+        try change(&desk)
+        // What it says while it runs the former software is no reproach to the new one.
+        desk.report("edge-1", digest: Samples.first, generation: 1, order: 1, metrics: ["errors": 50])
+        desk.report("edge-1", metrics: ["errors": 20])
+        desk.pass(.minutes(1))
+        for id in desk.ids() { desk.report(id, metrics: ["errors": id == "edge-1" ? 20 : 10]) }
+        #expect(desk.monitor.rollout("edge")?.phase == .rolling)
+        #expect(desk.report("edge-2", metrics: ["errors": 90]).rollbacks == [])
+        #expect(desk.report("edge-1", metrics: ["errors": 75]).rollbacks == [1])
+        #expect(desk.monitor.rollout("edge")?.why == "canary edge-1 is worse than the rest")
+    }
+
     @Test("A newer revision takes its place: machines go straight to the newest")
     func superseded() throws {
         var desk = desk()

@@ -8,7 +8,8 @@ struct AggregateTests {
     private let three = [10.0, 20, 60].enumerated().map { machine("edge-\($0.offset)", metrics: ["calls": $0.element]) }
 
     private func value(_ aggregate: Aggregate, _ inner: Expression, of present: [MachineRecord]) -> FactValue? {
-        scope(nil, present: present).value(of: .aggregate(aggregate, inner))
+        let expression = Expression.aggregate(aggregate, inner)
+        return scope(nil).over(present, for: expression).value(of: expression)
     }
 
     @Test(
@@ -26,9 +27,10 @@ struct AggregateTests {
         arguments: [Aggregate.average, .sum, .minimum, .maximum], [[], [machine("edge-1")]])
     func nobody(aggregate: Aggregate, present: [MachineRecord]) {
         let expression = Expression.aggregate(aggregate, .metric("calls"))
-        #expect(scope(nil, present: present).value(of: expression) == nil)
-        #expect(!scope(nil, present: present).holds(.binary(.greaterOrEqual, expression, number(0))))
-        #expect(!scope(nil, present: present).holds(.binary(.less, expression, number(0))))
+        let scope = scope(nil).over(present, for: expression)
+        #expect(scope.value(of: expression) == nil)
+        #expect(!scope.holds(.binary(.greaterOrEqual, expression, number(0))))
+        #expect(!scope.holds(.binary(.less, expression, number(0))))
     }
 
     @Test("Of nobody the count is the number 0, and comparisons with it hold")
@@ -36,9 +38,10 @@ struct AggregateTests {
         let busy = Expression.binary(.greater, .metric("calls"), number(0))
         for present in [[], [machine("edge-1")]] {
             let count = Expression.aggregate(.count, busy)
-            #expect(scope(nil, present: present).value(of: count) == .number(0))
-            #expect(scope(nil, present: present).holds(.binary(.equal, count, number(0))))
-            #expect(!scope(nil, present: present).holds(.binary(.greater, count, number(0))))
+            let scope = scope(nil).over(present, for: count)
+            #expect(scope.value(of: count) == .number(0))
+            #expect(scope.holds(.binary(.equal, count, number(0))))
+            #expect(!scope.holds(.binary(.greater, count, number(0))))
         }
     }
 
@@ -46,8 +49,9 @@ struct AggregateTests {
     func rest() {
         let rest = Array(three.suffix(2))
         func value(_ rest: [MachineRecord]) -> FactValue? {
-            var seen = scope(three[0], present: three)
-            seen.rest = { rest }
+            var seen = scope(three[0])
+            seen.totals[.metric("calls")] = seen.total(of: .metric("calls"), over: three)
+            seen.rest[.metric("calls")] = seen.total(of: .metric("calls"), over: rest)
             return seen.value(of: .aggregate(.averageOfRest, .metric("calls")))
         }
         #expect(value(rest) == .number(40))
@@ -69,12 +73,21 @@ struct AggregateTests {
         #expect(value(.count, .binary(.equal, .fact(.softwareHealth), word("passing")), of: three) == .number(3))
     }
 
+    @Test("Inside an aggregate nothing is known of the group's counts: they change without the machine")
+    func counts() {
+        let below = Expression.binary(.less, .fact(.machineIndex), .fact(.groupPresent))
+        var scope = scope(three[0], counts: GroupCounts())
+        #expect(scope.value(of: below) == .bool(false))
+        scope.counts = nil
+        #expect(scope.value(of: below) == nil)
+    }
+
     @Test("An aggregate reads as part of a larger expression")
     func inside() {
         let share = Expression.binary(.divide, .aggregate(.sum, .metric("calls")), .fact(.groupCount))
-        #expect(scope(nil, present: three).holds(.binary(.greater, share, number(29))))
+        #expect(scope(nil).over(three, for: share).holds(.binary(.greater, share, number(29))))
         let above = Expression.binary(.greater, .metric("calls"), .aggregate(.average, .metric("calls")))
-        #expect(three.map { scope($0, present: three).holds(above) } == [false, false, true])
+        #expect(three.map { scope($0).over(three, for: above).holds(above) } == [false, false, true])
     }
 
     @Test("Sum, average, minimum and maximum agree", arguments: 1...100 as ClosedRange<UInt64>)

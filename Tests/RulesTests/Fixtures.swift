@@ -22,13 +22,30 @@ func machine(
 }
 
 /// What a rule sees in the group `edge` of three machines, whose software has the digest `d2`.
-func scope(_ machine: MachineRecord?, counts: GroupCounts = GroupCounts(), present: [MachineRecord] = []) -> Scope {
+func scope(_ machine: MachineRecord?, counts: GroupCounts = GroupCounts()) -> Scope {
     let definition = GroupDefinition(
         name: "edge", service: "voice", software: SoftwareReference(name: "kamailio", version: "5.6.3"),
         machines: MachineSet(count: 3, platform: .local))
     let manifest = SoftwareManifest(name: "kamailio", version: "5.6.3", service: "voice", run: ["./start.sh"])
     let record = GroupRecord(definition: definition, revision: 1, digest: "d2", manifest: manifest)
-    return Scope(group: record, counts: counts, machine: machine) { present }
+    return Scope(group: record, counts: counts, machine: machine)
+}
+
+extension Scope {
+    /// With what the expression's aggregates go over added up, machine by machine.
+    func over(_ present: [MachineRecord], for expression: Expression) -> Scope {
+        var scope = self
+        for inner in expression.aggregated { scope.totals[inner] = total(of: inner, over: present) }
+        return scope
+    }
+
+    func total(of inner: Expression, over machines: [MachineRecord]) -> Total {
+        machines.map { machine in
+            var scope = self
+            scope.machine = machine
+            return Total(of: scope.value(of: inner))
+        }.reduce(Total(), +)
+    }
 }
 
 func number(_ value: Double) -> Expression { .value(.number(value)) }

@@ -263,6 +263,8 @@ package struct ExplanationView: Codable, Hashable, Sendable {
             self.due = due
         }
     }
+    /// When it was so; nil: it is so now.
+    package var at: Timestamp?
     package var machine: String
     package var group: String
     package var state: MachineState

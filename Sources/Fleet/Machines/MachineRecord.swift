@@ -1,5 +1,5 @@
 /// A machine as the manager keeps it: what it was ordered to be and what it last said it is.
-package struct MachineRecord: Hashable, Sendable {
+package struct MachineRecord: Hashable, Sendable, Codable {
     /// Where its life stands, seen from the platform.
     package enum Phase: String, Hashable, Sendable, Codable {
         /// The platform was asked for it; it has not registered.
@@ -114,7 +114,7 @@ package enum PlatformState: String, Hashable, Sendable, Codable, CaseIterable {
 }
 
 /// When a rule acted, as far back as its `at_most` reaches, and the last time: what must outlive the manager and every retention.
-package struct RuleActs: Hashable, Sendable {
+package struct RuleActs: Hashable, Sendable, Codable {
     package var group: String
     package var rule: String
     /// The place, so that a replacement inherits its predecessor's count; nil for the group as a whole.

@@ -51,7 +51,7 @@ package struct Receiving: Hashable, Sendable, Codable {
 }
 
 /// The machine's word to the manager (`trunkline/<g>/machines/<m>/status`), without its MAC.
-package struct Status: Hashable, Sendable {
+package struct Status: Hashable, Sendable, Codable {
     package var group: String
     package var machine: String
     /// Counts the agent's connections over its whole life; kept on its disk.

@@ -126,4 +126,12 @@ package enum Fact: String, Hashable, Sendable, Codable, CaseIterable {
 
     /// Whether it speaks of one machine; a condition without any such fact or `metric` is judged once for the group.
     package var isOfMachine: Bool { !rawValue.hasPrefix("group.") }
+
+    /// Whether it may change for a machine while nothing of that machine and of the record does.
+    package var changesWithOthers: Bool {
+        switch self {
+        case .groupPresent, .groupVerified, .groupFailed, .groupAway: true
+        default: false
+        }
+    }
 }

@@ -1,5 +1,5 @@
 /// A group's record, checked: what the language's `group` block says, with every default filled in.
-package struct GroupDefinition: Hashable, Sendable {
+package struct GroupDefinition: Hashable, Sendable, Codable {
     package var name: String
     /// `voice`, `messaging`, `video`, or another name.
     package var service: String
@@ -36,7 +36,7 @@ package struct GroupDefinition: Hashable, Sendable {
 }
 
 /// The `machines` block.
-package struct MachineSet: Hashable, Sendable {
+package struct MachineSet: Hashable, Sendable, Codable {
     package var count: Int
     /// Bounds of `scale` and `scale_to`; the checker asks for both where a rule scales.
     package var minimum: Int?
@@ -51,7 +51,7 @@ package struct MachineSet: Hashable, Sendable {
     package static let defaultAwayLimit = AwayLimit.percent(30)
     package static let defaultBootTimeout = TimeSpan.minutes(10)
 
-    package enum AwayLimit: Hashable, Sendable {
+    package enum AwayLimit: Hashable, Sendable, Codable {
         case percent(Double)
         case count(Int)
 
@@ -122,7 +122,7 @@ package enum Platform: Hashable, Sendable, Codable, CustomStringConvertible, Los
 }
 
 /// One `env` line. The expression's facts are `machine.*` and `group.*` that do not change while the order holds: id, index, count, service.
-package struct EnvironmentEntry: Hashable, Sendable {
+package struct EnvironmentEntry: Hashable, Sendable, Codable {
     package var name: String
     package var value: Expression
 

@@ -1,5 +1,5 @@
 /// A group as the manager keeps it: the definition in force and what the user asked to do with it.
-package struct GroupRecord: Hashable, Sendable {
+package struct GroupRecord: Hashable, Sendable, Codable {
     package enum Run: String, Hashable, Sendable, Codable {
         /// Created, never started.
         case defined

@@ -1,5 +1,5 @@
 /// One revision of a group as machines can be asked to be.
-package struct Release: Hashable, Sendable {
+package struct Release: Hashable, Sendable, Codable {
     /// The revision that first asked this of machines: the release's name.
     package var number: Int
     /// The newest revision that asks it.

@@ -1,14 +1,14 @@
 /// The `rollout` block: how a group gets from one release to another.
-package struct RolloutPolicy: Hashable, Sendable {
-    package enum Batch: Hashable, Sendable {
+package struct RolloutPolicy: Hashable, Sendable, Codable {
+    package enum Batch: Hashable, Sendable, Codable {
         case percent(Double)
         case count(Int)
     }
-    package enum OnFailure: String, Hashable, Sendable, CaseIterable {
+    package enum OnFailure: String, Hashable, Sendable, Codable, CaseIterable {
         case rollback, pause
     }
     /// Who lets a release go on from its canaries to the rest.
-    package enum Promote: String, Hashable, Sendable, CaseIterable {
+    package enum Promote: String, Hashable, Sendable, Codable, CaseIterable {
         case manual, auto
     }
     package enum Delivery: String, Hashable, Sendable, CaseIterable, Codable {
@@ -16,7 +16,7 @@ package struct RolloutPolicy: Hashable, Sendable {
     }
 
     /// Machines that change first, alone: `canary = 1`, or a block.
-    package struct Canary: Hashable, Sendable {
+    package struct Canary: Hashable, Sendable, Codable {
         package var machines: Int
         /// So long they must stay well, after all of them are verified, before the rest may follow.
         package var holds: TimeSpan
@@ -30,7 +30,7 @@ package struct RolloutPolicy: Hashable, Sendable {
         }
     }
 
-    package struct Drain: Hashable, Sendable {
+    package struct Drain: Hashable, Sendable, Codable {
         package var until: Expression
         package var atMost: TimeSpan
         /// Never are fewer than so many verified machines left that take new work; less than the group's count.

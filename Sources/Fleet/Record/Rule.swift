@@ -1,5 +1,5 @@
 /// `rule "name" { when CONDITION for SPAN then ACTION at_most = N per SPAN }`
-package struct Rule: Hashable, Sendable {
+package struct Rule: Hashable, Sendable, Codable {
     package struct Limit: Hashable, Sendable, Codable {
         package var count: Int
         package var per: TimeSpan

@@ -23,7 +23,7 @@ package struct Window: Hashable, Sendable, Codable {
 }
 
 /// A counter of a machine, between the two last of its reports that are at least `shortest` apart.
-package struct CounterRate: Hashable, Sendable {
+package struct CounterRate: Hashable, Sendable, Codable {
     /// Reports that a change brought forward say nothing of how fast a counter grows.
     package static let shortest = TimeSpan.seconds(1)
 

@@ -63,6 +63,13 @@ extension ExpressionChecker {
                 "a window opens and closes while the software runs, so it cannot stand in `env`")
             return nil
         }
+        guard !isInAggregate else {
+            faults.add(
+                "changing-fact", node.span,
+                "a window opens without the machine, so it cannot stand inside of an aggregate",
+                hint: "write it beside the aggregate, with `&&`")
+            return nil
+        }
         guard window.from != window.to else {
             faults.add(
                 "empty-window", node.span, "this window ends when it begins",

@@ -89,6 +89,13 @@ struct ExpressionChecker {
                 hint: "`env` knows \(Suggestion.list(Self.environmentFacts.map(\.rawValue)))")
             return nil
         }
+        if isInAggregate, fact.changesWithOthers {
+            faults.add(
+                "changing-fact", node.span,
+                "`\(word)` changes without the machine, so it cannot stand inside of an aggregate",
+                hint: "compare with it outside: `count(…) < \(word)`")
+            return nil
+        }
         return Typed(expression: .fact(fact), kind: Self.kind(of: fact), isOfMachine: fact.isOfMachine)
     }
 

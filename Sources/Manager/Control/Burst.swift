@@ -1,5 +1,6 @@
 import Fleet
 import Foundation
+import Journal
 import Messaging
 import Monitor
 import Records
@@ -14,6 +15,8 @@ extension Control {
         var details: [Int: AuditDetail] = [:]
         var work: [Work] = []
         var touched = Touched()
+        /// What the journal is told.
+        var happenings: [Happening] = []
         /// What the monitor goes by.
         let now: Timestamp
         /// What people see.

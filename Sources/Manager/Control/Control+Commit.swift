@@ -39,6 +39,7 @@ extension Control {
         } else {
             publish(burst.touched)
         }
+        tellJournal(burst)
         handOver(burst.work)
         for revision in burst.revisions { mailbox.put(.revision(revision)) }
         timer?.set(monitor.nextDeadline)

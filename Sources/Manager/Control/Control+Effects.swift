@@ -30,7 +30,9 @@ extension Control {
     func advance(_ event: Monitor.Event, in burst: inout Burst) {
         burst.touched.insert(event)
         let unlisted = monitor.unlisted
+        let groups = journal == nil ? [] : monitor.groups(of: event)
         let effects = monitor.handle(event, at: burst.now)
+        note(event, of: groups, moved: !effects.isEmpty, in: &burst)
         counters.eventsUnlisted(monitor.unlisted - unlisted)
         for effect in effects {
             burst.touched.insert(effect)

@@ -1,5 +1,6 @@
 import Fleet
 import Foundation
+import Journal
 import Logging
 import Messaging
 import Monitor
@@ -41,6 +42,10 @@ actor Control {
     /// everybody else.
     nonisolated let checkers = Workers(
         label: "trunkline.checks", count: max(1, ProcessInfo.processInfo.processorCount / 2))
+
+    /// Nil: none is kept.
+    nonisolated let journal: Journal?
+    nonisolated let replays = Workers(label: "trunkline.replays", count: 1)
 
     var monitor: Monitor
     /// The newest word: orders carry it, and machines take none that is older.
@@ -89,6 +94,13 @@ actor Control {
         let mailbox = Mailbox<Input>()
         self.mailbox = mailbox
         hearing = Hearing { mailbox.put(.event($0)) }
+        journal =
+            configuration.largestJournal == 0
+            ? nil
+            : Journal(
+                directory: configuration.path("journal"), limit: configuration.largestJournal,
+                age: configuration.journalAge
+            ) { logger.warning("\($0)") }
         monitor = try Self.loadMonitor(records, areRestored: !records.opening.remarks.isEmpty)
         issue = try records.issue()
         verified = try records.lastVerified()

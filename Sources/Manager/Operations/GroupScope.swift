@@ -163,9 +163,12 @@ struct GroupScope: Operations {
         try await requireOwn(id)
         return try await base.instruct(machine: id, instruction, by: caller)
     }
-    func explain(_ machine: String) async throws -> ExplanationView {
+    func explain(_ machine: String, ago: TimeSpan?) async throws -> ExplanationView {
         try await requireOwn(machine)
-        return try await base.explain(machine)
+        return try await base.explain(machine, ago: ago)
+    }
+    func replay(_ record: RecordSource, over span: TimeSpan, by caller: Caller) async throws -> ReplayView {
+        try await base.replay(record, over: span, by: scoped(caller))
     }
     func log(ofMachine id: String, tail: Int) async throws -> AsyncStream<LogRelay.Item> {
         try await requireOwn(id)

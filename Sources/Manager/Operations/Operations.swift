@@ -58,7 +58,9 @@ protocol Operations: Sendable {
     func machines(group: String?, after: String?, limit: Int, within: GroupPattern?) async throws -> Page<MachineView>
     func machine(_ id: String) async throws -> MachineView
     func instruct(machine id: String, _ instruction: MachineInstruction, by: Caller) async throws -> MachineView
-    func explain(_ machine: String) async throws -> ExplanationView
+    /// `ago`: as it was so long ago.
+    func explain(_ machine: String, ago: TimeSpan?) async throws -> ExplanationView
+    func replay(_ record: RecordSource, over: TimeSpan, by: Caller) async throws -> ReplayView
     /// The last lines of the machine's log, then what is new for as long as the stream is read; `.notFound` for an unknown machine.
     func log(ofMachine id: String, tail: Int) async throws -> AsyncStream<LogRelay.Item>
     /// The last lines only.

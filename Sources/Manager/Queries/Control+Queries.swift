@@ -114,7 +114,8 @@ extension Control {
     }
 
     /// The monitor says why; what happened is read beside it.
-    nonisolated func explain(_ id: String) async throws -> ExplanationView {
+    nonisolated func explain(_ id: String, ago: TimeSpan?) async throws -> ExplanationView {
+        if let ago { return try await explain(id, ago: ago) }
         var explanation = try await explanation(of: id)
         explanation.events = try await queries.reading { try $0.latestEvents(machine: id, limit: 10) }
         return explanation
@@ -158,12 +159,8 @@ extension Control {
     private func explanation(of id: String) throws -> ExplanationView {
         drain()
         guard var explanation = monitor.explain(id, at: .now) else { throw Refusal.noMachine(id) }
-        if let definition = monitor.group(explanation.group)?.definition {
-            Self.write(&explanation.rules, of: definition)
-        }
-        for index in explanation.rules.indices {
-            explanation.rules[index].due = explanation.rules[index].due.map { $0 + clock.shift }
-        }
+        explanation.write(
+            rules: monitor.group(explanation.group)?.definition.rules ?? [], shift: clock.shift)
         return explanation
     }
 

@@ -115,6 +115,20 @@ extension API {
             ) { api, incoming in
                 try .json(try await api.operations.plan(try incoming.record(), by: incoming.caller))
             },
+            Route(
+                method: .post, path: "/v1/replay",
+                summary:
+                    "What a record's rules would have done with what its group went through, with no effect.",
+                tag: "groups", needs: .viewer,
+                query: [.init(name: "over", says: "How far back; 24h without it.", schema: "Ago")],
+                body: Route.record,
+                answers: [.init(status: 200, says: "What only one side does, in order of time.", schema: "Replay")],
+                problems: [400, 404, 409, 413, 415, 422, 503]
+            ) { api, incoming in
+                try .json(
+                    try await api.operations.replay(
+                        try incoming.record(), over: try incoming.ago("over") ?? .hours(24), by: incoming.caller))
+            },
         ]
     }
 

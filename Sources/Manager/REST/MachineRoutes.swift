@@ -25,9 +25,16 @@ extension API {
                 method: .get, path: "/v1/machines/{machine}/explain",
                 summary: "Why it is as it is: which rule, which facts, what it waits for.", tag: "machines",
                 needs: .viewer,
-                answers: [.init(status: 200, says: "The explanation.", schema: "Explanation")], problems: [404]
+                query: [
+                    .init(
+                        name: "ago", says: "As it was so long ago, as far as the journal goes back; now without it.",
+                        schema: "Ago")
+                ],
+                answers: [.init(status: 200, says: "The explanation.", schema: "Explanation")],
+                problems: [400, 404, 503]
             ) { api, incoming in
-                try .json(try await api.operations.explain(try incoming.parameter("machine")))
+                try .json(
+                    try await api.operations.explain(try incoming.parameter("machine"), ago: try incoming.ago("ago")))
             },
             Route(
                 method: .get, path: "/v1/machines/{machine}/logs",

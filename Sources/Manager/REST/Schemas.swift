@@ -222,10 +222,16 @@ enum Schemas {
                     "change": text(one: ["launch", "release", "replace-software", "restart", "stop", "nothing"]),
                     "detail": text(),
                 ], optional: ["machine": text()]),
-            "Explanation": object([
-                "machine": text(), "group": text(), "state": OpenAPI.reference("MachineState"), "verified": truth,
-                "summary": text(),
-                "rules": list("RuleExplanation"), "events": list("Event"),
+            "Explanation": object(
+                [
+                    "machine": text(), "group": text(), "state": OpenAPI.reference("MachineState"), "verified": truth,
+                    "summary": text(),
+                    "rules": list("RuleExplanation"), "events": list("Event"),
+                ], optional: ["at": time]),
+            "Replay": object([
+                "group": text(), "from": time, "to": time, "events": number(), "gaps": list("ReplayGap"),
+                "same": number("Acts of rules that stand in both."), "acts": list("ReplayAct"),
+                "more": number("Acts that are not listed."), "remarks": ["type": "array", "items": text()],
             ]),
             "GroupExplanation": object([
                 "group": text(), "revision": number(from: 1),
@@ -238,6 +244,15 @@ enum Schemas {
             "DeviantMachine": object([
                 "machine": text(), "state": OpenAPI.reference("MachineState"), "standing": text("For people."),
             ]),
+            "ReplayGap": object(["from": time, "to": time]),
+            "ReplayAct": object(
+                [
+                    "at": time, "rule": text(), "action": text(), "facts": texts,
+                    "would": [
+                        "type": "boolean",
+                        "description": "These rules would have; else those in force have, and these would not.",
+                    ],
+                ], optional: ["machine": text()]),
             "RuleExplanation": object(
                 ["name": text(), "when": text(), "holds": truth, "facts": texts, "waits": text()],
                 optional: ["due": time]),

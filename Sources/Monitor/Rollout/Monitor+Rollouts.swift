@@ -153,6 +153,22 @@ extension Monitor {
 
     private mutating func look(at id: String, in name: String) {
         if let event = sight(of: id, in: name) { drive(name, event) }
+        if isWorse(id, in: name) { drive(name, .worse(id)) }
+    }
+
+    /// Whether this canary, by what it reports of its new software, is worse than those that are none.
+    private func isWorse(_ id: String, in name: String) -> Bool {
+        guard let group = living(name), let worse = group.record.definition.rollout.canary?.worse,
+            let rollout = group.rollout, rollout.isWatchingCanaries, rollout.members[id]?.sighting.isAssigned == true,
+            let machine = fleet[id], machine.awaySince == nil, !isUnheard(machine), let order = machine.order,
+            machine.status?.software?.generation == order.generation,
+            order.digest == group.releases[rollout.record.release]?.digest
+        else { return false }
+        let canaries = rollout.record.waves.filter(\.isCanary).flatMap(\.machines)
+        guard canaries.contains(id) else { return false }
+        var scope = scope(group, machine)
+        scope.rest = tallies[name]?.totals(without: Set(canaries.compactMap { fleet[$0]?.index })) ?? [:]
+        return scope.holds(worse)
     }
 
     /// What is new of a machine. Apart from `look`, so that no copy of the rollout is alive while it changes, which would copy all members.
@@ -194,24 +210,7 @@ extension Monitor {
         } else if let hold = holdOfMany(name) {
             terms.hold = hold.reason
         }
-        if rollout.isWatchingCanaries, let worse = terms.policy.canary?.worse {
-            terms.isWorse = isWorse(worse, rollout, group)
-        }
         return terms
-    }
-
-    /// Whether one of the canaries is worse than the rest.
-    private func isWorse(_ condition: Expression, _ rollout: Rollout, _ group: Group) -> Bool {
-        let canaries = Set(rollout.record.waves.filter(\.isCanary).flatMap(\.machines))
-        let rest = members(of: group.record.name).compactMap { fleet[$0] }.filter {
-            $0.phase == .joined && $0.awaySince == nil && !canaries.contains($0.id)
-        }
-        return canaries.contains { id in
-            guard let machine = fleet[id], machine.awaySince == nil else { return false }
-            let scope = Scope(
-                group: record(for: machine, group), counts: group.counts, machine: machine, rest: { rest })
-            return scope.holds(condition)
-        }
     }
 
     private mutating func perform(_ step: Rollout.Step, of name: String) {

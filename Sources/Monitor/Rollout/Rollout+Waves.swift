@@ -182,8 +182,8 @@ extension Rollout {
 
     private mutating func checkFailures(_ terms: Terms, _ now: Timestamp) {
         guard record.phase == .rolling || record.phase == .done || record.phase == .waiting else { return }
-        if terms.isWorse, isWatchingCanaries {
-            return giveUp("its canaries are worse than the rest", terms, now)
+        if let worse, isWatchingCanaries {
+            return giveUp("canary \(worse) is worse than the rest", terms, now)
         }
         guard record.failed > terms.policy.maxFailed + record.forgiven else { return }
         let some = record.failures.sorted { $0.key < $1.key }.prefix(3).map { "\($0.key): \($0.value)" }

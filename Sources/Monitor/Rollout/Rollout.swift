@@ -38,6 +38,8 @@ struct Rollout: Sendable {
     enum Event: Hashable, Sendable {
         case seen(String, Sighting)
         case left(String)
+        /// What the record says of a canary that is worse than the rest holds of this one.
+        case worse(String)
         /// Users' words.
         case promote(by: String)
         case pause(by: String, why: String?)
@@ -60,8 +62,6 @@ struct Rollout: Sendable {
         var hold: String?
         /// The release was good before.
         var isGood: Bool
-        /// What the record says of canaries that are worse than the rest holds.
-        var isWorse = false
     }
 
     enum Step: Hashable, Sendable {
@@ -118,6 +118,8 @@ struct Rollout: Sendable {
     var checkAt: Timestamp?
     var canaryEnds: Timestamp?
     var steps: [Step] = []
+    /// The canary that is worse than the rest, while one event is handled.
+    var worse: String?
 
     /// Begins it, or goes on with one that another manager began.
     init(_ record: RolloutRecord, _ machines: [(id: String, sighting: Sighting)], at now: Timestamp) {
@@ -174,6 +176,7 @@ struct Rollout: Sendable {
         switch event {
         case .seen(let id, let sighting): see(id, sighting, now)
         case .left(let id): if let member = members[id] { depart(id, member) }
+        case .worse(let id): worse = id
         case .promote(let person): promote(by: person)
         case .pause(let person, let why): pause(by: person, why ?? "\(person) paused it")
         case .resume(let person): resume(by: person)
@@ -182,6 +185,7 @@ struct Rollout: Sendable {
         case .due: break
         }
         advance(terms, now)
+        worse = nil
         defer { steps = [] }
         return steps
     }

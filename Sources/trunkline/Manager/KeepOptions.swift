@@ -21,8 +21,22 @@ struct KeepOptions: ParsableArguments {
             "How many revisions of each group are kept, to look at and roll back to.", valueName: "count"))
     var keepRevisions = 100
 
+    @Option(
+        help: ArgumentHelp(
+            "How long the journal is kept, from which rules are replayed and earlier times explained.",
+            valueName: "time"))
+    var keepJournal = "14d"
+
+    @Option(help: ArgumentHelp("How many megabytes the journal may take; 0: none is kept.", valueName: "MB"))
+    var keepJournalSize = 512
+
     func validate() throws {
-        for (name, text) in [("--keep-events", keepEvents), ("--keep-audit", keepAudit)] {
+        guard keepJournalSize >= 0, keepJournalSize <= 1 << 30 else {
+            throw ValidationError("--keep-journal-size takes megabytes, 0 or more; got \(keepJournalSize)")
+        }
+        for (name, text) in [
+            ("--keep-events", keepEvents), ("--keep-audit", keepAudit), ("--keep-journal", keepJournal),
+        ] {
             guard let time = TimeSpan(text), time >= .hours(1) else {
                 throw ValidationError("\(name) takes a time of at least 1h, such as 90d; got \(text)")
             }
@@ -39,5 +53,7 @@ struct KeepOptions: ParsableArguments {
         configuration.keepEvents(TimeSpan(keepEvents) ?? .hours(24 * 90), rows: keepEventsRows)
         configuration.keepAudit(TimeSpan(keepAudit) ?? .hours(24 * 400), rows: keepAuditRows)
         configuration.keepRevisions(keepRevisions)
+        configuration.largestJournal = keepJournalSize << 20
+        configuration.journalAge = TimeSpan(keepJournal) ?? configuration.journalAge
     }
 }

@@ -1,0 +1,86 @@
+package import Fleet
+package import Monitor
+
+/// One line of a group's journal: what moved the monitor, and when by its own clock.
+package struct JournalLine: Codable, Sendable {
+    package enum What: Codable, Sendable {
+        /// All that was known then: where a segment begins. Whether nothing is missing between the line before it and this.
+        case snapshot(Monitor.Snapshot, goesOn: Bool)
+        case event(Monitor.Event)
+        /// A status that differs from the machine's last one in these only.
+        case metrics(machine: String, session: Int, sequence: Int, [String: Double])
+        /// So many events could not be kept.
+        case missed(Int)
+    }
+
+    package var at: Timestamp
+    /// How far the time of day is ahead of the monitor's clock; nil: as far as before.
+    package var shift: TimeSpan?
+    package var what: What
+
+    package init(at: Timestamp, shift: TimeSpan? = nil, _ what: What) {
+        self.at = at
+        self.shift = shift
+        self.what = what
+    }
+
+    private enum CodingKeys: String, CodingKey { case at, shift, what }
+}
+
+/// What the control room says of one event, once it is committed.
+package struct Happening: Sendable {
+    package var group: String
+    package var at: Timestamp
+    package var event: Monitor.Event
+    /// Whether anything came of it: such a status is kept, however little it differs from the one before.
+    package var moved: Bool
+
+    package init(group: String, at: Timestamp, event: Monitor.Event, moved: Bool) {
+        self.group = group
+        self.at = at
+        self.event = event
+        self.moved = moved
+    }
+}
+
+/// Which statuses are worth a line.
+struct StatusSieve {
+    /// What changes all the time and moved nothing is kept this often for each machine.
+    static let pace = TimeSpan.seconds(30)
+
+    private var last: [String: (status: Status, at: Timestamp)] = [:]
+
+    /// Nil: the journal says it already.
+    mutating func line(for happening: Happening, _ status: Status) -> JournalLine? {
+        let whole = JournalLine(at: happening.at, .event(.status(status)))
+        guard !happening.moved, let (known, since) = last[status.machine], known.isSteady(comparedTo: status) else {
+            last[status.machine] = (status, happening.at)
+            return whole
+        }
+        guard known.metrics != status.metrics || known.receiving != status.receiving,
+            since + Self.pace <= happening.at || happening.at < since
+        else { return nil }
+        last[status.machine] = (status, happening.at)
+        guard known.receiving == status.receiving else { return whole }
+        return JournalLine(
+            at: happening.at,
+            .metrics(
+                machine: status.machine, session: status.session, sequence: status.sequence, status.metrics))
+    }
+
+    /// Whoever reads knows nothing of what was said before.
+    mutating func forget() { last = [:] }
+}
+
+extension Status {
+    /// Whether it says the same but for what changes all the time.
+    fileprivate func isSteady(comparedTo other: Status) -> Bool {
+        var copy = other
+        copy.sequence = sequence
+        copy.session = session
+        copy.at = at
+        copy.metrics = metrics
+        copy.receiving = receiving
+        return copy == self
+    }
+}

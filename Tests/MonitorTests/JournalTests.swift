@@ -1,0 +1,236 @@
+import Fleet
+import Foundation
+import Monitor
+import Synchronization
+import Testing
+import TestSupport
+
+@testable import Journal
+
+/// A journal in a directory of its own, with what it reported.
+private final class Shelf: Sendable {
+    private let place = FileManager.default.temporaryDirectory.appending(path: "journal-\(UUID().uuidString)")
+    let journal: Journal
+    let reports: Reports
+
+    final class Reports: Sendable {
+        let lines = Mutex<[String]>([])
+    }
+
+    init(limit: Int = 1 << 30, age: TimeSpan = .hours(24 * 7)) throws {
+        try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
+        let reports = Reports()
+        self.reports = reports
+        journal = Journal(directory: place.appending(path: "journal").path, limit: limit, age: age) { line in
+            reports.lines.withLock { $0.append(line) }
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(at: place) }
+
+    /// As the control room does: what happened, then a snapshot where one is wanted.
+    func tell(_ happenings: some Sequence<Happening>, _ monitor: Monitor, at now: Timestamp) async {
+        journal.take(Array(happenings), shift: .zero)
+        await journal.flush()
+        if journal.wantsSnapshot(of: "edge", at: now), let snapshot = monitor.snapshot(of: "edge") {
+            journal.begin(snapshot, at: now, shift: .zero)
+        }
+        await journal.flush()
+    }
+
+    var segments: [JournalSegment] { JournalSegment.of(group: "edge", in: journal.directory) }
+
+    func replay(asking rules: [Rule]? = nil, since: Timestamp = start, to end: Timestamp) -> Replay {
+        journal.replay("edge", asking: rules, since: since, to: end)
+    }
+}
+
+/// What decisions are made of.
+private struct Standing: Hashable {
+    var order: Order?
+    var verified: Bool
+    var away: Bool
+    var phase: MachineRecord.Phase
+    var held: [String: Timestamp]
+    var assigned: Assignment?
+    var drain: Drain?
+
+    static func all(_ monitor: Monitor?) -> [String: Standing] {
+        Dictionary(
+            uniqueKeysWithValues: (monitor?.machines(of: "edge") ?? []).map { machine in
+                (
+                    machine.id,
+                    Standing(
+                        order: machine.order, verified: machine.verified, away: machine.awaySince != nil,
+                        phase: machine.phase, held: machine.held, assigned: machine.assigned, drain: machine.drain)
+                )
+            })
+    }
+}
+
+@Suite("The journal tells what was")
+struct JournalTests {
+    private static func group() -> GroupRecord {
+        Samples.group(
+            count: 4, rules: Rule.defaults, rollout: RolloutPolicy(batch: .count(1), settle: .seconds(5), maxFailed: 1))
+    }
+
+    @Test("A replay with the rules that were in force comes to where the monitor is", arguments: 1...30 as ClosedRange<UInt64>)
+    func law(seed: UInt64) async throws {
+        var generator = SeededGenerator(seed: seed)
+        let shelf = try Shelf()
+        var desk = Desk(converged: Self.group())
+        await shelf.tell([], desk.monitor, at: desk.now)
+        var told = desk.happenings.count
+        for _ in 0..<80 {
+            let id = desk.ids().randomElement(using: &generator) ?? "edge-1"
+            switch Int.random(in: 0..<12, using: &generator) {
+            case 0: desk.will(id)
+            case 1: desk.pass(.milliseconds(.random(in: 1...90_000, using: &generator)))
+            case 2: desk.user("edge", .revised) { $0.definition.machines.count = .random(in: 2...6, using: &generator) }
+            case 3:
+                let digest = Samples.digest("abc".randomElement(using: &generator) ?? "a")
+                let record = try #require(desk.monitor.group("edge")).asking(for: digest)
+                desk.user(record, .revised)
+            case 4: desk.report(id, health: .failing)
+            case 5:
+                desk.reconnect(id)
+                desk.report(id)
+            case 6: for id in desk.ids() { desk.report(id, metrics: ["calls": .random(in: 0...9, using: &generator)]) }
+            default:
+                desk.pass(.milliseconds(.random(in: 1...999, using: &generator)))
+                desk.pass(.seconds(.random(in: 1...9, using: &generator)), hearing: desk.ids())
+            }
+            for machine in desk.monitor.machines(of: "edge") where machine.phase == .launching { desk.join(machine.id) }
+            await shelf.tell(desk.happenings[told...], desk.monitor, at: desk.now)
+            told = desk.happenings.count
+        }
+        let replay = shelf.replay(to: desk.now)
+        #expect(Standing.all(replay.monitor) == Standing.all(desk.monitor))
+        #expect(replay.monitor?.group("edge") == desk.monitor.group("edge"))
+        #expect(replay.monitor?.rollout("edge") == desk.monitor.rollout("edge"))
+        #expect(replay.gaps == [])
+        #expect(replay.events > 20)
+    }
+
+    @Test("An earlier time is as it was then")
+    func earlier() async throws {
+        let shelf = try Shelf()
+        var desk = Desk(converged: Self.group())
+        await shelf.tell([], desk.monitor, at: desk.now)
+        let told = desk.happenings.count
+        desk.pass(.seconds(10), hearing: desk.ids())
+        desk.report("edge-2", health: .failing)
+        desk.pass(.seconds(20), hearing: desk.ids())
+        let (then, explained) = (desk.now, desk.monitor.explain("edge-2", at: desk.now))
+        desk.pass(.seconds(1))
+        desk.report("edge-2")
+        desk.pass(.minutes(10), hearing: desk.ids())
+        await shelf.tell(desk.happenings[told...], desk.monitor, at: desk.now)
+        let replay = shelf.replay(since: then, to: then)
+        #expect(replay.monitor?.explain("edge-2", at: then) == explained)
+        #expect(replay.monitor?.explain("edge-2", at: then) != desk.monitor.explain("edge-2", at: desk.now))
+    }
+
+    @Test("A heartbeat that says nothing new costs no line; metrics alone are told every 30 s")
+    func sieve() async throws {
+        let shelf = try Shelf()
+        var desk = Desk(converged: Self.group())
+        await shelf.tell([], desk.monitor, at: desk.now)
+        let told = desk.happenings.count
+        let size = try #require(shelf.segments.first).size
+        desk.pass(.minutes(10), hearing: desk.ids())
+        await shelf.tell(desk.happenings[told...], desk.monitor, at: desk.now)
+        let (quiet, _) = try #require(shelf.segments.first).lines()
+        // The first of each machine, since nobody knows what it said before.
+        #expect(quiet.count == 1 + 4)
+        #expect(try #require(shelf.segments.first).size > size)
+        let next = desk.happenings.count
+        for calls in 0..<60 {
+            desk.report("edge-1", metrics: ["calls": Double(calls)])
+            desk.pass(.seconds(1))
+        }
+        await shelf.tell(desk.happenings[next...], desk.monitor, at: desk.now)
+        let lines = try #require(shelf.segments.first).lines().lines.dropFirst(quiet.count)
+        let metrics = lines.count { if case .metrics("edge-1", _, _, _) = $0.what { true } else { false } }
+        #expect(metrics == 2)
+    }
+
+    @Test("What was torn off at the end, damaged or missing is said, and the next snapshot leads on")
+    func damage() async throws {
+        let shelf = try Shelf()
+        var desk = Desk(converged: Self.group())
+        await shelf.tell([], desk.monitor, at: desk.now)
+        var told = desk.happenings.count
+        // Two segments: the first is closed by its age.
+        for _ in 0..<2 {
+            desk.pass(.minutes(61), hearing: desk.ids())
+            desk.report("edge-3", health: .failing)
+            desk.report("edge-3")
+            await shelf.tell(desk.happenings[told...], desk.monitor, at: desk.now)
+            told = desk.happenings.count
+        }
+        let segments = shelf.segments
+        #expect(segments.count == 3)
+        let whole = shelf.replay(to: desk.now)
+        #expect(whole.gaps == [])
+        let last = try #require(segments.last).path
+        let torn = try FileHandle(forWritingTo: URL(fileURLWithPath: last))
+        try torn.seekToEnd()
+        try torn.write(contentsOf: Data("{\"at\":18".utf8))
+        #expect(Standing.all(shelf.replay(to: desk.now).monitor) == Standing.all(whole.monitor))
+        // A line in the middle that is no JSON.
+        let first = try #require(segments.first).path
+        var text = try String(contentsOfFile: first, encoding: .utf8)
+        text = text.replacingOccurrences(of: "\"health\":\"failing\"", with: "\"health\":")
+        try text.write(toFile: first, atomically: true, encoding: .utf8)
+        let damaged = shelf.replay(to: desk.now)
+        #expect(damaged.gaps.count == 1)
+        #expect(Standing.all(damaged.monitor) == Standing.all(whole.monitor))
+    }
+
+    @Test("What the disk refuses is said once, and what is missing then is a gap")
+    func refused() async throws {
+        let shelf = try Shelf()
+        var desk = Desk(converged: Self.group())
+        let path = shelf.journal.directory
+        // A file where the directory should be.
+        try Data().write(to: URL(fileURLWithPath: path))
+        await shelf.tell([], desk.monitor, at: desk.now)
+        #expect(shelf.reports.lines.withLock(\.count) == 1)
+        #expect(!shelf.journal.wantsSnapshot(of: "edge", at: desk.now), "not at each burst")
+        try FileManager.default.removeItem(atPath: path)
+        desk.pass(.minutes(1), hearing: desk.ids())
+        await shelf.tell([], desk.monitor, at: desk.now)
+        #expect(shelf.reports.lines.withLock(\.count) == 2)
+        #expect(Standing.all(shelf.replay(to: desk.now).monitor) == Standing.all(desk.monitor))
+    }
+
+    @Test("It takes no more room than it is given: the oldest goes first, and what is too old")
+    func room() async throws {
+        let shelf = try Shelf(limit: 20_000)
+        var desk = Desk(converged: Self.group())
+        await shelf.tell([], desk.monitor, at: desk.now)
+        for _ in 0..<12 {
+            let told = desk.happenings.count
+            desk.pass(.minutes(61), hearing: desk.ids())
+            await shelf.tell(desk.happenings[told...], desk.monitor, at: desk.now)
+        }
+        let segments = shelf.segments
+        #expect(segments.dropLast().reduce(0) { $0 + $1.size } <= 20_000)
+        #expect(segments.count > 1)
+        #expect(segments.last?.began == desk.now)
+        #expect(shelf.replay(since: start, to: desk.now).began == segments.first?.began)
+    }
+
+    @Test("Only its owner can read it")
+    func modes() async throws {
+        let shelf = try Shelf()
+        let desk = Desk(converged: Self.group())
+        await shelf.tell([], desk.monitor, at: desk.now)
+        let file = try FileManager.default.attributesOfItem(atPath: try #require(shelf.segments.first).path)
+        #expect(file[.posixPermissions] as? Int == 0o600)
+        let folder = try FileManager.default.attributesOfItem(atPath: shelf.journal.directory)
+        #expect(folder[.posixPermissions] as? Int == 0o700)
+    }
+}
