@@ -130,6 +130,11 @@ extension TrunklineClient {
         try await send(Call("POST", "/v1/plan").with(text: text))
     }
 
+    /// What the record's rules would have done with what its group went through.
+    package func replay(_ text: String, over span: TimeSpan) async throws -> ReplayView {
+        try await send(Call("POST", "/v1/replay?over=\(span)").with(text: text))
+    }
+
     package func allGroups() async throws -> [GroupView] { try await all("/v1/groups") }
     package func group(_ name: String) async throws -> GroupView {
         try await send(Call("GET", "/v1/groups/\(escaped(name))"))
@@ -194,8 +199,9 @@ extension TrunklineClient {
         try await send(Call("POST", "/v1/machines/\(escaped(id))/\(instruction.rawValue)", once: true))
     }
 
-    package func explain(_ id: String) async throws -> ExplanationView {
-        try await send(Call("GET", "/v1/machines/\(escaped(id))/explain"))
+    /// `ago`: as it was so long ago.
+    package func explain(_ id: String, ago: TimeSpan? = nil) async throws -> ExplanationView {
+        try await send(Call("GET", "/v1/machines/\(escaped(id))/explain\(ago.map { "?ago=\($0)" } ?? "")"))
     }
 
     /// The last lines of the machine's log.

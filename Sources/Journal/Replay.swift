@@ -5,7 +5,7 @@ package import Monitor
 ///
 /// Machines did what they did: the state goes as history tells, and the other rules only say what they would have done in it (as with
 /// `dry_run`), so that the first difference for a machine is exact, and those after it hold for machines that had not changed by it.
-package struct Replay {
+package struct Replay: Sendable {
     /// One act of a rule, by the time of day.
     package struct Act: Hashable, Sendable {
         package var at: Timestamp
@@ -23,7 +23,7 @@ package struct Replay {
     }
 
     /// Whether a window is open then, and when that changes; nil: its zone is not known.
-    package typealias Calendar = (_ window: Window, _ wall: Timestamp) -> (isOpen: Bool, changes: Timestamp)?
+    package typealias Calendar = @Sendable (_ window: Window, _ wall: Timestamp) -> (isOpen: Bool, changes: Timestamp)?
 
     /// Begins the name of a rule that is asked: a record's own have at most 100 characters.
     private static let mark = String(repeating: "*", count: 101)

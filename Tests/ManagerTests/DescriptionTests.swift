@@ -88,6 +88,7 @@ struct DescriptionTests {
                 let machine = "/v1/machines/{machine}"
                 try check(try await ask(.get, "/v1/machines/\(id)"), "get", machine)
                 try check(try await ask(.get, "/v1/machines/\(id)/explain"), "get", machine + "/explain")
+                try check(try await ask(.post, "/v1/replay", Site.record(software: "next@1")), "post", "/v1/replay")
                 for instruction in ["restart", "replace", "revoke"] {
                     let reply = try await ask(.post, "/v1/machines/\(id)/\(instruction)")
                     try check(reply, "post", "\(machine)/\(instruction)")

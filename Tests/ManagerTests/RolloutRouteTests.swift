@@ -105,7 +105,7 @@ struct RolloutRouteTests {
 }
 
 extension Asker.Reply {
-    fileprivate func decoded<Value: Decodable>() throws -> Value {
+    func decoded<Value: Decodable>() throws -> Value {
         try JSONDecoder().decode(Value.self, from: Data(body.utf8))
     }
 

@@ -59,6 +59,25 @@ extension FleetSimulator {
         }
     }
 
+    /// Where the record asks for it, nothing that works is taken away before it was told to take no new work, and has none or time is up.
+    private mutating func judgeDrain(_ machine: MachineRecord, before: MachineRecord) {
+        let id = machine.id
+        guard let policy = groupRow.definition.rollout.drain, !mayRestart.contains(id),
+            let old = before.order, let new = machine.order, old.runs, new.generation > old.generation,
+            before.phase == .joined, before.awaySince == nil, let status = before.status,
+            status.state == .running || status.state == .draining, status.software?.health == .passing,
+            status.software?.digest == old.digest, status.order == old.generation
+        else { return }
+        guard let since = before.drain?.since else {
+            return violate("\(id) works and gets generation \(new.generation) without a drain")
+        }
+        // What it says with the very event that ends its drain is not in the row yet.
+        let last = monitor.machine(id)?.status ?? status
+        guard since + policy.atMost <= now || last.metrics["calls"] == 0 else {
+            return violate("\(id) has \(last.metrics["calls"] ?? -1) calls and gets generation \(new.generation)")
+        }
+    }
+
     /// What was accepted holds: before its rows are written.
     mutating func judge(_ effect: Monitor.Effect) {
         switch effect {
@@ -73,6 +92,7 @@ extension FleetSimulator {
                 violate("\(machine.id) goes back from generation \(old) to \(new)")
             }
             judgeLeaving(machine, before: before)
+            if let before { judgeDrain(machine, before: before) }
         case .launch(let id, _, _, _):
             if released.contains(id), !wasRestored { violate("\(id) is launched again after its release") }
         default: return
@@ -129,7 +149,10 @@ extension Story {
         site.write("CALM, \(count) machines")
         site.calm(count: count)
         // Longer than the longest wait that any rule or pause has.
-        for _ in 0..<360 where site.missing(count) != nil && site.violations.isEmpty { site.run(for: .seconds(10)) }
+        for _ in 0..<360 where site.missing(count) != nil && site.violations.isEmpty {
+            site.run(for: .seconds(10))
+            site.seeToRollout()
+        }
         if let what = site.violations.first ?? site.missing(count) { return (what, site.diary) }
         // And it stays so, once those who were away longest have come back to be told that they have no place.
         site.run(for: .minutes(2))

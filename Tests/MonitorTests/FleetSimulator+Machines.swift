@@ -13,7 +13,7 @@ extension FleetSimulator {
         // It finds its software again where that runs on.
         machine.state = machine.software != nil ? .running : machine.accepted > 0 ? .stopped : .idle
         machines[id] = machine
-        if machine.software == nil, let order = machine.order, order.action == .run {
+        if machine.software == nil, let order = machine.order, order.runs {
             machines[id]?.state = .starting
             later(between(100, 2000), .step(id, epoch: machine.epoch))
         } else if machine.software != nil, machine.order?.action == .stop {
@@ -88,10 +88,12 @@ extension FleetSimulator {
             machine.accepted = order.generation
             machine.order = order
             machine.epoch += 1
-            machine.state = order.action == .run ? .receiving : .draining
+            machine.state = order.runs ? .receiving : .draining
             machines[id] = machine
             later(between(100, 3000), .step(id, epoch: machine.epoch))
         }
+        let isCurrent = order.generation == machines[id]?.accepted
+        machines[id]?.isDrained = order.action == .drain && isCurrent
         machines[id]?.heartbeat = groupRow.definition.heartbeat
         say(id)
     }
@@ -143,6 +145,14 @@ extension FleetSimulator {
             return
         }
         machine.sequence += 1
+        // Calls come and end; no new ones come to who drains.
+        if machine.software == nil {
+            machine.calls = 0
+        } else if machine.isDrained {
+            machine.calls = max(0, machine.calls - 1)
+        } else {
+            machine.calls = .random(in: 0...3, using: &generator)
+        }
         machines[id] = machine
         publish(status(id, machine))
     }
@@ -150,8 +160,9 @@ extension FleetSimulator {
     func status(_ id: String, _ machine: Machine) -> Status {
         Status(
             group: Self.name, machine: id, session: machine.session, sequence: machine.sequence, at: now,
-            state: machine.state, order: machine.accepted, software: machine.software, holder: machine.holder,
-            heartbeat: machine.heartbeat)
+            state: machine.isDrained && machine.state == .running ? .draining : machine.state,
+            order: machine.accepted, software: machine.software, metrics: ["calls": Double(machine.calls)],
+            holder: machine.holder, heartbeat: machine.heartbeat)
     }
 
     mutating func isLost() -> Bool { now < lossUntil && chance(losses) }

@@ -144,7 +144,8 @@ extension FleetSimulator {
         case .saveRollout(let rollout):
             guard rollout.phase == .done else { return }
             for (id, row) in rows where row.awaySince == nil { askedAnew[id] = nil }
-        case .saveGroup, .saveMachine, .record, .scale, .goBack, .saveActs, .saveVerdict: return
+        case .goBack(_, let revision, _, _): later(between(1, 50), .goBack(revision: revision))
+        case .saveGroup, .saveMachine, .record, .scale, .saveActs, .saveVerdict: return
         }
     }
 
@@ -173,6 +174,28 @@ extension FleetSimulator {
         tell(.group(record, change))
         // Where the commit failed the user was told so.
         proposed = nil
+    }
+
+    /// A revision that says what an earlier one said.
+    mutating func goBack(to revision: Int) {
+        guard let release = releases.values.first(where: { $0.revision == revision }), groupRow.run == .running else {
+            return
+        }
+        change(.revised) { record in
+            record.digest = release.digest
+            record.manifest = release.manifest
+            record.definition.software = release.definition.software
+            record.definition.environment = release.definition.environment
+        }
+    }
+
+    /// A person sees to a rollout that waits for one.
+    mutating func seeToRollout() {
+        switch monitor.rollout(Self.name)?.phase {
+        case .paused: tell(.rollout(Self.name, .resume(by: "a user")))
+        case .waiting: tell(.rollout(Self.name, .promote(by: "a user")))
+        default: return
+        }
     }
 
     // MARK: Its ends and beginnings

@@ -32,6 +32,8 @@ struct FleetSimulator {
         /// What was broken is whole again, unless it was broken anew since.
         case managerHears(Int)
         case retryCommit
+        /// The record goes back, as the monitor asked.
+        case goBack(revision: Int)
     }
 
     /// A machine with its agent and its software.
@@ -67,6 +69,9 @@ struct FleetSimulator {
         var former: RunningSoftware?
         /// Until when its software does not come to run.
         var isBroken = false
+        /// Its order asks it to take no new work.
+        var isDrained = false
+        var calls = 0
     }
 
     static let name = "edge"
@@ -156,12 +161,26 @@ struct FleetSimulator {
         groupRow = Samples.group(Self.name, count: count, platform: platform)
         // Some want to lose no time.
         if seed % 5 == 4 { groupRow.definition.rules[2].holds = .zero }
+        groupRow.definition.rollout = Self.policy(seed)
         if seed % 3 == 1 { groupRow.definition.rollout.onFailure = .rollback }
-        if seed % 5 == 3 { groupRow.definition.rollout.batch = .percent(100) }
         monitor = Monitor(groups: [], machines: [], acts: [], at: start)
         tell(.hearing)
         tell(.group(groupRow, .created))
         change(.started) { $0.run = .running }
+    }
+
+    /// All at once, one after the other, with canaries, with drains, and with a way back.
+    private static func policy(_ seed: UInt64) -> RolloutPolicy {
+        let idle = Expression.binary(.equal, .metric("calls"), .value(.number(0)))
+        let drain = RolloutPolicy.Drain(until: idle, atMost: .minutes(1), keep: Int(seed % 3))
+        return switch seed % 6 {
+        case 1: RolloutPolicy(batch: .count(1), settle: .seconds(5))
+        case 2: RolloutPolicy(canary: .init(machines: 1, holds: .seconds(20)), batch: .percent(50), settle: .seconds(2))
+        case 3: RolloutPolicy(batch: .count(2), settle: .seconds(3), drain: drain)
+        case 4: RolloutPolicy(batch: .count(1), settle: .seconds(3), maxFailed: 1, onFailure: .rollback, drain: drain)
+        case 5: RolloutPolicy(batch: .percent(100), drain: drain)
+        default: Samples.atOnce
+        }
     }
 
     // MARK: Time
@@ -234,6 +253,7 @@ struct FleetSimulator {
             make(trouble)
         case .managerHears(let count): if managerBreak == count { connectManager() }
         case .retryCommit: retryCommit()
+        case .goBack(let revision): goBack(to: revision)
         }
     }
 }
@@ -241,7 +261,7 @@ struct FleetSimulator {
 extension FleetSimulator.Happening {
     fileprivate var reachesManager: Bool {
         switch self {
-        case .status, .register, .event, .retryCommit: true
+        case .status, .register, .event, .retryCommit, .goBack: true
         default: false
         }
     }

@@ -74,13 +74,13 @@ package struct PaperMachine: Sendable {
 
     package func status(
         session: Int = 1, sequence: Int, state: MachineState = .running, order: Int = 0,
-        software: RunningSoftware? = nil, holder: String? = nil
+        software: RunningSoftware? = nil, metrics: [String: Double] = [:], holder: String? = nil
     ) throws -> Data {
         guard let statusKey else { throw PaperError(description: "\(id) has not registered") }
         let status = Status(
             group: ticket.group, machine: id, session: session, sequence: sequence,
             at: Timestamp(milliseconds: 1_767_225_600_000),
-            state: state, order: order, software: software, holder: holder)
+            state: state, order: order, software: software, metrics: metrics, holder: holder)
         return StatusMessage.encode(status) { statusKey.code(for: $0) }
     }
 }

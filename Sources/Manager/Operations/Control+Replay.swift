@@ -2,6 +2,8 @@ import Fleet
 import GroupLanguage
 import Journal
 import Monitor
+import OperatingSystem
+import Records
 import Synchronization
 
 /// Questions to the journal: what was so then, and what would other rules have done.
@@ -57,7 +59,10 @@ extension Control {
         guard var explanation = monitor.explain(id, at: replay.now) else {
             throw Refusal(code: .notFound, message: "There was no machine \(id) at \(then).")
         }
-        explanation.write(rules: monitor.group(group)?.definition.rules ?? [], shift: then - replay.now)
+        if let definition = monitor.group(group)?.definition { Self.write(&explanation.rules, of: definition) }
+        for index in explanation.rules.indices {
+            explanation.rules[index].due = explanation.rules[index].due.map { $0 + (then - replay.now) }
+        }
         explanation.at = then
         explanation.events = try await queries.reading { try $0.latestEvents(machine: id, until: then, limit: 10) }
         return explanation
@@ -77,15 +82,24 @@ extension Control {
         await journal.flush()
         let isWanted = Wanted()
         return try await withTaskCancellationHandler {
-            try await replays.run {
-                var calendar = WindowCalendar()
+            try await replays.run { () -> Replay in
+                let shared = SharedCalendar()
+                let calendar: Replay.Calendar = { window, wall in shared.state(of: window, at: wall) }
                 return journal.replay(
-                    group, asking: rules, since: since, to: end,
-                    calendar: rules == nil ? nil : { calendar.state(of: $0, at: $1) }, while: { isWanted.value })
+                    group, asking: rules, since: since, to: end, calendar: rules == nil ? nil : calendar
+                ) { isWanted.value }
             }
         } onCancel: {
             isWanted.end()
         }
+    }
+}
+
+private final class SharedCalendar: Sendable {
+    private let calendar = Mutex(WindowCalendar())
+
+    func state(of window: Window, at wall: Timestamp) -> (isOpen: Bool, changes: Timestamp)? {
+        calendar.withLock { $0.state(of: window, at: wall) }
     }
 }
 
@@ -94,14 +108,4 @@ private final class Wanted: Sendable {
     private let isOver = Atomic(false)
     var value: Bool { !isOver.load(ordering: .relaxed) }
     func end() { isOver.store(true, ordering: .relaxed) }
-}
-
-extension ExplanationView {
-    /// The monitor does not know the language that people read, nor the time of day.
-    mutating func write(rules written: [Rule], shift: TimeSpan) {
-        for (index, rule) in written.enumerated() where rules.indices.contains(index) && rules[index].name == rule.name {
-            rules[index].when = GroupLanguage.text(of: rule.when)
-        }
-        for index in rules.indices { rules[index].due = rules[index].due.map { $0 + shift } }
-    }
 }

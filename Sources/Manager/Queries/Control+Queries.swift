@@ -149,7 +149,7 @@ extension Control {
     }
 
     /// The monitor does not know the language that people read.
-    private nonisolated static func write(_ rules: inout [ExplanationView.RuleView], of definition: GroupDefinition) {
+    nonisolated static func write(_ rules: inout [ExplanationView.RuleView], of definition: GroupDefinition) {
         let texts = Dictionary(definition.rules.map { ($0.name, $0.when) }) { first, _ in first }
         for index in rules.indices {
             rules[index].when = texts[rules[index].name].map { GroupLanguage.text(of: $0) } ?? ""
@@ -159,8 +159,12 @@ extension Control {
     private func explanation(of id: String) throws -> ExplanationView {
         drain()
         guard var explanation = monitor.explain(id, at: .now) else { throw Refusal.noMachine(id) }
-        explanation.write(
-            rules: monitor.group(explanation.group)?.definition.rules ?? [], shift: clock.shift)
+        if let definition = monitor.group(explanation.group)?.definition {
+            Self.write(&explanation.rules, of: definition)
+        }
+        for index in explanation.rules.indices {
+            explanation.rules[index].due = explanation.rules[index].due.map { $0 + clock.shift }
+        }
         return explanation
     }
 

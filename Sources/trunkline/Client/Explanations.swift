@@ -34,12 +34,14 @@ extension MachineCommand {
         static let configuration = CommandConfiguration(
             abstract: "Say which rule sees which facts at a machine, and what it waits for.")
         @Argument var machine: String
+        @Option(help: "As it was then: 10m ago, or a time such as 2026-11-30T10:05:00Z.") var at: Past?
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
         func run() async throws {
-            let explanation = try await location.with { try await $0.explain(machine) }
+            let explanation = try await location.with { try await $0.explain(machine, ago: at?.ago) }
             var lines = [
+                ("as of", explanation.at.map(\.description) ?? ""),
                 ("machine", explanation.machine), ("state", explanation.state.rawValue),
                 ("", explanation.summary.forPeople()),
             ]
