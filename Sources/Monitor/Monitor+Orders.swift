@@ -179,8 +179,9 @@ extension Monitor {
         order.generation = max(machine.order?.generation ?? 0, machine.status?.order ?? 0) + 1
         // So many generations no machine has accepted since a backup; one that is ahead all the same is overtaken when it is heard.
         if notes[id]?.mayBeAhead == true { order.generation += Self.restoredLeap }
-        // What a person drains stays drained, whatever it runs.
-        if order.action == .run, machine.drain?.purpose == .hand, machine.drain?.since != nil { order.action = .drain }
+        // What drains stays drained, whatever it runs; what was to start anew does so with this.
+        let isRestart = machine.drain?.purpose == .restart
+        if order.action == .run, machine.drain?.since != nil, !isRestart { order.action = .drain }
         let turn = living(machine.group)?.record.turn
         change(id) { machine in
             machine.order = order
@@ -188,6 +189,7 @@ extension Monitor {
             machine.verified = false
             // What starts anew now need not do so once more.
             if order.runs, let turn { machine.assigned?.turn = turn }
+            if order.runs, isRestart { machine.drain = nil }
         }
         notes[id]?.resends = 0
         note(

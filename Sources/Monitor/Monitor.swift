@@ -142,6 +142,9 @@ package struct Monitor: Sendable {
         }
     }
 
+    /// So often one event looks at what its own consequences made due; what is left comes with the next `due`, and others have a turn.
+    static let mostRounds = 1000
+
     /// When `.due` is to be sent; nil: never, unless something else happens.
     package var nextDeadline: Timestamp? { deadlines.next }
 
@@ -186,7 +189,9 @@ package struct Monitor: Sendable {
         comeToRest()
         // Who was waiting for what this brought about goes on at once.
         if event.isDeadline {
-            while let next = deadlines.next, next <= now {
+            var rounds = 0
+            while let next = deadlines.next, next <= now, rounds < Self.mostRounds {
+                rounds += 1
                 meetDeadlines()
                 comeToRest()
             }

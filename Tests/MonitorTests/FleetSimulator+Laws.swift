@@ -63,6 +63,8 @@ extension FleetSimulator {
     private mutating func judgeDrain(_ machine: MachineRecord, before: MachineRecord) {
         let id = machine.id
         guard let policy = groupRow.definition.rollout.drain, !mayRestart.contains(id),
+            // What it had from a manager whose records were newer is no news to it.
+            machines[id].map({ $0.accepted < machine.order?.generation ?? 0 }) ?? true,
             let old = before.order, let new = machine.order, old.runs, new.generation > old.generation,
             before.phase == .joined, before.awaySince == nil, let status = before.status,
             status.state == .running || status.state == .draining, status.software?.health == .passing,

@@ -301,9 +301,10 @@ extension FleetSimulator {
         change(.revised) { record in
             if record.digest == Self.bad { record = record.asking(for: Samples.first) }
             record.definition.machines.count = count
+            // No record is accepted that keeps all of its machines in service.
+            let keep = record.definition.rollout.drain?.keep ?? 0
+            record.definition.rollout.drain?.keep = min(keep, max(0, count - 1))
         }
-        // What failed once too often waits for a person's word.
-        if monitor.rollout(Self.name)?.phase == .paused { tell(.rollout(Self.name, .resume(by: "ada"))) }
         if groupRow.paused { change(.resumed) { $0.paused = false } }
         if groupRow.run != .running { change(.started) { $0.run = .running } }
         for id in machines.keys.sorted() {

@@ -172,6 +172,19 @@ struct RolloutTests {
         #expect(bench.named(.waiting) == ["m1", "m2"])
     }
 
+    @Test("Who came late is a canary where nobody else is left")
+    func lateCanary() {
+        var bench = Bench(1, RolloutPolicy(canary: .init(machines: 1), batch: .count(2), promote: .auto))
+        let late = Rollout.Sighting(
+            place: 1, isPresent: true, isAssigned: false, isVerified: true, fault: nil, serves: true, works: true,
+            needsDrain: false, isDrained: false)
+        bench.machines = ["m1": late]
+        bench.send(.left("m0"))
+        bench.send(.seen("m1", late))
+        #expect(bench.named(.changing) == ["m1"])
+        #expect(bench.rollout.record.waves.last?.isCanary == true)
+    }
+
     @Test("All canaries failed: that is enough, whatever max_failed says")
     func allCanariesFail() {
         var bench = Bench(5, RolloutPolicy(canary: .init(machines: 1), batch: .count(2), maxFailed: 3))

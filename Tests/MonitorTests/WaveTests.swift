@@ -119,6 +119,23 @@ struct WaveTests {
         #expect(desk.monitor.rollout("edge")?.why == "canary edge-1 is worse than the rest")
     }
 
+    @Test("The canaries' time ends while the rollout is paused, or nobody can be heard: nothing is due for ever, and it goes on later", arguments: [true, false])
+    func canaryTimeInPause(isPaused: Bool) throws {
+        var desk = desk { $0.canary = .init(machines: 1, holds: .minutes(10)) }
+        try change(&desk)
+        desk.report("edge-1")
+        desk.pass(.seconds(6), hearing: desk.ids())
+        desk.send(isPaused ? .rollout("edge", .pause(by: "ada", why: nil)) : .deaf(reason: "the broker is away"))
+        desk.pass(.minutes(11))
+        #expect(digests(desk) == ["b", "a", "a"])
+        desk.send(isPaused ? .rollout("edge", .resume(by: "ada")) : .hearing)
+        for id in desk.ids() { desk.repeatStatus(id) }
+        desk.pass(.seconds(40), hearing: desk.ids())
+        #expect(desk.monitor.rollout("edge")?.phase == .waiting)
+        desk.send(.rollout("edge", .promote(by: "ada")))
+        #expect(digests(desk) == ["b", "b", "a"])
+    }
+
     @Test("A newer revision takes its place: machines go straight to the newest")
     func superseded() throws {
         var desk = desk()

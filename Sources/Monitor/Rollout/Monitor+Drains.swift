@@ -25,7 +25,8 @@ extension Monitor {
         let now = now
         guard let machine = fleet[id], let group = living(machine.group) else { return }
         if let drain = machine.drain {
-            guard drain.purpose != purpose else { return }
+            // Whoever leaves does so whatever else was to be done with it, and whoever stops need not be changed before.
+            guard drain.purpose != purpose, drain.purpose.weight <= purpose.weight else { return }
             change(id) { $0.drain?.purpose = purpose }
             if drain.ended != nil { return carryOut(purpose, id) }
             if drain.since != nil { return reconcile(id) }
@@ -219,6 +220,16 @@ extension MachineRecord {
 }
 
 extension Drain.Purpose {
+    /// What weighs more takes the place of what weighs less.
+    fileprivate var weight: Int {
+        switch self {
+        case .hand: 0
+        case .change, .restart: 1
+        case .stop: 2
+        case .leave: 3
+        }
+    }
+
     /// For people.
     package var reason: String {
         switch self {

@@ -18,7 +18,9 @@ extension Monitor {
         endRollout(name, .superseded)
         // Without a rule that delivers nobody carries out what a wave assigns.
         guard record.run == .running, delivers || !digestChanges else {
-            assignAll(members)
+            // What still drains before it stops is changed in waves, should the group be started meanwhile.
+            let isStopping = record.run != .running
+            assignAll(isStopping ? members.filter { fleet[$0]?.works != true } : members)
             return
         }
         // What ran before the rollout that this one takes the place of is known to do, or at least serves.

@@ -3,6 +3,8 @@ import Fleet
 /// Which machines come next, what keeps a wave from beginning, and when enough have failed.
 extension Rollout {
     mutating func advance(_ terms: Terms, _ now: Timestamp) {
+        // Also where it may not go on now: a deadline that has come must not stand, or the monitor would meet it for ever.
+        if let end = canaryEnds, end <= now { canaryEnds = nil }
         checkTimes(terms, now)
         checkFailures(terms, now)
         guard record.phase == .rolling || record.phase == .done || record.phase == .waiting, terms.hold == nil else {
@@ -52,7 +54,8 @@ extension Rollout {
 
     private mutating func draw(_ terms: Terms) -> [String] {
         if let canary = canary(terms) {
-            let able = queue.reversed().filter { isReady($0) }
+            // Where all that were there have gone, those that came later are all there is.
+            let able = (queue.reversed() + late.filter { !queue.contains($0) }).filter { isReady($0) }
             let working = able.filter { members[$0]?.sighting.works == true }
             return Array((working + able.filter { members[$0]?.sighting.works != true }).prefix(canary.machines))
         }

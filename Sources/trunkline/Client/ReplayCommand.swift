@@ -4,8 +4,12 @@ import Fleet
 import Foundation
 
 /// An instant that is over: how long ago it is, or when it was.
-struct Past: ExpressibleByArgument {
+struct Past: ExpressibleByArgument, CustomStringConvertible {
     let ago: TimeSpan
+
+    var description: String { ago.description }
+
+    init(ago: TimeSpan) { self.ago = ago }
 
     init?(argument: String) {
         let text = argument.hasSuffix(" ago") ? String(argument.dropLast(4)) : argument
@@ -31,14 +35,13 @@ struct ReplayCommand: AsyncParsableCommand {
             """)
     @Option(help: ArgumentHelp("The group's record with other rules; - reads standard input.", valueName: "file"))
     var with: String
-    @Option(help: "How far back: 24h, or a time such as 2026-11-30T10:05:00Z.") var since = Past(argument: "24h")
+    @Option(help: "How far back: 24h, or a time such as 2026-11-30T10:05:00Z.") var since = Past(ago: .hours(24))
     @OptionGroup var location: ManagerLocation
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
         let (text, _) = try RecordFile.read(with)
-        let span = since?.ago ?? .hours(24)
-        let replay = try await location.with { try await $0.replay(text, over: span) }
+        let replay = try await location.with { try await $0.replay(text, over: since.ago) }
         guard output.format == .table else { return try output.json(replay) }
         for line in replay.notes where !output.quiet { Note.line("\(replay.group): \(line)".forPeople()) }
         for act in replay.acts { StandardOutput.line(output.quiet ? act.subject(of: replay).forPeople() : act.line(of: replay)) }
