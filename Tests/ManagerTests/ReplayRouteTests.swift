@@ -115,7 +115,7 @@ struct ReplayRouteTests {
     @Test("refuses what it can't know, and says why")
     func refused() async throws {
         try await Self.with(calls: [10]) { (_, ask, _) async throws in
-            for (query, status) in [("1x", 400), ("-1m", 400), ("99999999d", 400), ("9999999d", 404)] {
+            for (query, status) in [("1x", 400), ("-1m", 400), ("9999999d", 400), ("999999d", 404)] {
                 #expect(try await ask(.get, "/v1/machines/\(Self.id)/explain?ago=\(query)").status == status, "\(query)")
             }
             #expect(try await ask(.get, "/v1/machines/none/explain?ago=1m").status == 404)

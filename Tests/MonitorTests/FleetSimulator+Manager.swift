@@ -251,6 +251,8 @@ extension FleetSimulator {
         }
         (groupRow, rows, keys, acts) = (backup.group, backup.rows, backup.keys, backup.acts)
         (releases, rollout) = (backup.releases, backup.rollout)
+        // What the backup was in the middle of is carried through, whatever came of it meanwhile.
+        if rollout?.isOpen == true { for id in machines.keys { askedAnew[id, default: 0] += 1 } }
         // It notices that its file was put back, most times.
         restartManager(restored: chance(0.7))
     }

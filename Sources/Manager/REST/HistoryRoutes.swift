@@ -1,19 +1,6 @@
 import Fleet
 import Hummingbird
 
-extension Incoming {
-    /// How far back it is asked for; nil: from the first on.
-    fileprivate func ago() throws -> TimeSpan? {
-        guard let text = query("since") else { return nil }
-        guard text.utf8.count <= 8, let ago = TimeSpan(text) else {
-            throw Refusal(
-                code: .malformed, message: "since takes a length of time such as 10m, 2h or 1d; got \(text.prefix(64))."
-            )
-        }
-        return ago
-    }
-}
-
 extension API {
     var historyRoutes: [Route] {
         [
@@ -47,7 +34,7 @@ extension API {
                     return id
                 }
                 var after = (isStream ? ids[0] : nil) ?? ids[1] ?? 0
-                if let ago = try incoming.ago() {
+                if let ago = try incoming.ago("since") {
                     after = max(after, try await api.operations.lastEvent(before: ago))
                 }
                 let limit = try incoming.limit()

@@ -176,9 +176,9 @@ struct Incoming: Sendable {
     /// How long ago; nil: it is not there.
     func ago(_ name: String) throws -> TimeSpan? {
         guard let text = query(name) else { return nil }
-        guard text.prefix(while: \.isNumber).count <= 7, let span = TimeSpan(text), span >= .zero else {
+        guard text.prefix(while: \.isNumber).count <= 6, let span = TimeSpan(text), span >= .zero else {
             throw Refusal(
-                code: .malformed, message: "\(name) is a length of time such as 90s, 10m, 24h or 7d; got \(text.prefix(64)).")
+                code: .malformed, message: "\(name) takes a length of time such as 10m, 2h or 1d; got \(text.prefix(64)).")
         }
         return span
     }

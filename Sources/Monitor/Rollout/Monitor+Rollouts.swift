@@ -256,10 +256,18 @@ extension Monitor {
         guard let machine = fleet[id], machine.phase == .joined, let order = machine.order,
             let group = living(machine.group), wantedAction(machine, group) == .run, machine.stoppedBy == nil
         else { return }
-        let release = release(of: machine, group)
         if order.action == .stop {
-            give(id, .run, because: "the group runs")
-        } else if order.digest == release.digest, !order.asksTheSame(as: self.order(for: machine, order.action, group))
+            // What runs nothing comes to what newcomers do, and need not be changed a second time.
+            let isCurrent =
+                machine.assigned?.release == group.record.release && machine.assigned?.turn == group.record.turn
+            if !machine.works, !isCurrent {
+                let assigned = assignment(forNewcomerOf: group)
+                change(id) { $0.assigned = assigned }
+            }
+            return give(id, .run, because: "the group runs")
+        }
+        let release = release(of: machine, group)
+        if order.digest == release.digest, !order.asksTheSame(as: self.order(for: machine, order.action, group))
         {
             give(id, .run, because: "its settings changed")
         } else if order.digest == release.digest, isNewTurn {
