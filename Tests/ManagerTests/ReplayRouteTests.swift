@@ -26,7 +26,8 @@ struct ReplayRouteTests {
 
     /// A group with one machine that reports this many calls, one status after the other.
     private static func with(
-        _ rules: String = "", calls: [Double], _ body: @escaping @Sendable (Site, Asker, PaperMachine) async throws -> Void
+        _ rules: String = "", calls: [Double],
+        _ body: @escaping @Sendable (Site, Asker, PaperMachine) async throws -> Void
     ) async throws {
         try await Site.with { site in
             try await site.rest { ask in
@@ -116,7 +117,8 @@ struct ReplayRouteTests {
     func refused() async throws {
         try await Self.with(calls: [10]) { (_, ask, _) async throws in
             for (query, status) in [("1x", 400), ("-1m", 400), ("9999999d", 400), ("999999d", 404)] {
-                #expect(try await ask(.get, "/v1/machines/\(Self.id)/explain?ago=\(query)").status == status, "\(query)")
+                #expect(
+                    try await ask(.get, "/v1/machines/\(Self.id)/explain?ago=\(query)").status == status, "\(query)")
             }
             #expect(try await ask(.get, "/v1/machines/none/explain?ago=1m").status == 404)
             #expect(try await ask(.post, "/v1/replay", Self.record().replacing("test", with: "other")).status == 404)

@@ -12,7 +12,8 @@ struct RoleTests {
     private static let smallest: [String: Role] = [
         "PUT /v1/software/{name}/{version}": .editor, "DELETE /v1/software/{name}/{version}": .editor,
         "POST /v1/groups": .editor, "PUT /v1/groups/{group}": .editor, "DELETE /v1/groups/{group}": .editor,
-        "POST /v1/groups/{group}/invitations": .editor, "POST /v1/plan": .viewer, "POST /v1/check": .viewer, "POST /v1/replay": .viewer,
+        "POST /v1/groups/{group}/invitations": .editor, "POST /v1/plan": .viewer, "POST /v1/check": .viewer,
+        "POST /v1/replay": .viewer,
         "POST /v1/groups/{group}/start": .operator, "POST /v1/groups/{group}/stop": .operator,
         "POST /v1/groups/{group}/restart": .operator, "POST /v1/groups/{group}/rollback": .operator,
         "POST /v1/groups/{group}/pause": .operator, "POST /v1/groups/{group}/resume": .operator,

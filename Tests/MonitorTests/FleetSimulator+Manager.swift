@@ -144,8 +144,7 @@ extension FleetSimulator {
         case .saveRollout(let rollout):
             guard rollout.phase == .done else { return }
             for (id, row) in rows where row.awaySince == nil { askedAnew[id] = nil }
-        case .goBack(_, let revision, _, _): later(between(1, 50), .goBack(revision: revision))
-        case .saveGroup, .saveMachine, .record, .scale, .saveActs, .saveVerdict: return
+        case .saveGroup, .saveMachine, .record, .scale, .goBack, .saveActs, .saveVerdict: return
         }
     }
 
@@ -174,19 +173,6 @@ extension FleetSimulator {
         tell(.group(record, change))
         // Where the commit failed the user was told so.
         proposed = nil
-    }
-
-    /// A revision that says what an earlier one said.
-    mutating func goBack(to revision: Int) {
-        guard let release = releases.values.first(where: { $0.revision == revision }), groupRow.run == .running else {
-            return
-        }
-        change(.revised) { record in
-            record.digest = release.digest
-            record.manifest = release.manifest
-            record.definition.software = release.definition.software
-            record.definition.environment = release.definition.environment
-        }
     }
 
     /// A person sees to a rollout that waits for one.

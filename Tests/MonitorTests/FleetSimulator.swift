@@ -32,8 +32,6 @@ struct FleetSimulator {
         /// What was broken is whole again, unless it was broken anew since.
         case managerHears(Int)
         case retryCommit
-        /// The record goes back, as the monitor asked.
-        case goBack(revision: Int)
     }
 
     /// A machine with its agent and its software.
@@ -253,7 +251,6 @@ struct FleetSimulator {
             make(trouble)
         case .managerHears(let count): if managerBreak == count { connectManager() }
         case .retryCommit: retryCommit()
-        case .goBack(let revision): goBack(to: revision)
         }
     }
 }
@@ -261,7 +258,7 @@ struct FleetSimulator {
 extension FleetSimulator.Happening {
     fileprivate var reachesManager: Bool {
         switch self {
-        case .status, .register, .event, .retryCommit, .goBack: true
+        case .status, .register, .event, .retryCommit: true
         default: false
         }
     }

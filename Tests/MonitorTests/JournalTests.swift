@@ -75,7 +75,9 @@ struct JournalTests {
             count: 4, rules: Rule.defaults, rollout: RolloutPolicy(batch: .count(1), settle: .seconds(5), maxFailed: 1))
     }
 
-    @Test("A replay with the rules that were in force comes to where the monitor is", arguments: 1...30 as ClosedRange<UInt64>)
+    @Test(
+        "A replay with the rules that were in force comes to where the monitor is",
+        arguments: 1...30 as ClosedRange<UInt64>)
     func law(seed: UInt64) async throws {
         var generator = SeededGenerator(seed: seed)
         let shelf = try Shelf()

@@ -19,7 +19,9 @@ struct ReplayTests {
         return [begin] + desk.happenings[told...].map { JournalLine(at: $0.at, .event($0.event)) }
     }
 
-    private static func replay(_ lines: [JournalLine], asking rules: [Rule], to end: Timestamp, calendar: Replay.Calendar? = nil)
+    private static func replay(
+        _ lines: [JournalLine], asking rules: [Rule], to end: Timestamp, calendar: Replay.Calendar? = nil
+    )
         -> Replay
     {
         var replay = Replay(asking: rules, since: start, calendar: calendar)
@@ -35,7 +37,9 @@ struct ReplayTests {
         }
     }
 
-    @Test("A rule that is new would have acted on the machine that it is about, when its condition had held for long enough")
+    @Test(
+        "A rule that is new would have acted on the machine that it is about, when its condition had held for long enough"
+    )
     func added() throws {
         var desk = Desk(converged: Self.group(Rule.defaults))
         let began = desk.now
@@ -49,7 +53,8 @@ struct ReplayTests {
         #expect(act.facts == ["metric(\"calls\")": "90"])
         #expect(act.isOther)
         #expect(act.at == began + .seconds(31))
-        #expect(replay.monitor?.machine("edge-2")?.order == desk.monitor.machine("edge-2")?.order, "nothing was changed")
+        #expect(
+            replay.monitor?.machine("edge-2")?.order == desk.monitor.machine("edge-2")?.order, "nothing was changed")
     }
 
     @Test("A rule that acted and is not asked any more would not have; one that stands in both is no difference")

@@ -20,7 +20,8 @@ struct TallyTests {
     }
 
     private static let rules = [
-        rule("sum", compares(.sum, calls)), rule("least", compares(.minimum, calls)), rule("high", compares(.count, high)),
+        rule("sum", compares(.sum, calls)), rule("least", compares(.minimum, calls)),
+        rule("high", compares(.count, high)),
         rule("current", compares(.count, current)),
         rule("above", .binary(.greater, calls, .aggregate(.average, calls))),
     ]
@@ -29,14 +30,19 @@ struct TallyTests {
     func law(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var desk = Desk(
-            converged: Samples.group(count: 7, rules: Self.rules + [Samples.deliver], rollout: RolloutPolicy(batch: .count(2))))
+            converged: Samples.group(
+                count: 7, rules: Self.rules + [Samples.deliver], rollout: RolloutPolicy(batch: .count(2))))
         var seen: Set<Total> = []
         for _ in 0..<60 {
             let id = desk.ids().randomElement(using: &generator) ?? "edge-1"
             switch Int.random(in: 0..<12, using: &generator) {
             case 0: desk.send(.gone(machine: id, reason: "it is away", platform: nil))
-            case 1: desk.user("edge", .revised) { $0.definition.machines.count = Int.random(in: 4...12, using: &generator) }
-            case 2: desk.user("edge", .revised) { $0.digest = Samples.digest("abc".randomElement(using: &generator) ?? "a") }
+            case 1:
+                desk.user("edge", .revised) { $0.definition.machines.count = Int.random(in: 4...12, using: &generator) }
+            case 2:
+                desk.user("edge", .revised) {
+                    $0.digest = Samples.digest("abc".randomElement(using: &generator) ?? "a")
+                }
             case 3: desk.pass(.seconds(.random(in: 1...200, using: &generator)))
             case 4: desk.restartManager()
             default: desk.report(id, metrics: ["calls": .random(in: -1...1, using: &generator)])

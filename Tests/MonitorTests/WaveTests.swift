@@ -119,7 +119,9 @@ struct WaveTests {
         #expect(desk.monitor.rollout("edge")?.why == "canary edge-1 is worse than the rest")
     }
 
-    @Test("The canaries' time ends while the rollout is paused, or nobody can be heard: nothing is due for ever, and it goes on later", arguments: [true, false])
+    @Test(
+        "The canaries' time ends while the rollout is paused, or nobody can be heard: nothing is due for ever, and it goes on later",
+        arguments: [true, false])
     func canaryTimeInPause(isPaused: Bool) throws {
         var desk = desk { $0.canary = .init(machines: 1, holds: .minutes(10)) }
         try change(&desk)

@@ -178,7 +178,8 @@ struct Incoming: Sendable {
         guard let text = query(name) else { return nil }
         guard text.prefix(while: \.isNumber).count <= 6, let span = TimeSpan(text), span >= .zero else {
             throw Refusal(
-                code: .malformed, message: "\(name) takes a length of time such as 10m, 2h or 1d; got \(text.prefix(64)).")
+                code: .malformed,
+                message: "\(name) takes a length of time such as 10m, 2h or 1d; got \(text.prefix(64)).")
         }
         return span
     }

@@ -267,8 +267,7 @@ extension Monitor {
             return give(id, .run, because: "the group runs")
         }
         let release = release(of: machine, group)
-        if order.digest == release.digest, !order.asksTheSame(as: self.order(for: machine, order.action, group))
-        {
+        if order.digest == release.digest, !order.asksTheSame(as: self.order(for: machine, order.action, group)) {
             give(id, .run, because: "its settings changed")
         } else if order.digest == release.digest, isNewTurn {
             repeatOrder(id, because: "the group's software is started anew")

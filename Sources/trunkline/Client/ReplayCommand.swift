@@ -44,7 +44,9 @@ struct ReplayCommand: AsyncParsableCommand {
         let replay = try await location.with { try await $0.replay(text, over: since.ago) }
         guard output.format == .table else { return try output.json(replay) }
         for line in replay.notes where !output.quiet { Note.line("\(replay.group): \(line)".forPeople()) }
-        for act in replay.acts { StandardOutput.line(output.quiet ? act.subject(of: replay).forPeople() : act.line(of: replay)) }
+        for act in replay.acts {
+            StandardOutput.line(output.quiet ? act.subject(of: replay).forPeople() : act.line(of: replay))
+        }
         guard !output.quiet else { return }
         if replay.more > 0 { Note.line("… and \(replay.more) more") }
         Note.line(replay.summary)
@@ -53,7 +55,8 @@ struct ReplayCommand: AsyncParsableCommand {
 
 extension ReplayView {
     fileprivate var notes: [String] {
-        remarks + gaps.map { "nothing is known from \($0.from) to \($0.to): the manager did not run, or could not write" }
+        remarks
+            + gaps.map { "nothing is known from \($0.from) to \($0.to): the manager did not run, or could not write" }
     }
 
     fileprivate var summary: String {
