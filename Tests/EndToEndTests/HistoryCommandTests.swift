@@ -43,4 +43,53 @@ struct HistoryCommandTests {
             #expect(try installation.trunkline("group", "rollback", "test", "--yes").status == 1)
         }
     }
+
+    @Test(
+        "replay says what other rules would have done, and explain --at how a machine was, also after kill -9 of the manager"
+    )
+    func replay() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft"), client)
+            let file = installation.directory.appending(path: "test.trunk")
+            let record = Installation.record(software: "soft@1", count: 1)
+            try record.write(to: file, atomically: true, encoding: .utf8)
+            let applied = try installation.trunkline("group", "apply", "test.trunk", "--start", "--wait")
+            #expect(applied.status == 0, "\(applied.error)")
+            let machine = try #require(try await client.allMachines(group: "test").first).id
+            let verified = Date()
+            installation.killManager()
+            try await installation.startManager()
+            try await installation.withClient { client in
+                let isBack = try await eventually { try await client.machine(machine).verified }
+                #expect(isBack)
+                _ = try await client.instruct(group: "test", .pause)
+            }
+            let rule = "  rule \"never well\" { when software.health == passing then restart }\n}\n"
+            let other = String(record.trimmingCharacters(in: .whitespacesAndNewlines).dropLast()) + rule
+            try other.write(
+                to: installation.directory.appending(path: "other.trunk"), atomically: true, encoding: .utf8)
+            let replay = try installation.trunkline("replay", "--with", "other.trunk", "--since", "1h")
+            #expect(replay.status == 0, "\(replay.error)")
+            #expect(replay.output.hasPrefix("+ "), "\(replay.output)")
+            #expect(replay.output.contains(" \(machine) restart by never well: software.health is passing"))
+            #expect(replay.error.contains("nothing is known from "), "\(replay.error)")
+            #expect(replay.error.contains("test: history goes back to "))
+            let same = try installation.trunkline("replay", "--with", "test.trunk", "--format", "json")
+            #expect(try JSONDecoder().decode(ReplayView.self, from: Data(same.output.utf8)).acts == [])
+            #expect(try installation.trunkline("machine", "explain", machine).output.contains("paused"))
+            let instant = Timestamp(milliseconds: Int64(verified.timeIntervalSince1970 * 1000))
+            let then = try installation.trunkline("machine", "explain", machine, "--at", "\(instant)")
+            #expect(then.status == 0 && !then.output.contains("paused"), "\(then.output)\(then.error)")
+            #expect(then.output.hasPrefix("as of"))
+            #expect(then.output.contains("It is verified"))
+            for (arguments, says) in [
+                (["replay", "--with", "none.trunk"], "none.trunk"),
+                (["replay", "--with", "test.trunk", "--since", "soon"], "soon"),
+                (["machine", "explain", machine, "--at", "2h"], "Nothing is written of test from "),
+            ] {
+                let refused = try installation.trunkline(arguments)
+                #expect(refused.status != 0 && refused.error.contains(says), "\(arguments): \(refused.error)")
+            }
+        }
+    }
 }
