@@ -16,19 +16,32 @@ private let renewals = 4
 private let pause = Duration.milliseconds(150)
 private let strangers = 4
 
-/// What a flood at the boot broker costs those inside: each time once at rest and once while strangers crowd and flood the door.
+/// What a flood at the boot broker costs those inside. Strangers, brokers and manager share this machine's processors: what the same strangers
+/// cost who flood another broker, of which nobody inside hears, is measured too.
 func floodRows(_ site: Site) async throws -> [Row] {
     let inside = try await Inside(site)
-    return try await inside.connected {
-        let rest = try await inside.measured()
-        let (flooded, sent) = try await flooding(site, inside.ticket) { try await inside.measured() }
-        let names = ["status to what people see", "drifted status to order", "renewal to certificate"]
-        return zip(names, zip(rest, flooded)).map { name, times in
-            Row(
-                what: "\(name), p50, at rest and under a flood of \(sent) messages", bare: times.0.inMilliseconds,
-                trunkline: times.1.inMilliseconds, ratio: times.1.inSeconds / times.0.inSeconds)
-        }
-    }
+    let elsewhere = try await Broker.start(certificates: site.directory.path + "/data/broker")
+    let rows: Result<[Row], any Error>
+    do {
+        rows = .success(
+            try await inside.connected {
+                let rest = try await inside.measured()
+                let (away, sentAway) = try await flooding(elsewhere, inside.ticket) { try await inside.measured() }
+                let (here, sent) = try await flooding(site.broker, inside.ticket) { try await inside.measured() }
+                let names = ["status to what people see", "drifted status to order", "renewal to certificate"]
+                func rows(_ what: String, _ before: [Duration], _ after: [Duration]) -> [Row] {
+                    zip(names, zip(before, after)).map { name, times in
+                        Row(
+                            what: "\(name), p50, \(what)", bare: times.0.inMilliseconds,
+                            trunkline: times.1.inMilliseconds, ratio: times.1.inSeconds / times.0.inSeconds)
+                    }
+                }
+                return rows("at rest and under a flood of \(sent) messages", rest, here)
+                    + rows("the same flood (\(sentAway)) at a broker elsewhere and at ours", away, here)
+            })
+    } catch { rows = .failure(error) }
+    await elsewhere.stop()
+    return try rows.get()
 }
 
 /// One machine with a certificate, and the times that it waits.
@@ -150,11 +163,12 @@ private final class FloodProgress: Sendable { let state = Mutex((sent: 0, isOver
 
 /// Runs `body` while a silent crowd stands at the boot broker and strangers say garbage and well-formed registrations; how much they said.
 private func flooding<Answer>(
-    _ site: Site, _ ticket: BootTicket, _ body: () async throws -> Answer
+    _ broker: Broker, _ ticket: BootTicket, _ body: () async throws -> Answer
 ) async throws -> (Answer, sent: Int) {
-    guard let port = site.broker.bootPort, let boot = ticket.boot.flatMap(BrokerAddress.init) else {
+    guard let port = broker.bootPort, var boot = ticket.boot.flatMap(BrokerAddress.init) else {
         throw BenchError("no boot broker")
     }
+    boot.port = port
     var unknown = PaperMachine("door-xaaaabbbb", ticket: ticket)
     let formed = try unknown.registration(secret: RandomBytes.data(count: 32))
     let messages = [Data(repeating: 0x7b, count: 8192), formed].map {

@@ -53,7 +53,9 @@ extension FleetSimulator {
         if order.action == .stop {
             let isWanted =
                 rows[id].map { $0.index < groupRow.definition.machines.count && $0.phase == .joined } ?? false
-            if isWanted, groupRow.run == .running { violate("\(id) is healthy and has to stop") }
+            // One that the broker still had was asked for when it was given.
+            let isNewest = order.generation >= rows[id]?.order?.generation ?? 0
+            if isWanted, isNewest, groupRow.run == .running { violate("\(id) is healthy and has to stop") }
         } else if software.digest == order.digest, software.generation == machine.accepted {
             violate("\(id) runs \(software.digest.prefix(1)) and is restarted by generation \(order.generation)")
         }
@@ -64,7 +66,7 @@ extension FleetSimulator {
         let id = machine.id
         guard let policy = groupRow.definition.rollout.drain, !mayRestart.contains(id),
             // What it had from a manager whose records were newer is no news to it.
-            machines[id].map({ $0.accepted < machine.order?.generation ?? 0 }) ?? true,
+            machines[id].map({ $0.software != nil && $0.accepted < machine.order?.generation ?? 0 }) ?? true,
             let old = before.order, let new = machine.order, old.runs, new.generation > old.generation,
             before.phase == .joined, before.awaySince == nil, let status = before.status,
             status.state == .running || status.state == .draining, status.software?.health == .passing,

@@ -172,6 +172,28 @@ struct RolloutTests {
         #expect(bench.named(.waiting) == ["m1", "m2"])
     }
 
+    @Test("Failures of late waves do not add up once the rollout was done")
+    func lateFailures() {
+        var bench = Bench(3, RolloutPolicy(batch: .count(3), maxFailed: 1), batch: 3)
+        for id in ["m0", "m1", "m2"] { bench.verify(id) }
+        #expect(bench.rollout.record.phase == .done)
+        for id in ["m0", "m1"] {
+            bench.see(id) {
+                $0.isAssigned = false
+                $0.isVerified = true
+            }
+            #expect(bench.named(.changing) == [id])
+            bench.see(id) { $0.fault = "it crashed" }
+            #expect(bench.rollout.record.phase == .rolling, "\(id)")
+            bench.see(id) {
+                $0.fault = nil
+                $0.isVerified = true
+            }
+            #expect(bench.rollout.record.phase == .done, "\(id)")
+        }
+        #expect(bench.rollout.record.failed == 2)
+    }
+
     @Test("Who came late is a canary where nobody else is left")
     func lateCanary() {
         var bench = Bench(1, RolloutPolicy(canary: .init(machines: 1), batch: .count(2), promote: .auto))

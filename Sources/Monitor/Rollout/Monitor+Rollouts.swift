@@ -175,14 +175,20 @@ extension Monitor {
 
     /// What is new of a machine. Apart from `look`, so that no copy of the rollout is alive while it changes, which would copy all members.
     private func sight(of id: String, in name: String) -> Rollout.Event? {
-        guard let group = groups[name], let rollout = group.rollout,
-            rollout.record.isOpen || rollout.record.phase == .done
+        guard let group = groups[name], let rollout = group.rollout, rollout.record.isOpen || isLate(rollout, group)
         else { return nil }
         let known = rollout.members[id]?.sighting
         guard let machine = fleet[id], let sighting = sighting(machine, group, rollout.record) else {
             return known == nil ? nil : .left(id)
         }
         return sighting == known ? nil : .seen(id, sighting)
+    }
+
+    /// Whether what comes late still goes through it: not where the record asks for something else by now, as it may have come to while
+    /// the group did not run.
+    private func isLate(_ rollout: Rollout, _ group: Group) -> Bool {
+        rollout.record.phase == .done && rollout.record.release == group.record.release
+            && rollout.record.turn == group.record.turn
     }
 
     // MARK: What is to be done
@@ -199,7 +205,9 @@ extension Monitor {
     }
 
     func terms(_ name: String) -> Rollout.Terms? {
-        guard let group = living(name), let rollout = group.rollout else { return nil }
+        guard let group = living(name), let rollout = group.rollout,
+            rollout.record.phase != .done || isLate(rollout, group)
+        else { return nil }
         var terms = Rollout.Terms(
             policy: group.record.definition.rollout, batch: batch(group), spare: spare(group), hold: nil,
             isGood: group.releases[rollout.record.release]?.verdict == .good)

@@ -155,6 +155,8 @@ extension Rollout {
         record.phase = .done
         record.ended = now
         record.why = nil
+        // Whoever comes late months after has only itself to answer for.
+        record.forgiven = record.failed
         if !terms.isGood { steps.append(.judge(.good)) }
         guard !record.isAtOnce else { return }
         steps.append(
