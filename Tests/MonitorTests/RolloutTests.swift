@@ -16,7 +16,7 @@ private struct Bench {
 
     init(
         _ count: Int, _ policy: RolloutPolicy = RolloutPolicy(batch: .count(2)), base: Int? = 1, batch: Int = 2,
-        atOnce: Bool = false
+        atOnce: Bool = false, setup: (inout [String: Rollout.Sighting]) -> Void = { _ in }
     ) {
         var seen: [(id: String, sighting: Rollout.Sighting)] = []
         for place in 0..<count {
@@ -28,12 +28,15 @@ private struct Bench {
                         serves: !atOnce, works: !atOnce, needsDrain: policy.drain != nil, isDrained: false)
                 ))
         }
+        var sightings = Dictionary(seen.map { ($0.id, $0.sighting) }) { first, _ in first }
+        setup(&sightings)
+        machines = sightings
+        seen = seen.map { ($0.id, sightings[$0.id] ?? $0.sighting) }
         let record = RolloutRecord(
             group: "edge", number: 1, release: 2, turn: 0, base: base, what: "a → b", by: "ada", began: start,
             isAtOnce: atOnce)
         rollout = Rollout(record, seen, at: start)
         terms = Rollout.Terms(policy: policy, batch: batch, spare: 0, hold: nil, isGood: false)
-        machines = Dictionary(seen.map { ($0.id, $0.sighting) }) { first, _ in first }
         send(.due)
     }
 
@@ -170,6 +173,24 @@ struct RolloutTests {
         #expect(bench.rollout.record.phase == .goingBack)
         bench.pass(.hours(1))
         #expect(bench.named(.waiting) == ["m1", "m2"])
+    }
+
+    @Test("One that waits until others serve keeps nobody back who serves nothing")
+    func noHeadOfLine() {
+        var policy = RolloutPolicy(batch: .count(2), maxFailed: 2)
+        policy.drain = .init(until: .value(.bool(true)), atMost: .minutes(1), keep: 1)
+        var bench = Bench(
+            2, policy,
+            setup: {
+                $0["m1"]?.serves = false; $0["m1"]?.works = false; $0["m1"]?.needsDrain = false
+            })
+        #expect(bench.named(.drawn) == ["m0"])
+        #expect(bench.named(.changing) == ["m1"])
+        bench.see("m1") {
+            $0.isVerified = true
+            $0.serves = true
+        }
+        #expect(bench.named(.draining) == ["m0"])
     }
 
     @Test("Failures of late waves do not add up once the rollout was done")

@@ -39,16 +39,26 @@ extension Monitor {
         serveDrainQueue(machine.group)
     }
 
+    /// So many that wait are looked at for each event.
+    private static let mostLookedAt = 20
+
     mutating func serveDrainQueue(_ name: String) {
-        while let group = living(name), let id = group.drainQueue.first {
-            guard let machine = fleet[id], machine.drain != nil, machine.drain?.since == nil, machine.phase == .joined
-            else {
-                groups[name]?.drainQueue.removeFirst()
-                continue
+        var place = 0
+        // One that has to wait keeps nobody back who serves nothing.
+        while hearing.deafness == nil, place < Self.mostLookedAt, let group = living(name),
+            group.drainQueue.indices.contains(place)
+        {
+            let id = group.drainQueue[place]
+            if let machine = fleet[id], machine.drain != nil, machine.drain?.since == nil, machine.phase == .joined {
+                guard !machine.serves || spare(group) > 0 else {
+                    place += 1
+                    continue
+                }
+                groups[name]?.drainQueue.remove(at: place)
+                tellToDrain(id)
+            } else {
+                groups[name]?.drainQueue.remove(at: place)
             }
-            guard !machine.serves || spare(group) > 0, hearing.deafness == nil else { return }
-            groups[name]?.drainQueue.removeFirst()
-            tellToDrain(id)
         }
     }
 

@@ -28,16 +28,18 @@ extension Rollout {
     private mutating func work(_ terms: Terms, _ spare: inout Int, _ now: Timestamp) {
         for id in ready where members[id]?.standing == .draining { assign(id, now) }
         ready = []
-        while let id = drawn.first {
-            guard let member = members[id], member.standing == .drawn else {
-                drawn.removeFirst()
-                continue
-            }
+        let waiting = drawn.filter { members[$0]?.standing == .drawn }
+        drawn = []
+        for id in waiting {
+            guard let member = members[id] else { continue }
+            // One that has to wait keeps nobody back who serves nothing.
             if member.sighting.serves {
-                guard spare > 0 else { return }
+                guard spare > 0 else {
+                    drawn.append(id)
+                    continue
+                }
                 spare -= 1
             }
-            drawn.removeFirst()
             guard member.sighting.needsDrain, !member.sighting.isDrained else {
                 assign(id, now)
                 continue
