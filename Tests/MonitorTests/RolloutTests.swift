@@ -179,12 +179,11 @@ struct RolloutTests {
     func noHeadOfLine() {
         var policy = RolloutPolicy(batch: .count(2), maxFailed: 2)
         policy.drain = .init(until: .value(.bool(true)), atMost: .minutes(1), keep: 1)
-        var bench = Bench(
-            2, policy,
-            setup: {
-                $0["m1"]?.serves = false; $0["m1"]?.works = false; $0["m1"]?.needsDrain = false
-            })
+        // It runs something, and is not verified.
+        var bench = Bench(2, policy, setup: { $0["m1"]?.serves = false })
         #expect(bench.named(.drawn) == ["m0"])
+        #expect(bench.named(.draining) == ["m1"])
+        bench.see("m1") { $0.isDrained = true }
         #expect(bench.named(.changing) == ["m1"])
         bench.see("m1") {
             $0.isVerified = true

@@ -119,6 +119,29 @@ struct WaveTests {
         #expect(desk.monitor.rollout("edge")?.why == "canary edge-1 is worse than the rest")
     }
 
+    @Test("A rollout that is done has no late waves where the record was changed while the group did not run")
+    func outdated() throws {
+        var desk = desk(2)
+        try change(&desk)
+        for id in desk.ids() {
+            desk.report(id)
+            desk.pass(.seconds(6), hearing: desk.ids())
+        }
+        #expect(desk.monitor.rollout("edge")?.phase == .done)
+        desk.user("edge", .stopped) { $0.run = .stopped }
+        for id in desk.ids() {
+            desk.report(id, .stopped)
+        }
+        try change(&desk, to: Samples.first)
+        desk.user("edge", .started) { $0.run = .running }
+        for id in desk.ids() { desk.report(id) }
+        desk.pass(.minutes(15), hearing: desk.ids())
+        #expect(digests(desk) == ["a", "a"])
+        let late = desk.history.filter { $0.kind == .rolloutWave }
+        #expect(late.count == 2)
+        #expect(desk.monitor.groupStatus("edge")?.phase == .converged)
+    }
+
     @Test(
         "The canaries' time ends while the rollout is paused, or nobody can be heard: nothing is due for ever, and it goes on later",
         arguments: [true, false])
