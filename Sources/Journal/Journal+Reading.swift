@@ -8,25 +8,26 @@ extension Journal {
     ///
     /// - Parameters:
     ///   - since: differences are looked for from here on, by the time of day.
-    ///   - end: by the time of day.
+    ///   - end: by the time of day; nil: all that is there counts, and it is `now` by the monitor's clock.
     ///   - isWanted: asked now and then; false: nobody waits any more.
     package func replay(
-        _ group: String, asking others: [Rule]?, since: Timestamp, to end: Timestamp, calendar: Replay.Calendar? = nil,
+        _ group: String, asking others: [Rule]?, since: Timestamp, until end: Timestamp?, now: Timestamp,
+        calendar: Replay.Calendar? = nil,
         while isWanted: () -> Bool = { true }
     ) -> Replay {
         var replay = Replay(asking: others, since: since, calendar: calendar)
         let segments = JournalSegment.of(group: group, in: directory)
         let first = segments.lastIndex { $0.began <= since } ?? 0
-        for segment in segments.dropFirst(first) where segment.began <= end {
+        for segment in segments.dropFirst(first) where end.map({ segment.began <= $0 }) ?? true {
             guard isWanted() else { break }
             let (lines, isWhole) = segment.lines()
             for line in lines {
-                guard replay.wall(of: line) <= end else { break }
+                if let end, replay.wall(of: line) > end { break }
                 replay.take(line)
             }
             if !isWhole { replay.loseTrack() }
         }
-        replay.pass(toWall: end)
+        if let end { replay.pass(toWall: end) } else { replay.pass(to: now) }
         return replay
     }
 }

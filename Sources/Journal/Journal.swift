@@ -27,6 +27,8 @@ package final class Journal: Sendable {
     private struct State {
         var waiting = 0
         /// Groups that have a segment.
+        var begun: Set<String> = []
+        /// Of those the ones that need no other yet.
         var open: Set<String> = []
         /// Not to be tried before then, since the disk refused; by the monitor's clock.
         var retryAt: [String: Timestamp] = [:]
@@ -57,6 +59,7 @@ package final class Journal: Sendable {
         let group = snapshot.record.name
         let missed = state.withLock { state in
             state.open.insert(group)
+            state.begun.insert(group)
             state.retryAt[group] = nil
             return state.missed.removeValue(forKey: group) ?? 0
         }
@@ -65,7 +68,7 @@ package final class Journal: Sendable {
                 let former = pens.withLock { $0.removeValue(forKey: group) }
                 sweep(at: now + shift)
                 var pen = try Pen(in: directory, group: group, wall: now + shift)
-                if missed > 0 { try pen.write(JournalLine(at: now, .missed(missed))) }
+                if missed > 0 { try pen.write(JournalLine(at: now, shift: shift, .missed(missed))) }
                 try pen.begin(snapshot, at: now, shift, goesOn: former != nil && missed == 0)
                 pens.withLock { $0[group] = pen }
                 recovered()
@@ -75,23 +78,27 @@ package final class Journal: Sendable {
 
     /// Takes what was committed; never waits.
     package func take(_ happenings: [Happening], shift: TimeSpan) {
-        guard !happenings.isEmpty else { return }
-        let isFull = state.withLock { state in
-            guard state.waiting + happenings.count <= Self.mostWaiting else {
+        let taken = state.withLock { state -> [Happening] in
+            // What a group's first snapshot tells all the same is not missing.
+            for happening in happenings where state.retryAt[happening.group] != nil {
+                state.missed[happening.group, default: 0] += 1
+            }
+            let taken = happenings.filter { state.begun.contains($0.group) }
+            guard state.waiting + taken.count <= Self.mostWaiting else {
                 // Without these events the rest of the segment would not be true.
-                for happening in happenings {
+                for happening in taken {
                     state.missed[happening.group, default: 0] += 1
                     state.open.remove(happening.group)
                 }
-                return true
+                return []
             }
-            state.waiting += happenings.count
-            return false
+            state.waiting += taken.count
+            return taken
         }
-        guard !isFull else { return }
+        guard !taken.isEmpty else { return }
         queue.async { [self] in
-            for happening in happenings { write(happening, shift) }
-            state.withLock { $0.waiting -= happenings.count }
+            for happening in taken { write(happening, shift) }
+            state.withLock { $0.waiting -= taken.count }
         }
     }
 
@@ -102,16 +109,19 @@ package final class Journal: Sendable {
 
     private func write(_ happening: Happening, _ shift: TimeSpan) {
         let group = happening.group
-        guard var pen = pens.withLock({ $0.removeValue(forKey: group) }) else {
-            return state.withLock { $0.missed[group, default: 0] += 1 }
-        }
+        // Else it has just failed, which is counted.
+        guard var pen = pens.withLock({ $0.removeValue(forKey: group) }) else { return }
         do {
             try pen.write(happening, shift)
             let isDone = pen.written > Self.longestSegment || happening.at - pen.since > Self.oldestSegment
             let isGone = if case .groupDeleted = happening.event { true } else { false }
             // Until the next snapshot comes this one goes on.
             if !isGone { pens.withLock { $0[group] = pen } }
-            if isDone || isGone { state.withLock { _ = $0.open.remove(group) } }
+            guard isDone || isGone else { return }
+            state.withLock { state in
+                state.open.remove(group)
+                if isGone { state.begun.remove(group) }
+            }
         } catch { failed(group, at: happening.at, error) }
     }
 
@@ -119,6 +129,7 @@ package final class Journal: Sendable {
         pens.withLock { $0[group] = nil }
         let isNew = state.withLock { state in
             state.open.remove(group)
+            state.begun.remove(group)
             state.retryAt[group] = now + Self.pause
             state.missed[group, default: 0] += 1
             defer { state.isFailing = true }

@@ -41,7 +41,7 @@ private final class Shelf: Sendable {
     var segments: [JournalSegment] { JournalSegment.of(group: "edge", in: journal.directory) }
 
     func replay(asking rules: [Rule]? = nil, since: Timestamp = start, to end: Timestamp) -> Replay {
-        journal.replay("edge", asking: rules, since: since, to: end)
+        journal.replay("edge", asking: rules, since: since, until: end, now: end)
     }
 }
 
@@ -223,6 +223,26 @@ struct JournalTests {
         #expect(segments.count > 1)
         #expect(segments.last?.began == desk.now)
         #expect(shelf.replay(since: start, to: desk.now).began == segments.first?.began)
+    }
+
+    @Test(
+        "What comes before a group's first snapshot is in it, however far the time of day is behind or ahead",
+        arguments: [-1, 0, 1])
+    func first(hours: Int64) async throws {
+        let shelf = try Shelf()
+        let desk = Desk(converged: Self.group())
+        let snapshot = try #require(desk.monitor.snapshot(of: "edge"))
+        let (journal, shift) = (shelf.journal, TimeSpan.hours(hours))
+        journal.take(desk.happenings, shift: shift)
+        await journal.flush()
+        journal.begin(snapshot, at: desk.now, shift: shift)
+        await journal.flush()
+        let lines = try #require(shelf.segments.first).lines().lines
+        #expect(lines.count == 1)
+        let replay = journal.replay("edge", asking: nil, since: start, until: nil, now: desk.now)
+        #expect(Standing.all(replay.monitor) == Standing.all(desk.monitor))
+        #expect(replay.began == desk.now + shift)
+        #expect(replay.gaps == [] && replay.lost == nil)
     }
 
     @Test("Only its owner can read it")

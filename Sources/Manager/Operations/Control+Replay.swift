@@ -20,7 +20,7 @@ extension Control {
         }
         let end = clock.wall
         let since = end - span
-        let replay = try await read(definition.name, asking: definition.rules, since: since, to: end)
+        let replay = try await read(definition.name, asking: definition.rules, since: since, until: nil)
         guard let began = replay.began else {
             throw Refusal(
                 code: .notFound, message: "Nothing is written of \(definition.name) yet: its history begins now.")
@@ -52,7 +52,7 @@ extension Control {
         let group = try queries.view.machine(id)?.group ?? records.departedMachine(id)?.group
         guard let group else { throw Refusal.noMachine(id) }
         let then = clock.wall - ago
-        let replay = try await read(group, asking: nil, since: then, to: then)
+        let replay = try await read(group, asking: nil, since: then, until: then)
         guard replay.began != nil, let monitor = replay.monitor else {
             throw Refusal(code: .notFound, message: "Nothing is written of \(group) from \(then) or before.")
         }
@@ -69,7 +69,7 @@ extension Control {
     }
 
     private nonisolated func read(
-        _ group: String, asking rules: [Rule]?, since: Timestamp, to end: Timestamp
+        _ group: String, asking rules: [Rule]?, since: Timestamp, until end: Timestamp?
     ) async throws -> Replay {
         guard let journal else {
             throw Refusal(
@@ -80,13 +80,14 @@ extension Control {
             throw Refusal(code: .unavailable, message: "Others replay history already; try again in a minute.")
         }
         await journal.flush()
-        let isWanted = Wanted()
+        let (isWanted, now) = (Wanted(), clock.now)
         return try await withTaskCancellationHandler {
             try await replays.run { () -> Replay in
                 let shared = SharedCalendar()
                 let calendar: Replay.Calendar = { window, wall in shared.state(of: window, at: wall) }
                 return journal.replay(
-                    group, asking: rules, since: since, to: end, calendar: rules == nil ? nil : calendar
+                    group, asking: rules, since: since, until: end, now: now,
+                    calendar: rules == nil ? nil : calendar
                 ) { isWanted.value }
             }
         } onCancel: {
