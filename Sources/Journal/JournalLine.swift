@@ -14,17 +14,27 @@ package struct JournalLine: Codable, Sendable {
     }
 
     package var at: Timestamp
-    /// How far the time of day is ahead of the monitor's clock; nil: as far as before.
-    package var shift: TimeSpan?
+    /// In milliseconds: a written length of time is never negative, and a clock may be behind.
+    private var ahead: Int64?
     package var what: What
 
     package init(at: Timestamp, shift: TimeSpan? = nil, _ what: What) {
         self.at = at
-        self.shift = shift
+        ahead = shift?.milliseconds
         self.what = what
     }
 
-    private enum CodingKeys: String, CodingKey { case at, shift, what }
+    /// How far the time of day is ahead of the monitor's clock; nil: as far as before.
+    package var shift: TimeSpan? {
+        get { ahead.map(TimeSpan.init(milliseconds:)) }
+        set { ahead = newValue?.milliseconds }
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case at
+        case ahead = "shift"
+        case what
+    }
 }
 
 /// What the control room says of one event, once it is committed.
