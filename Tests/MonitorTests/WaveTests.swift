@@ -143,6 +143,31 @@ struct WaveTests {
     }
 
     @Test(
+        "What a manager of before wrote otherwise in `env` restarts nothing: not with another count, nor with a start")
+    func writtenOtherwise() throws {
+        let port = EnvironmentEntry(name: "PORT", value: .value(.number(7)))
+        var desk = Desk(converged: Samples.group(count: 2, environment: [port]))
+        var machines = desk.monitor.machines(of: "edge")
+        for index in machines.indices { machines[index].order?.environment["PORT"] = .plain("007") }
+        let group = try #require(desk.monitor.group("edge"))
+        desk.monitor = Monitor(
+            groups: [group], machines: machines, acts: [], releases: ["edge": desk.monitor.releases(of: "edge")],
+            at: desk.now)
+        desk.send(.hearing)
+        for id in ["edge-1", "edge-2"] { desk.repeatStatus(id) }
+        desk.user("edge", .revised) { $0.definition.machines.count = 3 }
+        desk.user("edge", .started) { $0.run = .running }
+        desk.pass(.minutes(1), hearing: ["edge-1", "edge-2"])
+        let orders = ["edge-1", "edge-2"].map { desk.monitor.machine($0)?.order }
+        #expect(orders == machines.map(\.order))
+        // With what is asked of it next it gets the text of today.
+        desk.user("edge", .revised) {
+            $0.definition.environment.append(EnvironmentEntry(name: "REGION", value: .value(.string("north"))))
+        }
+        #expect(desk.monitor.machine("edge-1")?.order?.environment == ["PORT": .plain("7"), "REGION": .plain("north")])
+    }
+
+    @Test(
         "The canaries' time ends while the rollout is paused, or nobody can be heard: nothing is due for ever, and it goes on later",
         arguments: [true, false])
     func canaryTimeInPause(isPaused: Bool) throws {

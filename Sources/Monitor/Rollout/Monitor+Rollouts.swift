@@ -254,13 +254,13 @@ extension Monitor {
             machine.verified = false
             machine.wellSince = nil
         }
-        bring(id, isNewTurn: isNewTurn)
+        bring(id, isNewTurn: isNewTurn, isNew: true)
         if former.definition.agent != group.release.definition.agent, !wasSent(id) { send(id) }
         reconcile(id)
     }
 
     /// What needs no rule: its settings, and software that it runs already.
-    mutating func bring(_ id: String, isNewTurn: Bool = false) {
+    mutating func bring(_ id: String, isNewTurn: Bool = false, isNew: Bool = false) {
         guard let machine = fleet[id], machine.phase == .joined, let order = machine.order,
             let group = living(machine.group), wantedAction(machine, group) == .run, machine.stoppedBy == nil
         else { return }
@@ -275,7 +275,11 @@ extension Monitor {
             return give(id, .run, because: "the group runs")
         }
         let release = release(of: machine, group)
-        if order.digest == release.digest, !order.asksTheSame(as: self.order(for: machine, order.action, group)) {
+        // A manager of another version may write what the same release says otherwise: that restarts nothing that works.
+        let runs = machine.status?.software.map { $0.health != .failing } ?? false
+        if order.digest == release.digest, isNew || !runs,
+            !order.asksTheSame(as: self.order(for: machine, order.action, group))
+        {
             give(id, .run, because: "its settings changed")
         } else if order.digest == release.digest, isNewTurn {
             repeatOrder(id, because: "the group's software is started anew")
