@@ -83,10 +83,15 @@ struct DrainTests {
             try await manager.running(bundle, generation: 1)
             let pid = try await agent.softwarePID()
             try await manager.order(bundle, bundle.order(1, action: .drain, issue: 2))
-            let first = try await manager.status("draining") { Self.isDraining($0) }
+            // An agent that has just come says so before its first check has ended.
+            let first = try await manager.status("draining") {
+                Self.isDraining($0) && $0.software?.health == .passing
+            }
             try await agent.end(SIGKILL)
             try agent.start()
-            let second = try await manager.status("again") { Self.isDraining($0, after: first.session) }
+            let second = try await manager.status("again") {
+                Self.isDraining($0, after: first.session) && $0.software?.health == .passing
+            }
             #expect(second.software == first.software)
             #expect(try await agent.softwarePID() == pid)
             // The software alone: it takes work when it has just started, and its hook runs again.

@@ -77,7 +77,8 @@ private final class Systemd {
     func run(_ arguments: String...) throws -> (status: Int32, output: String) {
         guard let first = Processes.children(of: process.processIdentifier).first else { return (-1, "") }
         return try Self.run(
-            "/usr/bin/nsenter", ["--target", "\(first)", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--"] + arguments)
+            "/usr/bin/nsenter",
+            ["--target", "\(first)", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--"] + arguments)
     }
 
     func show(_ property: String) throws -> String {
@@ -88,7 +89,9 @@ private final class Systemd {
     func end() async {
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        _ = try? await eventually(within: .seconds(20)) { (try? Self.run("/bin/sh", ["-c", "find '\(self.group)' -depth -type d -exec rmdir {} +"]))?.status == 0 }
+        _ = try? await eventually(within: .seconds(20)) {
+            (try? Self.run("/bin/sh", ["-c", "find '\(self.group)' -depth -type d -exec rmdir {} +"]))?.status == 0
+        }
     }
 
     private static func run(_ program: String, _ arguments: [String]) throws -> (status: Int32, output: String) {
