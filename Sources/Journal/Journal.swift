@@ -112,12 +112,14 @@ package final class Journal: Sendable {
         // Else it has just failed, which is counted.
         guard var pen = pens.withLock({ $0.removeValue(forKey: group) }) else { return }
         do {
+            // Only once: the next one may be on its way already.
+            let wasDone = pen.isDone
             try pen.write(happening, shift)
-            let isDone = pen.written > Self.longestSegment || happening.at - pen.since > Self.oldestSegment
+            pen.isDone = pen.written > Self.longestSegment || happening.at - pen.since > Self.oldestSegment
             let isGone = if case .groupDeleted = happening.event { true } else { false }
             // Until the next snapshot comes this one goes on.
             if !isGone { pens.withLock { $0[group] = pen } }
-            guard isDone || isGone else { return }
+            guard pen.isDone && !wasDone || isGone else { return }
             state.withLock { state in
                 state.open.remove(group)
                 if isGone { state.begun.remove(group) }

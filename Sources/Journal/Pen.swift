@@ -8,6 +8,8 @@ struct Pen: Sendable {
     private(set) var since = Timestamp(milliseconds: 0)
     /// Bytes, the snapshot left out.
     private(set) var written = 0
+    /// Whether another segment was asked for.
+    var isDone = false
     private let group: String
     private let file: FileHandle
     private var sieve = StatusSieve()

@@ -19,9 +19,15 @@ private final class Systemd {
         let group = "\(root)/trunkline-probe-\(getpid())"
         guard mkdir(group, 0o755) == 0 else { return false }
         rmdir(group)
-        let probe = ["--fork", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--mount-proc", "true"]
+        let probe = [
+            "--fork", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--mount-proc", "/bin/sh", "-c", privateMounts,
+        ]
         return (try? run("/usr/bin/unshare", probe))?.status == 0
     }()
+
+    /// Nothing of the machine's own systemd, and none of its control groups, is seen or touched.
+    private static let privateMounts =
+        "mount --make-rprivate / && mount -t tmpfs tmpfs /run && mount -t cgroup2 none /sys/fs/cgroup"
 
     /// Where control groups of version 2 are mounted.
     private static var unified: String? {
@@ -49,8 +55,7 @@ private final class Systemd {
         }
         try FileManager.default.createDirectory(atPath: "\(directory)/lib", withIntermediateDirectories: true)
         let inside = """
-            mount --make-rprivate / && mount -t tmpfs tmpfs /run && mount -t cgroup2 none /sys/fs/cgroup &&
-            mount --bind '\(directory)/lib' /var/lib &&
+            \(Self.privateMounts) && mount --bind '\(directory)/lib' /var/lib &&
             exec env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin container=trunkline SYSTEMD_UNIT_PATH='\(directory)/units' \
                 \(Self.program) --system --unit=all.target --log-target=console --show-status=no
             """
@@ -129,7 +134,7 @@ struct SystemdTests {
                 agent.directory,
                 units: [
                     "trunkline-agent.service": unit,
-                    "trunkline-agent.service.d/test.conf": "[Service]\nWatchdogSec=10\n",
+                    "trunkline-agent.service.d/test.conf": "[Service]\nWatchdogSec=15\n",
                     "all.target": "[Unit]\nDefaultDependencies=no\nWants=trunkline-agent.service\n",
                 ])
             do {

@@ -245,6 +245,24 @@ struct JournalTests {
         #expect(replay.gaps == [] && replay.lost == nil)
     }
 
+    @Test("A full segment asks for another once, whatever is still to be written to it")
+    func askedOnce() async throws {
+        let shelf = try Shelf()
+        var desk = Desk(converged: Self.group())
+        await shelf.tell([], desk.monitor, at: desk.now)
+        let told = desk.happenings.count
+        desk.pass(.minutes(61), hearing: desk.ids())
+        let (journal, late) = (shelf.journal, Array(desk.happenings[told...]))
+        journal.take(late, shift: .zero)
+        await journal.flush()
+        #expect(journal.wantsSnapshot(of: "edge", at: desk.now))
+        journal.take(Array(late.suffix(10)), shift: .zero)
+        journal.begin(try #require(desk.monitor.snapshot(of: "edge")), at: desk.now, shift: .zero)
+        await journal.flush()
+        #expect(!journal.wantsSnapshot(of: "edge", at: desk.now))
+        #expect(shelf.segments.count == 2)
+    }
+
     @Test("Only its owner can read it")
     func modes() async throws {
         let shelf = try Shelf()

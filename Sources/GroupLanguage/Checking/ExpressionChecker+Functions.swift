@@ -91,4 +91,42 @@ extension ExpressionChecker {
         }
         return Typed(expression: .window(window), kind: .bool)
     }
+
+    mutating func aggregate(_ aggregate: Aggregate, _ name: Key, _ arguments: [Node]) -> Typed? {
+        let example = aggregate == .count ? "count(machine.state == away)" : "\(aggregate.rawValue)(metric(\"calls\"))"
+        guard place != .environment else {
+            faults.add(
+                "changing-fact", name.span,
+                "`\(name.text)` changes while the software runs, so it cannot stand in `env`")
+            return nil
+        }
+        guard aggregate != .averageOfRest || place == .canary else {
+            faults.add(
+                "misplaced-aggregate", name.span, "only a canary's `worse` knows who the rest is",
+                hint: "write `\(Aggregate.average.rawValue)` for the average of all")
+            return nil
+        }
+        guard arguments.count == 1 else {
+            faults.add("wrong-arguments", name.span, "`\(name.text)` takes one value", hint: "write `\(example)`")
+            return nil
+        }
+        guard !isInAggregate else {
+            faults.add("wrong-arguments", name.span, "`\(name.text)` cannot stand inside another one of its kind")
+            return nil
+        }
+        isInAggregate = true
+        defer { isInAggregate = false }
+        guard let inner = check(arguments[0]),
+            expect(aggregate == .count ? .bool : .number, inner, arguments[0], "`\(name.text)`")
+        else { return nil }
+        guard inner.isOfMachine else {
+            faults.add(
+                "not-of-machine", arguments[0].span, "`\(name.text)` goes over machines, but this is the same for all",
+                hint: "write `\(example)`")
+            return nil
+        }
+        return Typed(
+            expression: .aggregate(aggregate, inner.expression), kind: .number,
+            aggregate: aggregate == .averageOfRest ? nil : name)
+    }
 }
