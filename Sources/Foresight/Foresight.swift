@@ -91,18 +91,18 @@ package struct Foresight {
 
     private var isThrough: Bool {
         times.isEmpty && monitor.rollout(name)?.isOpen != true
-            && monitor.machines(of: name).allSatisfy { $0.phase == .joined && $0.drain == nil }
+            && monitor.machines(of: name).allSatisfy { $0.phase == .joined && $0.wanted.drain == nil }
     }
 
     private mutating func meet(_ happening: Happening) {
         switch happening {
         case .status(var status):
             // Whoever got another order meanwhile says what that one makes of it.
-            guard let machine = monitor.machine(status.machine), machine.order?.generation == status.order,
-                machine.awaySince == nil
+            guard let machine = monitor.machine(status.machine), machine.wanted.order?.generation == status.order,
+                machine.judged.awaySince == nil
             else { return }
-            status.session = machine.session
-            status.sequence = (machine.status?.sequence ?? 0) + 1
+            status.session = machine.reported.session
+            status.sequence = (machine.reported.status?.sequence ?? 0) + 1
             handle(.status(status))
         case .launched(let id):
             handle(.launched(machine: id))
@@ -143,14 +143,15 @@ package struct Foresight {
 
     /// A machine that does as it is told.
     private mutating func obey(_ id: String) {
-        guard let machine = monitor.machine(id), machine.awaySince == nil, let order = machine.order else { return }
-        let last = machine.status
+        guard let machine = monitor.machine(id), machine.judged.awaySince == nil, let order = machine.wanted.order
+        else { return }
+        let last = machine.reported.status
         let isSame = last?.software?.generation == order.generation && last?.software?.digest == order.digest
         if order.action == .drain, last?.state != .draining { note(id, .drain) }
         if order.action == .run, !isSame, last?.software != nil || last == nil { note(id, .change) }
         if order.action == .stop, last?.software != nil { note(id, .stop) }
         var status = Status(
-            group: name, machine: id, session: machine.session, sequence: 0, at: now,
+            group: name, machine: id, session: machine.reported.session, sequence: 0, at: now,
             state: order.action == .drain ? .draining : order.runs ? .running : .stopped, order: order.generation)
         if order.runs {
             status.software = RunningSoftware(

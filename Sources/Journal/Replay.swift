@@ -117,7 +117,7 @@ package struct Replay: Sendable {
         snapshot.record.definition.rules += asked
         if goesOn, let monitor { snapshot.take(asked.map(\.name), from: monitor) }
         statuses = Dictionary(
-            snapshot.machines.compactMap { machine in machine.status.map { (machine.id, $0) } },
+            snapshot.machines.compactMap { machine in machine.reported.status.map { (machine.id, $0) } },
             uniquingKeysWith: { first, _ in first })
         monitor = Monitor(replaying: snapshot, at: now)
         tellWindows()

@@ -62,7 +62,7 @@ extension Monitor {
 
     /// What keeps a rule from acting on a machine that is away. One that its platform says is gone needs no patience.
     func holdOfAbsence(_ machine: MachineRecord, _ rule: Rule) -> Hold? {
-        guard let away = machine.awaySince, !machine.isGone else { return nil }
+        guard let away = machine.judged.awaySince, !machine.isGone else { return nil }
         if let hold = holdOfGroup(machine.group) { return hold }
         let since = notes[machine.id]?.absentSince ?? away
         var end = since + Self.waveGap
@@ -79,7 +79,8 @@ extension Monitor {
             }
         }
         if let until = mendUntil(machine) {
-            return Hold(until: until, reason: "waits for the machine to go on from session \(machine.session + 1)")
+            return Hold(
+                until: until, reason: "waits for the machine to go on from session \(machine.reported.session + 1)")
         }
         return nil
     }

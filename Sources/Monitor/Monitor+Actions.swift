@@ -17,7 +17,7 @@ extension Monitor {
     mutating func deliver(_ id: String, by rule: String) -> Outcome {
         let now = now
         // What was stopped stays so.
-        guard let machine = fleet[id], let group = living(machine.group), let order = machine.order,
+        guard let machine = fleet[id], let group = living(machine.group), let order = machine.wanted.order,
             order.runs
         else { return .waits(until: nil) }
         let release = release(of: machine, group)
@@ -28,7 +28,8 @@ extension Monitor {
             return .acted
         }
         // It fell back to what it ran before, and serves with that: whether it is tried again is not a rule's to say.
-        if machine.status?.state == .running, let software = machine.status?.software, software.health == .passing,
+        if machine.reported.status?.state == .running, let software = machine.reported.status?.software,
+            software.health == .passing,
             group.rollout?.members[id]?.isJudged == true,
             group.releases.values.contains(where: { $0.digest == software.digest })
         {
@@ -48,7 +49,7 @@ extension Monitor {
     }
 
     mutating func restart(_ id: String, by rule: String) -> Outcome {
-        guard let machine = fleet[id], machine.order?.runs == true, !isOccupied(machine) else {
+        guard let machine = fleet[id], machine.wanted.order?.runs == true, !isOccupied(machine) else {
             return .waits(until: nil)
         }
         repeatOrder(id, because: "its software is restarted", actor: "rule \(rule)")
@@ -56,17 +57,17 @@ extension Monitor {
     }
 
     mutating func stop(_ id: String, by rule: String) -> Outcome {
-        guard let machine = fleet[id], machine.order?.runs == true, machine.drain?.purpose != .stop else {
+        guard let machine = fleet[id], machine.wanted.order?.runs == true, machine.wanted.drain?.purpose != .stop else {
             return .waits(until: nil)
         }
-        change(id) { $0.stoppedBy = rule }
+        change(id) { $0.wanted.stoppedBy = rule }
         retire(id, .stop)
         return .acted
     }
 
     mutating func replace(_ id: String) -> Outcome {
         guard let machine = fleet[id], machine.phase == .joined, machine.platform != .none,
-            machine.drain?.purpose != .leave
+            machine.wanted.drain?.purpose != .leave
         else { return .waits(until: nil) }
         takeSlot(machine)
         retire(id, .leave)
@@ -75,7 +76,7 @@ extension Monitor {
 
     /// Whether it is away, has not heard its order, or works on it.
     func isOccupied(_ machine: MachineRecord) -> Bool {
-        guard machine.awaySince == nil, let order = machine.order, let status = machine.status,
+        guard machine.judged.awaySince == nil, let order = machine.wanted.order, let status = machine.reported.status,
             status.order >= order.generation
         else { return true }
         return switch status.state {
@@ -106,7 +107,7 @@ extension Monitor {
         }
         if let hold = holdOfAbsence(machine, rule) { return (hold, hold.until == nil ? .limit : .nothing) }
         guard machine.platform != .none, rule.action == .replace || rule.action == .revoke else { return nil }
-        if machine.awaySince != nil, !isListed(machine) {
+        if machine.judged.awaySince != nil, !isListed(machine) {
             let why = platforms[machine.platform]?.reason.map { " (\($0))" } ?? ""
             return (Hold(reason: "waits until platform \(machine.platform) says whether it runs\(why)"), .list)
         }

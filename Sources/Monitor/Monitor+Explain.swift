@@ -14,7 +14,7 @@ extension Monitor {
 
     private func explain(_ machine: MachineRecord) -> ExplanationView {
         var view = ExplanationView(
-            machine: machine.id, group: machine.group, state: machine.state, verified: machine.verified,
+            machine: machine.id, group: machine.group, state: machine.state, verified: machine.judged.verified,
             summary: summary(machine), rules: [])
         guard let group = living(machine.group) else { return view }
         let applies = mayAdjust(group) && machine.phase == .joined && wantedAction(machine, group) == .run
@@ -23,7 +23,7 @@ extension Monitor {
             let isOfMachine = rule.when.isOfMachine
             let key = Act(group: machine.group, rule: rule.name, index: isOfMachine ? machine.index : nil)
             let judged = RuleEngine.judge(
-                [rule], in: isOfMachine ? ofMachine : ofGroup, held: isOfMachine ? machine.held : group.held,
+                [rule], in: isOfMachine ? ofMachine : ofGroup, held: isOfMachine ? machine.judged.held : group.held,
                 acts: { _ in acts[key] ?? [] }, at: now)
             for judgement in judged.map({ isOfMachine ? hastened($0, machine) : $0 }) {
                 let waits = applies ? waits(judgement, machine) : withheld(machine, group)
@@ -82,10 +82,10 @@ extension Monitor {
         case .deliver, .restart: break
         default: return "acts"
         }
-        if machine.awaySince != nil { return "waits until the machine is back" }
-        if let rule = machine.stoppedBy { return "waits: rule \(rule) stopped the machine" }
-        if machine.order?.action == .stop { return "waits: the machine is ordered to stop" }
-        if let order = machine.order, (machine.status?.order ?? 0) < order.generation {
+        if machine.judged.awaySince != nil { return "waits until the machine is back" }
+        if let rule = machine.wanted.stoppedBy { return "waits: rule \(rule) stopped the machine" }
+        if machine.wanted.order?.action == .stop { return "waits: the machine is ordered to stop" }
+        if let order = machine.wanted.order, (machine.reported.status?.order ?? 0) < order.generation {
             return "waits for the machine to accept generation \(order.generation)"
         }
         if isOccupied(machine) { return "waits: the machine is \(machine.state.rawValue)" }
@@ -96,10 +96,10 @@ extension Monitor {
 
     private func summary(_ machine: MachineRecord) -> String {
         let wanted =
-            machine.order.map { "ordered to \($0.action.rawValue) \($0.software) (generation \($0.generation))" }
+            machine.wanted.order.map { "ordered to \($0.action.rawValue) \($0.software) (generation \($0.generation))" }
             ?? "without an order yet"
         let reported =
-            machine.status.map { status in
+            machine.reported.status.map { status in
                 let software =
                     status.software.map { "\($0.name)@\($0.version), \($0.health.rawValue)" } ?? "no software"
                 return "It last said: \(status.state.rawValue), \(software)\(status.reason.map { " (\($0))" } ?? "")."
@@ -116,29 +116,29 @@ extension Monitor {
             let release = notes[machine.id]?.releasedAt.map {
                 " Platform \(machine.platform) was last asked \((now - $0).rounded) ago to release it."
             }
-            return "It has been leaving \(since(machine.phaseSince)).\(release ?? "")"
+            return "It has been leaving \(since(machine.judged.phaseSince)).\(release ?? "")"
         case .revoked: return "Its key is revoked."
         case .joined: break
         }
-        if let away = machine.awaySince {
+        if let away = machine.judged.awaySince {
             let platform =
-                switch machine.platformState {
+                switch machine.judged.platformState {
                 case .running: " Platform \(machine.platform) says that it runs."
                 case .gone: " Platform \(machine.platform) says that it is gone."
                 case .unknown: ""
                 }
             return "It has been away \(since(away)).\(platform)"
         }
-        if machine.verified {
+        if machine.judged.verified {
             guard let group = living(machine.group), release(of: machine, group).number != group.record.release else {
                 return "It is verified: it runs what the record says."
             }
             return "It is verified with \(release(of: machine, group).definition.software), and yet to be changed."
         }
-        if let rule = machine.stoppedBy {
+        if let rule = machine.wanted.stoppedBy {
             return "Rule \(rule) stopped it: it stays so until a person starts or restarts it, or that rule changes."
         }
-        if let well = machine.wellSince, let group = living(machine.group) {
+        if let well = machine.judged.wellSince, let group = living(machine.group) {
             let left = well + group.record.definition.rollout.settle - now
             return "It has been well \(since(well)) and is verified in \(max(left, .zero).rounded)."
         }
@@ -146,7 +146,7 @@ extension Monitor {
     }
 
     private func launchStanding(_ machine: MachineRecord) -> String {
-        if let launched = machine.launchedAt {
+        if let launched = machine.judged.launchedAt {
             guard hearing.deafness == nil else { return "It was launched and has not registered; no time runs out." }
             let left = max(launched, hearing.since) + bootTimeout(machine) - now
             return "It was launched and has not registered; it is given up in \(max(left, .zero).rounded)."
@@ -154,7 +154,7 @@ extension Monitor {
         guard case .pending = notes[machine.id]?.attempt else {
             return "Nobody knows whether it was launched: platform \(machine.platform) is asked what it runs."
         }
-        return "Platform \(machine.platform) was asked for it \(since(machine.phaseSince)) and has not answered."
+        return "Platform \(machine.platform) was asked for it \(since(machine.judged.phaseSince)) and has not answered."
     }
 
     /// What a person should know besides.
@@ -166,7 +166,7 @@ extension Monitor {
         } else if machine.phase == .joined, isUnheard(machine) {
             remarks.append("It was not heard since the manager hears again, \((now - hearing.since).rounded) ago.")
         }
-        if let floor = machine.sessionFloor {
+        if let floor = machine.wanted.sessionFloor {
             remarks.append("Its statuses are behind what is recorded; it is told to go on from session \(floor).")
         }
         if let shared = notes[machine.id]?.sharedAt, shared + Self.warningInterval > now {

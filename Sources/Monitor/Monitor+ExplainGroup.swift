@@ -44,20 +44,22 @@ extension Monitor {
     // MARK: Machines
 
     private func deviates(_ machine: MachineRecord, _ group: Group) -> Bool {
-        guard machine.phase == .joined, machine.drain == nil, machine.stoppedBy == nil else { return true }
-        guard wantedAction(machine, group) == .run else {
-            return machine.awaySince == nil && machine.state != .stopped && machine.state != .idle
+        guard machine.phase == .joined, machine.wanted.drain == nil, machine.wanted.stoppedBy == nil else {
+            return true
         }
-        return !machine.verified || release(of: machine, group).number != group.record.release
+        guard wantedAction(machine, group) == .run else {
+            return machine.judged.awaySince == nil && machine.state != .stopped && machine.state != .idle
+        }
+        return !machine.judged.verified || release(of: machine, group).number != group.record.release
     }
 
     private func rank(_ machine: MachineRecord) -> Int {
-        if machine.state == .failed || machine.status?.software?.health == .failing { return 0 }
-        return machine.awaySince != nil ? 1 : 2
+        if machine.state == .failed || machine.reported.status?.software?.health == .failing { return 0 }
+        return machine.judged.awaySince != nil ? 1 : 2
     }
 
     private func standingAndRemarks(_ machine: MachineRecord) -> String {
-        let reason = machine.awaySince == nil ? machine.status?.reason.map { "It says: \($0)." } : nil
+        let reason = machine.judged.awaySince == nil ? machine.reported.status?.reason.map { "It says: \($0)." } : nil
         return ([reason].compactMap(\.self) + [standing(machine)] + rolloutRemarks(machine)).joined(separator: " ")
     }
 
@@ -133,7 +135,7 @@ extension Monitor {
         func named(_ ids: [String]) -> String {
             ids.prefix(5).joined(separator: ", ") + (ids.count > 5 ? " and \(ids.count - 5) more" : "")
         }
-        let queued = group.drainQueue.filter { fleet[$0]?.drain?.since == nil && fleet[$0]?.drain != nil }
+        let queued = group.drainQueue.filter { fleet[$0]?.wanted.drain?.since == nil && fleet[$0]?.wanted.drain != nil }
         if !queued.isEmpty {
             let keep = group.record.definition.rollout.drain?.keep ?? 0
             waits.append(
@@ -143,7 +145,8 @@ extension Monitor {
         }
         let atMost = group.record.definition.rollout.drain?.atMost ?? .zero
         for machine in machines(of: name) {
-            guard let drain = machine.drain, let since = drain.since, drain.ended == nil, drain.purpose != .change
+            guard let drain = machine.wanted.drain, let since = drain.since, drain.ended == nil,
+                drain.purpose != .change
             else {
                 continue
             }
@@ -219,13 +222,14 @@ extension Monitor {
             add(
                 "\(machine.id) is given up, if it has not registered",
                 at: machine.phase == .launching
-                    ? machine.launchedAt.map { max($0, hearing.since) + bootTimeout(machine) } : nil)
+                    ? machine.judged.launchedAt.map { max($0, hearing.since) + bootTimeout(machine) } : nil)
             add(
                 "\(machine.id) is verified, if it stays well",
-                at: machine.verified ? nil : machine.wellSince.map { $0 + group.record.definition.rollout.settle })
+                at: machine.judged.verified
+                    ? nil : machine.judged.wellSince.map { $0 + group.record.definition.rollout.settle })
             guard acts, machine.phase == .joined, wantedAction(machine, group) == .run else { continue }
             let rules = RuleEngine.judge(
-                group.machineRules, in: scope(group, machine), held: machine.held,
+                group.machineRules, in: scope(group, machine), held: machine.judged.held,
                 acts: { self.acts[Act(group: name, rule: $0, index: machine.index)] ?? [] }, at: now)
             for judgement in rules.map({ hastened($0, machine) })
             where !hasActed(judgement, group: name, index: machine.index)

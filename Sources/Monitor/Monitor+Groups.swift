@@ -44,7 +44,7 @@ extension Monitor {
             guard let machine = fleet[id] else { continue }
             step.seen[id] = name
             if belongs(machine, to: record) {
-                if machine.drain?.purpose == .leave, case .revised = change { undrain(id) }
+                if machine.wanted.drain?.purpose == .leave, case .revised = change { undrain(id) }
                 renew(id, change, before)
             } else {
                 leaving.append(id)
@@ -62,11 +62,12 @@ extension Monitor {
         case .revised:
             if asksAnew { return beginRollout(name, from: before) }
         case .started:
-            for id in members(of: name) where fleet[id]?.drain?.purpose == .stop { undrain(id) }
+            for id in members(of: name) where fleet[id]?.wanted.drain?.purpose == .stop { undrain(id) }
             guard let group = groups[name] else { return }
             // Whether an untried release does is to be seen; and a stop may have come in the middle of a change.
             let lag = members(of: name).contains { id in
-                fleet[id]?.assigned.map { $0.release != group.record.release || $0.turn != group.record.turn } ?? false
+                fleet[id]?.wanted.assigned.map { $0.release != group.record.release || $0.turn != group.record.turn }
+                    ?? false
             }
             if group.release.verdict != .good || lag { return beginRollout(name, from: before) }
         case .stopped: endRollout(name, .aborted)
@@ -93,20 +94,20 @@ extension Monitor {
 
     /// A user's act reaches joined machines at once; only other software is left to the rules.
     private mutating func renew(_ id: String, _ change: Event.Change, _ before: GroupRecord?) {
-        let generation = fleet[id]?.order?.generation
+        let generation = fleet[id]?.wanted.order?.generation
         defer {
             let effects = step.effects.count
             reconcile(id)
             // How often it is to be heard stands in the order, whatever else does.
             if let machine = fleet[id], let group = living(machine.group), machine.phase == .joined, generation != nil,
-                machine.order?.generation == generation,
+                machine.wanted.order?.generation == generation,
                 before?.definition.heartbeat != group.record.definition.heartbeat,
                 !step.effects[effects...].contains(.sendOrder(machine: id, group: machine.group))
             {
                 send(id)
             }
         }
-        guard let machine = fleet[id], machine.phase == .joined, machine.order != nil,
+        guard let machine = fleet[id], machine.phase == .joined, machine.wanted.order != nil,
             let group = living(machine.group)
         else { return }
         switch change {
@@ -120,13 +121,13 @@ extension Monitor {
     private mutating func forgetStop(
         _ machine: MachineRecord, _ change: Event.Change, _ before: GroupRecord?, _ group: Group
     ) {
-        guard let name = machine.stoppedBy else { return }
+        guard let name = machine.wanted.stoppedBy else { return }
         if case .revised = change {
             let rule = group.record.definition.rules.first { $0.name == name }
             let former = before?.definition.rules.first { $0.name == name }
             guard rule == nil || former != nil && rule != former else { return }
         }
-        self.change(machine.id) { $0.stoppedBy = nil }
+        self.change(machine.id) { $0.wanted.stoppedBy = nil }
     }
 
     /// The group's row is gone: its machines go without further orders, which nobody could seal any more.

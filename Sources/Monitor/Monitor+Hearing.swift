@@ -87,9 +87,9 @@ extension Monitor {
             if machine.phase == .joined { unheard[machine.group, default: []].insert(id) }
             deadlines.bringForward(.machine(id), to: now)
             notes[id]?.absentSince = nil
-            let held = machine.held.filter { hasActedSince($0.key, $0.value, machine) }
-            guard held != machine.held else { continue }
-            change(id) { $0.held = held }
+            let held = machine.judged.held.filter { hasActedSince($0.key, $0.value, machine) }
+            guard held != machine.judged.held else { continue }
+            change(id) { $0.judged.held = held }
         }
         for name in groups.keys.sorted() {
             groups[name]?.wave = nil
@@ -131,20 +131,20 @@ extension Monitor {
 
     /// Away after three missed heartbeats, as far as they could be heard. Returns when to look again.
     mutating func checkLiveness(_ id: String, _ group: Group) -> Timestamp? {
-        guard hearing.deafness == nil, let machine = fleet[id], let heard = machine.heardAt else { return nil }
+        guard hearing.deafness == nil, let machine = fleet[id], let heard = machine.reported.heardAt else { return nil }
         let heartbeat = heartbeat(of: machine)
         guard hearsSilence else {
             if toldSilent.remove(id) != nil { lose(id, heartbeat) }
             return nil
         }
         guard isUnheard(machine) else {
-            guard machine.awaySince == nil else { return nil }
+            guard machine.judged.awaySince == nil else { return nil }
             return silence(id, from: heard, heartbeat)
         }
         let grace = hearing.since + heartbeat + Self.spread
         guard grace <= now else { return grace }
         // A broker that is over its limits acknowledges and drops: it may not have its order.
-        if machine.order != nil, notes[id]?.remindedAt.map({ $0 < hearing.since }) ?? true {
+        if machine.wanted.order != nil, notes[id]?.remindedAt.map({ $0 < hearing.since }) ?? true {
             notes[id, default: Notes()].remindedAt = now
             send(id)
         }
@@ -156,7 +156,7 @@ extension Monitor {
     func heartbeat(of machine: MachineRecord) -> TimeSpan {
         max(
             groups[machine.group]?.record.definition.heartbeat ?? GroupDefinition.defaultHeartbeat,
-            machine.status?.heartbeat ?? .zero)
+            machine.reported.status?.heartbeat ?? .zero)
     }
 
     private mutating func silence(_ id: String, from instant: Timestamp, _ heartbeat: TimeSpan) -> Timestamp? {
@@ -167,7 +167,7 @@ extension Monitor {
     }
 
     private mutating func lose(_ id: String, _ heartbeat: TimeSpan) {
-        if fleet[id]?.awaySince == nil { silenced.insert(id) }
+        if fleet[id]?.judged.awaySince == nil { silenced.insert(id) }
         lose(id, "no status for \(heartbeat * 3)")
     }
 
@@ -184,15 +184,15 @@ extension Monitor {
         let now = now
         guard let machine = fleet[id], machine.phase == .joined || machine.phase == .leaving else { return }
         if hearing.deafness == nil { markHeard(id, machine.group) }
-        if machine.awaySince == nil || notes[id]?.absentSince == nil {
+        if machine.judged.awaySince == nil || notes[id]?.absentSince == nil {
             notes[id, default: Notes()].absentSince = now
             if machine.phase == .joined { requestList(machine.platform) }
         }
-        guard machine.awaySince == nil else { return }
+        guard machine.judged.awaySince == nil else { return }
         change(id) { machine in
-            machine.awaySince = now
-            machine.wellSince = nil
-            machine.verified = false
+            machine.judged.awaySince = now
+            machine.judged.wellSince = nil
+            machine.judged.verified = false
         }
         let isSameWave = groups[machine.group]?.wave.map { $0.last + Self.waveGap >= now } == true
         let first = isSameWave ? groups[machine.group]?.wave?.first ?? now : now

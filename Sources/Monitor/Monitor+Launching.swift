@@ -35,8 +35,8 @@ extension Monitor {
             case .launching, .joined: return nil
             // Two in one place would compete for its ports; but a lost one must not keep it for ever.
             case .leaving, .revoked:
-                let grace = machine.awaySince != nil ? Self.lostGrace : stopTime(machine, group) + Self.lostGrace
-                free = max(free, machine.phaseSince + grace)
+                let grace = machine.judged.awaySince != nil ? Self.lostGrace : stopTime(machine, group) + Self.lostGrace
+                free = max(free, machine.judged.phaseSince + grace)
             }
         }
         if let vacancy = group.vacancies[index] { free = max(free, vacancy.retryAt) }
@@ -63,7 +63,7 @@ extension Monitor {
 
     /// Returns when to look again.
     mutating func awaitRegistration(_ machine: MachineRecord) -> Timestamp? {
-        if let launched = machine.launchedAt {
+        if let launched = machine.judged.launchedAt {
             // Nobody can register with a manager that hears nothing.
             guard hearing.deafness == nil else { return nil }
             let end = max(launched, hearing.since) + bootTimeout(machine)
@@ -98,10 +98,10 @@ extension Monitor {
             return
         }
         notes[id]?.attempt = nil
-        guard machine.launchedAt == nil else { return }
+        guard machine.judged.launchedAt == nil else { return }
         change(id) { machine in
-            machine.launchedAt = now
-            machine.platformState = .running
+            machine.judged.launchedAt = now
+            machine.judged.platformState = .running
         }
         note(
             .machineLaunched, group: machine.group, machine: id, actor: "platform \(machine.platform)",
@@ -110,7 +110,7 @@ extension Monitor {
     }
 
     mutating func launchFailed(_ id: String, _ reason: String, isCertain: Bool) {
-        guard let machine = fleet[id], machine.phase == .launching, machine.launchedAt == nil else { return }
+        guard let machine = fleet[id], machine.phase == .launching, machine.judged.launchedAt == nil else { return }
         guard isCertain else {
             notes[id, default: Notes()].attempt = .uncertain(ended: now)
             note(
@@ -133,7 +133,7 @@ extension Monitor {
     /// What the platform's list says of a launch.
     mutating func compareLaunch(_ machine: MachineRecord, isRunning: Bool, remains: Bool, asked: Timestamp) {
         let id = machine.id
-        if let launched = machine.launchedAt {
+        if let launched = machine.judged.launchedAt {
             if !isRunning, launched < asked { giveUp(machine, "ended before it registered") }
             return
         }
@@ -190,19 +190,19 @@ extension Monitor {
             let assigned = living(machine.group).map { assignment(forNewcomerOf: $0) }
             change(machine.id) { machine in
                 machine.phase = .joined
-                machine.assigned = assigned
-                machine.phaseSince = now
-                machine.fingerprint = registered.fingerprint
-                machine.facts = registered.facts
-                machine.heardAt = now
-                if machine.platform != .none { machine.launchedAt = machine.launchedAt ?? now }
+                machine.wanted.assigned = assigned
+                machine.judged.phaseSince = now
+                machine.identity.fingerprint = registered.fingerprint
+                machine.reported.facts = registered.facts
+                machine.reported.heardAt = now
+                if machine.platform != .none { machine.judged.launchedAt = machine.judged.launchedAt ?? now }
             }
             note(
                 .machineRegistered, group: machine.group, machine: machine.id, actor: "machine \(machine.id)",
                 "\(machine.id) registered its key \(registered.fingerprint) from \(registered.facts.host)",
                 facts: ["key": registered.fingerprint, "host": registered.facts.host, "index": "\(machine.index)"])
         // The same registration again: the answer did not reach it.
-        case .joined: if machine.order != nil { send(machine.id) }
+        case .joined: if machine.wanted.order != nil { send(machine.id) }
         case .leaving, .revoked: return
         }
         reconcile(machine.id)

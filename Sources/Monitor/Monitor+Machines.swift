@@ -32,7 +32,7 @@ extension Monitor {
         if machine.phase == .launching { return giveUp(machine, "ended before it registered: \(reason)") }
         guard machine.phase == .joined || machine.phase == .leaving else { return }
         lose(id, reason)
-        if machine.platformState != .gone { change(id) { $0.platformState = .gone } }
+        if machine.judged.platformState != .gone { change(id) { $0.judged.platformState = .gone } }
         reconcile(id)
     }
 
@@ -53,26 +53,26 @@ extension Monitor {
     mutating func leave(_ id: String) {
         let now = now
         guard let machine = fleet[id], machine.phase == .launching || machine.phase == .joined else { return }
-        let hears = machine.phase == .joined && machine.awaySince == nil && machine.order?.runs == true
+        let hears = machine.phase == .joined && machine.judged.awaySince == nil && machine.wanted.order?.runs == true
         if hears, living(machine.group) != nil { give(id, .stop, because: "it leaves") }
         change(id) { machine in
             machine.phase = .leaving
-            machine.phaseSince = now
-            machine.drain = nil
-            machine.wellSince = nil
-            machine.verified = false
-            machine.held = [:]
+            machine.judged.phaseSince = now
+            machine.wanted.drain = nil
+            machine.judged.wellSince = nil
+            machine.judged.verified = false
+            machine.judged.held = [:]
         }
         reconcile(id)
         fill(machine.group, machine.index)
     }
 
     private mutating func awaitStop(_ machine: MachineRecord) -> Timestamp? {
-        guard let group = living(machine.group), machine.fingerprint != nil, machine.awaySince == nil,
-            let order = machine.order, order.action == .stop
+        guard let group = living(machine.group), machine.identity.fingerprint != nil, machine.judged.awaySince == nil,
+            let order = machine.wanted.order, order.action == .stop
         else { return release(machine) }
-        let end = machine.phaseSince + stopTime(machine, group)
-        let hasStopped = machine.status.map {
+        let end = machine.judged.phaseSince + stopTime(machine, group)
+        let hasStopped = machine.reported.status.map {
             $0.order >= order.generation && ($0.state == .stopped || $0.state == .idle || $0.state == .failed)
         }
         guard hasStopped == true || end <= now else { return end }
@@ -99,14 +99,14 @@ extension Monitor {
     mutating func revoke(_ id: String) {
         let now = now
         guard let machine = fleet[id], machine.phase != .revoked else { return }
-        step.effects.append(.revoke(machine: id, group: machine.group, fingerprint: machine.fingerprint))
+        step.effects.append(.revoke(machine: id, group: machine.group, fingerprint: machine.identity.fingerprint))
         change(id) { machine in
             machine.phase = .revoked
-            machine.phaseSince = now
-            machine.wellSince = nil
-            machine.verified = false
-            machine.held = [:]
-            machine.awaySince = machine.awaySince ?? now
+            machine.judged.phaseSince = now
+            machine.judged.wellSince = nil
+            machine.judged.verified = false
+            machine.judged.held = [:]
+            machine.judged.awaySince = machine.judged.awaySince ?? now
         }
         reconcile(id)
         fill(machine.group, machine.index)
@@ -122,7 +122,7 @@ extension Monitor {
     mutating func forgetMachines(of name: String) {
         for id in members(of: name) {
             guard let machine = fleet[id], machine.platform != .none,
-                machine.phase != .joined || machine.awaySince != nil
+                machine.phase != .joined || machine.judged.awaySince != nil
             else { continue }
             note(
                 .machineForgotten, group: name, machine: id,

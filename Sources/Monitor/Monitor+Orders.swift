@@ -11,13 +11,13 @@ extension Monitor {
     mutating func reconcileJoined(_ id: String) -> Timestamp? {
         guard let joined = fleet[id], let group = living(joined.group) else { return nil }
         let wanted = wantedAction(joined, group)
-        if joined.order == nil {
+        if joined.wanted.order == nil {
             give(id, wanted, because: wanted == .run ? "it joined" : "it joined, and the group does not run")
-        } else if wanted == .stop, joined.order?.runs == true {
-            if joined.drain?.purpose != .stop, joined.drain?.purpose != .leave { retire(id, .stop) }
-        } else if wanted == .run, joined.drain?.purpose == .stop, joined.stoppedBy == nil {
+        } else if wanted == .stop, joined.wanted.order?.runs == true {
+            if joined.wanted.drain?.purpose != .stop, joined.wanted.drain?.purpose != .leave { retire(id, .stop) }
+        } else if wanted == .run, joined.wanted.drain?.purpose == .stop, joined.wanted.stoppedBy == nil {
             undrain(id)
-        } else if wanted == .run, joined.order?.action == .stop, joined.stoppedBy == nil {
+        } else if wanted == .run, joined.wanted.order?.action == .stop, joined.wanted.stoppedBy == nil {
             give(id, .run, because: "the group runs")
         }
         let drained = checkDrain(id, group)
@@ -37,7 +37,8 @@ extension Monitor {
     /// again, after a heartbeat at first and then after twice as long each time. What a machine cannot read does not become readable
     /// by being said again.
     private mutating func sendAgain(_ id: String, _ group: Group) {
-        guard let machine = fleet[id], machine.awaySince == nil, let order = machine.order, let status = machine.status,
+        guard let machine = fleet[id], machine.judged.awaySince == nil, let order = machine.wanted.order,
+            let status = machine.reported.status,
             status.order < order.generation || isBehind(id, status, order)
                 || (status.heartbeat ?? group.record.definition.heartbeat) != group.record.definition.heartbeat
         else {
@@ -69,8 +70,9 @@ extension Monitor {
     /// it is ordered anew. Returns when to look again.
     private mutating func checkStop(_ id: String, _ group: Group) -> Timestamp? {
         let now = now
-        guard let machine = fleet[id], machine.awaySince == nil, let order = machine.order, order.action == .stop,
-            let status = machine.status, status.order == order.generation, status.state == .running
+        guard let machine = fleet[id], machine.judged.awaySince == nil, let order = machine.wanted.order,
+            order.action == .stop,
+            let status = machine.reported.status, status.order == order.generation, status.state == .running
         else {
             notes[id]?.defiesSince = nil
             return nil
@@ -88,23 +90,23 @@ extension Monitor {
     private mutating func settle(_ id: String, _ group: Group) -> Timestamp? {
         guard let machine = fleet[id] else { return nil }
         guard isWell(machine, group) else {
-            if machine.wellSince != nil || machine.verified {
+            if machine.judged.wellSince != nil || machine.judged.verified {
                 change(id) { machine in
-                    machine.wellSince = nil
-                    machine.verified = false
+                    machine.judged.wellSince = nil
+                    machine.judged.verified = false
                 }
             }
             return nil
         }
-        guard !machine.verified, hearing.deafness == nil, !isUnheard(machine) else { return nil }
-        let since = machine.wellSince ?? now
-        if machine.wellSince == nil { change(id) { $0.wellSince = since } }
+        guard !machine.judged.verified, hearing.deafness == nil, !isUnheard(machine) else { return nil }
+        let since = machine.judged.wellSince ?? now
+        if machine.judged.wellSince == nil { change(id) { $0.judged.wellSince = since } }
         let settled = since + group.record.definition.rollout.settle
         guard settled <= now else { return settled }
         change(id) { machine in
-            machine.verified = true
-            machine.lastGood = machine.order.map {
-                VerifiedOrder(order: $0, turn: machine.assigned?.turn ?? group.record.turn)
+            machine.judged.verified = true
+            machine.wanted.lastGood = machine.wanted.order.map {
+                VerifiedOrder(order: $0, turn: machine.wanted.assigned?.turn ?? group.record.turn)
             }
         }
         notes[id]?.redeliveries = 0
@@ -116,15 +118,15 @@ extension Monitor {
             "\(id) is verified: \(software), healthy for \(group.record.definition.rollout.settle)",
             facts: [
                 "software": "\(software)", "software.digest": release.digest,
-                "generation": "\(machine.order?.generation ?? 0)", "index": "\(machine.index)",
+                "generation": "\(machine.wanted.order?.generation ?? 0)", "index": "\(machine.index)",
             ], new: release.digest)
         return nil
     }
 
     private func isWell(_ machine: MachineRecord, _ group: Group) -> Bool {
         let release = release(of: machine, group)
-        guard machine.awaySince == nil, let order = machine.order, order.runs,
-            order.digest == release.digest, let status = machine.status, status.order == order.generation,
+        guard machine.judged.awaySince == nil, let order = machine.wanted.order, order.runs,
+            order.digest == release.digest, let status = machine.reported.status, status.order == order.generation,
             status.state == .running || status.state == .draining, let software = status.software
         else { return false }
         let healthy = release.manifest.health == nil ? software.health != .failing : software.health == .passing
@@ -142,7 +144,9 @@ extension Monitor {
         for machine: MachineRecord, _ action: Order.Action, _ group: Group, as release: Release? = nil
     ) -> Order {
         var machine = machine
-        if let release { machine.assigned = Assignment(release: release.number, turn: group.record.turn, since: now) }
+        if let release {
+            machine.wanted.assigned = Assignment(release: release.number, turn: group.record.turn, since: now)
+        }
         let record = record(for: machine, group)
         let scope = Scope(group: record, counts: group.counts, machine: machine)
         var environment: [String: OrderValue] = [:]
@@ -150,7 +154,7 @@ extension Monitor {
             environment[entry.name] = RuleEngine.environmentValue(entry.value, in: scope)
         }
         return Order(
-            generation: machine.order?.generation ?? 0, action: action, software: record.definition.software,
+            generation: machine.wanted.order?.generation ?? 0, action: action, software: record.definition.software,
             digest: record.digest, environment: environment)
     }
 
@@ -158,7 +162,7 @@ extension Monitor {
     mutating func give(_ id: String, _ action: Order.Action, because reason: String, actor: String = "manager") {
         guard let machine = fleet[id], let group = living(machine.group) else { return }
         var order = order(for: machine, action, group)
-        if action == .stop, let assigned = machine.order {
+        if action == .stop, let assigned = machine.wanted.order {
             order = assigned
             order.action = .stop
         }
@@ -167,7 +171,7 @@ extension Monitor {
 
     /// Repeats what the machine is assigned, whatever the record has become since.
     mutating func repeatOrder(_ id: String, because reason: String, actor: String = "manager") {
-        guard var order = fleet[id]?.order else { return }
+        guard var order = fleet[id]?.wanted.order else { return }
         order.action = .run
         give(id, order, because: reason, actor: actor)
     }
@@ -176,20 +180,20 @@ extension Monitor {
         guard let machine = fleet[id] else { return }
         var order = order
         // Records that were restored know less than the machine has accepted.
-        order.generation = max(machine.order?.generation ?? 0, machine.status?.order ?? 0) + 1
+        order.generation = max(machine.wanted.order?.generation ?? 0, machine.reported.status?.order ?? 0) + 1
         // So many generations no machine has accepted since a backup; one that is ahead all the same is overtaken when it is heard.
         if notes[id]?.mayBeAhead == true { order.generation += Self.restoredLeap }
         // What drains stays drained, whatever it runs; what was to start anew does so with this.
-        let isRestart = machine.drain?.purpose == .restart
-        if order.action == .run, machine.drain?.since != nil, !isRestart { order.action = .drain }
+        let isRestart = machine.wanted.drain?.purpose == .restart
+        if order.action == .run, machine.wanted.drain?.since != nil, !isRestart { order.action = .drain }
         let turn = living(machine.group)?.record.turn
         change(id) { machine in
-            machine.order = order
-            machine.wellSince = nil
-            machine.verified = false
+            machine.wanted.order = order
+            machine.judged.wellSince = nil
+            machine.judged.verified = false
             // What starts anew now need not do so once more.
-            if order.runs, let turn { machine.assigned?.turn = turn }
-            if order.runs, isRestart { machine.drain = nil }
+            if order.runs, let turn { machine.wanted.assigned?.turn = turn }
+            if order.runs, isRestart { machine.wanted.drain = nil }
         }
         notes[id]?.resends = 0
         note(
@@ -204,12 +208,12 @@ extension Monitor {
 
     mutating func send(_ id: String) {
         guard let machine = fleet[id], machine.phase == .joined || machine.phase == .leaving else { return }
-        guard WireVersion.common(with: machine.wires) != nil else {
-            let (its, ours) = (machine.wires ?? [], WireVersion.spoken)
+        guard WireVersion.common(with: machine.reported.wires) != nil else {
+            let (its, ours) = (machine.reported.wires ?? [], WireVersion.spoken)
             return warn(
                 .machineNotFollowing, machine,
                 "\(id) speaks version \(its.map { "\($0)" }.joined(separator: ", ")) of the wire, and this manager \(ours.map { "\($0)" }.joined(separator: ", ")): it is sent no order until one of them is of another release",
-                facts: ["agent": machine.agent ?? "?"])
+                facts: ["agent": machine.reported.agent ?? "?"])
         }
         notes[id, default: Notes()].sentAt = now
         step.effects.append(.sendOrder(machine: id, group: machine.group))
@@ -219,14 +223,16 @@ extension Monitor {
         guard let machine = fleet[id], machine.phase == .joined, let group = living(machine.group),
             wantedAction(machine, group) == .run
         else { return }
-        if machine.stoppedBy != nil { change(id) { $0.stoppedBy = nil } }
+        if machine.wanted.stoppedBy != nil { change(id) { $0.wanted.stoppedBy = nil } }
         retire(id, .restart)
     }
 
     /// All software anew, in waves like every other change.
     mutating func restartGroup(_ name: String, by person: String, because why: String? = nil) {
         guard let before = living(name)?.record, before.run == .running else { return }
-        for id in members(of: name) where fleet[id]?.stoppedBy != nil { change(id) { $0.stoppedBy = nil } }
+        for id in members(of: name) where fleet[id]?.wanted.stoppedBy != nil {
+            change(id) { $0.wanted.stoppedBy = nil }
+        }
         changeRecord(name) { record in
             record.turn += 1
             record.by = person

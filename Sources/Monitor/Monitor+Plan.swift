@@ -18,8 +18,8 @@ extension Monitor {
         var filled: Set<Int> = []
         for machine in machines(of: definition.name) where machine.phase == .joined || machine.phase == .launching {
             var step = step(for: machine, proposed, current)
-            if let agent = definition.agent, agent != machine.agent, step.change != .release {
-                step.detail += "; agent \(machine.agent ?? "?") → \(agent), the software runs on"
+            if let agent = definition.agent, agent != machine.reported.agent, step.change != .release {
+                step.detail += "; agent \(machine.reported.agent ?? "?") → \(agent), the software runs on"
             } else if definition.agent == nil, let former = current?.record.definition.agent {
                 step.detail += "; agent \(former) → the one that is installed there, the software runs on"
             }
@@ -47,9 +47,9 @@ extension Monitor {
             )
         }
         for machine in machines(of: name) {
-            let assigned = machine.assigned.map { "\($0.release).\($0.turn)" } ?? ""
+            let assigned = machine.wanted.assigned.map { "\($0.release).\($0.turn)" } ?? ""
             parts.append(
-                "\(machine.id) \(machine.phase.rawValue) \(assigned) \(machine.awaySince == nil) \(machine.drain?.purpose.rawValue ?? "")"
+                "\(machine.id) \(machine.phase.rawValue) \(assigned) \(machine.judged.awaySince == nil) \(machine.wanted.drain?.purpose.rawValue ?? "")"
             )
         }
         return parts.joined(separator: "\n")
@@ -65,11 +65,11 @@ extension Monitor {
             return machine.platform == .none
                 ? step(.stop, "the group has no place for it") : step(.release, "the group has no place for it")
         }
-        guard let order = machine.order, proposed.record.run == .running else {
+        guard let order = machine.wanted.order, proposed.record.run == .running else {
             return step(.nothing, "gets \(proposed.record.definition.software) once it is started")
         }
         var asked = machine
-        asked.assigned = nil
+        asked.wanted.assigned = nil
         let wanted = self.order(for: asked, .run, proposed)
         if keepsRunning(machine, proposed, as: proposed.release, turn: proposed.record.turn) {
             return step(.nothing, "runs \(wanted.software), and goes on with it")

@@ -99,7 +99,9 @@ extension Monitor {
 
     /// Whether the platform was asked, and has answered, since the machine is known to be away.
     func isListed(_ machine: MachineRecord) -> Bool {
-        guard let answered = platforms[machine.platform]?.answered, let away = machine.awaySince else { return false }
+        guard let answered = platforms[machine.platform]?.answered, let away = machine.judged.awaySince else {
+            return false
+        }
         return answered >= notes[machine.id]?.absentSince ?? away
     }
 
@@ -140,18 +142,18 @@ extension Monitor {
         case .launching: compareLaunch(machine, isRunning: isRunning, remains: remains, asked: asked)
         case .joined:
             if isRunning {
-                if machine.platformState != .running {
-                    change(id) { $0.platformState = .running }
+                if machine.judged.platformState != .running {
+                    change(id) { $0.judged.platformState = .running }
                     reconcile(id)
                 }
-            } else if machine.launchedAt.map({ $0 < asked }) ?? true {
+            } else if machine.judged.launchedAt.map({ $0 < asked }) ?? true {
                 // One that can be heard is not gone, whatever its platform says.
-                guard let away = machine.awaySince else {
-                    if machine.platformState != .unknown { change(id) { $0.platformState = .unknown } }
+                guard let away = machine.judged.awaySince else {
+                    if machine.judged.platformState != .unknown { change(id) { $0.judged.platformState = .unknown } }
                     return
                 }
-                guard asked >= notes[id]?.absentSince ?? away, machine.platformState != .gone else { return }
-                change(id) { $0.platformState = .gone }
+                guard asked >= notes[id]?.absentSince ?? away, machine.judged.platformState != .gone else { return }
+                change(id) { $0.judged.platformState = .gone }
                 reconcile(id)
             }
         case .leaving, .revoked: return

@@ -13,18 +13,20 @@ extension Monitor {
         guard let group = living(machine.group), mayAdjust(group), !group.machineRules.isEmpty,
             machine.phase == .joined, wantedAction(machine, group) == .run
         else {
-            if machine.held.isEmpty == false { change(id) { $0.held = [:] } }
+            if machine.judged.held.isEmpty == false { change(id) { $0.judged.held = [:] } }
             return nil
         }
         // While some were not heard since the manager hears again, nothing is said of all of them.
         let knowsAll = hasHeardAll(machine.group)
         let rules = knowsAll ? group.machineRules : group.machineRules.filter { !$0.when.looksAround }
         let judgements = RuleEngine.judge(
-            rules, in: scope(group, machine), held: machine.held,
+            rules, in: scope(group, machine), held: machine.judged.held,
             acts: { acts[Act(group: machine.group, rule: $0, index: machine.index)] ?? [] }, at: now)
         var held = judgements.held
         if !knowsAll {
-            for rule in group.machineRules where rule.when.looksAround { held[rule.name] = machine.held[rule.name] }
+            for rule in group.machineRules where rule.when.looksAround {
+                held[rule.name] = machine.judged.held[rule.name]
+            }
         }
         var next = judgements.compactMap(\.changes)
         for judged in judgements.map({ hastened($0, machine) })
@@ -51,7 +53,7 @@ extension Monitor {
             }
             guard fleet[id]?.phase == .joined else { return nil }
         }
-        if fleet[id]?.held != held { change(id) { $0.held = held } }
+        if fleet[id]?.judged.held != held { change(id) { $0.judged.held = held } }
         return next.min()
     }
 
@@ -195,10 +197,10 @@ extension Monitor {
     /// Whether what the machine reports comes of the record as it is now: after a roll-back those that still run the version before it
     /// would ask for another one, which goes forward again.
     private func reportsCurrentRelease(_ id: String) -> Bool {
-        guard let machine = fleet[id], let group = living(machine.group), let order = machine.order,
-            let status = machine.status
+        guard let machine = fleet[id], let group = living(machine.group), let order = machine.wanted.order,
+            let status = machine.reported.status
         else { return false }
-        return order.digest == group.record.digest && machine.assigned?.release == group.record.release
+        return order.digest == group.record.digest && machine.wanted.assigned?.release == group.record.release
             && status.order >= order.generation
     }
 

@@ -38,9 +38,11 @@ extension Monitor {
         believePresence()
         groups[name]?.held = snapshot.held
         for machine in snapshot.machines {
-            fleet[machine.id]?.held = machine.held
-            fleet[machine.id]?.platformState = machine.platformState
-            if machine.awaySince != nil { notes[machine.id, default: Notes()].absentSince = machine.awaySince }
+            fleet[machine.id]?.judged.held = machine.judged.held
+            fleet[machine.id]?.judged.platformState = machine.judged.platformState
+            if machine.judged.awaySince != nil {
+                notes[machine.id, default: Notes()].absentSince = machine.judged.awaySince
+            }
         }
     }
 
@@ -75,8 +77,8 @@ extension Monitor.Snapshot {
     package mutating func take(_ rules: [String], from monitor: Monitor) {
         let names = Set(rules)
         for index in machines.indices {
-            let held = monitor.fleet[machines[index].id]?.held.filter { names.contains($0.key) } ?? [:]
-            machines[index].held.merge(held) { _, new in new }
+            let held = monitor.fleet[machines[index].id]?.judged.held.filter { names.contains($0.key) } ?? [:]
+            machines[index].judged.held.merge(held) { _, new in new }
         }
         held.merge(monitor.groups[record.name]?.held.filter { names.contains($0.key) } ?? [:]) { _, new in new }
         acts += monitor.acts.filter { $0.key.group == record.name && names.contains($0.key.rule) }.map {

@@ -283,8 +283,8 @@ extension Monitor {
 extension GroupCounts {
     fileprivate mutating func add(_ machine: MachineRecord, _ sign: Int) {
         guard machine.phase == .joined else { return }
-        if machine.awaySince == nil { present += sign } else { away += sign }
-        if machine.verified { verified += sign }
+        if machine.judged.awaySince == nil { present += sign } else { away += sign }
+        if machine.judged.verified { verified += sign }
         if machine.state == .failed { failed += sign }
     }
 }
@@ -299,59 +299,12 @@ extension Monitor.GroupSums {
             if machine.serves { serving += sign }
             if machine.works { working += sign }
             if machine.isAbsent, machine.platform != .none { absentLaunched += sign }
-            if machine.awaySince == nil, let state = machine.status?.state, state != .stopped, state != .idle {
+            if machine.judged.awaySince == nil, let state = machine.reported.status?.state, state != .stopped,
+                state != .idle
+            {
                 active += sign
             }
         case .revoked: if machine.platform != .none { leaving += sign }
-        }
-    }
-}
-
-extension MachineRecord {
-    /// Whether it holds its place, or will.
-    var isToStay: Bool { phase == .launching || phase == .joined }
-
-    /// Away, and not because there is no such machine any more.
-    var isAbsent: Bool { phase == .joined && awaySince != nil && platformState != .gone }
-
-    /// Away, and its platform says that there is no such machine any more.
-    var isGone: Bool { awaySince != nil && platformState == .gone }
-
-    /// Since when its place has been in change; nil: it is not.
-    func changingSince(at now: Timestamp) -> Timestamp? {
-        switch phase {
-        case .launching, .leaving: phaseSince
-        // It registered lately, and has not come to run yet.
-        case .joined: !verified && awaySince == nil && phaseSince + .minutes(2) > now ? phaseSince : nil
-        case .revoked: platform == .none ? nil : phaseSince
-        }
-    }
-
-    /// What of it must outlive the manager: heartbeats that say nothing new are not worth a write.
-    var durable: MachineRecord {
-        var copy = self
-        copy.heardAt = nil
-        copy.status?.sequence = 0
-        copy.status?.at = Timestamp(milliseconds: 0)
-        copy.status?.metrics = [:]
-        copy.status?.receiving = nil
-        copy.rates = [:]
-        return copy
-    }
-
-    /// An instant that lies in the future was written by another clock.
-    mutating func clamp(to now: Timestamp) {
-        phaseSince = min(phaseSince, now)
-        awaySince = awaySince.map { min($0, now) }
-        wellSince = wellSince.map { min($0, now) }
-        launchedAt = launchedAt.map { min($0, now) }
-        held = held.mapValues { min($0, now) }
-        restartedAt = restartedAt.map { min($0, now) }
-        if let assigned { self.assigned?.since = min(assigned.since, now) }
-        if let drain {
-            self.drain?.asked = min(drain.asked, now)
-            self.drain?.since = drain.since.map { min($0, now) }
-            self.drain?.ended = drain.ended.map { min($0, now) }
         }
     }
 }

@@ -28,35 +28,35 @@ extension Monitor {
         guard let machine = fleet[status.machine], machine.group == status.group,
             machine.phase == .joined || machine.phase == .leaving
         else { return }
-        guard status.session < Self.highestCount, status.session - machine.session <= Self.longestLeap,
-            status.order < Self.highestCount, status.order - (machine.order?.generation ?? 0) <= Self.longestLeap
+        guard status.session < Self.highestCount, status.session - machine.reported.session <= Self.longestLeap,
+            status.order < Self.highestCount, status.order - (machine.wanted.order?.generation ?? 0) <= Self.longestLeap
         else {
             return warn(
                 .machineAhead, machine,
                 "\(machine.id) speaks in session \(status.session) of generation \(status.order), which it cannot have come to by counting: it is not believed",
-                facts: ["session": "\(status.session)", "recorded": "\(machine.session)"])
+                facts: ["session": "\(status.session)", "recorded": "\(machine.reported.session)"])
         }
         if status.state == .away {
             // The will of a connection that was taken over has an older session.
-            guard status.session >= machine.session else { return }
-            change(machine.id) { $0.session = status.session }
+            guard status.session >= machine.reported.session else { return }
+            change(machine.id) { $0.reported.session = status.session }
             lose(machine.id, status.reason ?? "its connection broke")
             return reconcile(machine.id)
         }
         guard isNewer(status, than: machine) else { return acceptBehind(status, machine) }
         let wasUnheard = isUnheard(machine)
-        if status.session > machine.session { notes[machine.id]?.resends = 0 }
+        if status.session > machine.reported.session { notes[machine.id]?.resends = 0 }
         let counters = groups[machine.group]?.counters ?? []
         change(machine.id) { machine in
-            machine.take(status, counters: counters, at: now)
-            machine.session = status.session
-            machine.heardAt = now
-            machine.awaySince = nil
-            if let floor = machine.sessionFloor, status.session >= floor { machine.sessionFloor = nil }
+            machine.reported.take(status, counters: counters, at: now)
+            machine.reported.session = status.session
+            machine.reported.heardAt = now
+            machine.judged.awaySince = nil
+            if let floor = machine.wanted.sessionFloor, status.session >= floor { machine.wanted.sessionFloor = nil }
             // Whatever its platform said: it runs somewhere.
-            if machine.platformState == .gone { machine.platformState = .unknown }
+            if machine.judged.platformState == .gone { machine.judged.platformState = .unknown }
             // Nobody knows whether it was well without a break.
-            if wasUnheard, !machine.verified { machine.wellSince = nil }
+            if wasUnheard, !machine.judged.verified { machine.judged.wellSince = nil }
         }
         notes[machine.id]?.behind = nil
         notes[machine.id]?.absentSince = nil
@@ -70,8 +70,8 @@ extension Monitor {
     }
 
     private func isNewer(_ status: Status, than machine: MachineRecord) -> Bool {
-        guard status.session == machine.session else { return status.session > machine.session }
-        guard let last = machine.status, last.session == machine.session else { return true }
+        guard status.session == machine.reported.session else { return status.session > machine.reported.session }
+        guard let last = machine.reported.status, last.session == machine.reported.session else { return true }
         return status.sequence > last.sequence
     }
 
@@ -83,8 +83,9 @@ extension Monitor {
         let now = now
         let id = machine.id
         // What was taken already, said again.
-        if status.session == machine.session, status.sequence == machine.status?.sequence || status.holder != nil,
-            status.holder == machine.holder
+        if status.session == machine.reported.session,
+            status.sequence == machine.reported.status?.sequence || status.holder != nil,
+            status.holder == machine.reported.holder
         {
             return
         }
@@ -100,9 +101,10 @@ extension Monitor {
         (behind.sequence, behind.at) = (status.sequence, now)
         behind.count += 1
         defer { notes[id, default: Notes()].behind = behind }
-        let isOther = status.holder != nil && machine.holder != nil && status.holder != machine.holder
+        let isOther = status.holder != nil && machine.reported.holder != nil && status.holder != machine.reported.holder
         let heartbeat = heartbeat(of: machine)
-        let isSilent = machine.awaySince != nil || (machine.heardAt ?? now) + heartbeat + heartbeat <= now
+        let isSilent =
+            machine.judged.awaySince != nil || (machine.reported.heardAt ?? now) + heartbeat + heartbeat <= now
         guard isSilent else {
             // The newer one speaks, too.
             if isOther, behind.count >= 2 { share(id) }
@@ -111,10 +113,12 @@ extension Monitor {
         guard behind.count >= 2 || isOther else { return }
         warn(
             .machineBehind, machine,
-            "\(id) speaks in session \(status.session), and \(machine.session) is recorded: its state is an older one; it is told to go on from \(machine.session + 1)",
-            facts: ["session": "\(status.session)", "recorded": "\(machine.session)"])
-        if machine.sessionFloor != machine.session + 1 { change(id) { $0.sessionFloor = machine.session + 1 } }
-        guard machine.order != nil, behind.sentAt.map({ $0 + heartbeat <= now }) ?? true else { return }
+            "\(id) speaks in session \(status.session), and \(machine.reported.session) is recorded: its state is an older one; it is told to go on from \(machine.reported.session + 1)",
+            facts: ["session": "\(status.session)", "recorded": "\(machine.reported.session)"])
+        if machine.wanted.sessionFloor != machine.reported.session + 1 {
+            change(id) { $0.wanted.sessionFloor = machine.reported.session + 1 }
+        }
+        guard machine.wanted.order != nil, behind.sentAt.map({ $0 + heartbeat <= now }) ?? true else { return }
         behind.sentAt = now
         send(id)
     }
@@ -131,7 +135,7 @@ extension Monitor {
 
     /// It has accepted more than the records know: they are older ones. What it runs is kept where it is what the record says.
     private mutating func acceptGeneration(_ status: Status, of id: String) {
-        guard let machine = fleet[id], let order = machine.order, status.order > order.generation,
+        guard let machine = fleet[id], let order = machine.wanted.order, status.order > order.generation,
             living(machine.group) != nil
         else { return }
         switch status.state {
@@ -151,10 +155,10 @@ extension Monitor {
                 + (adopts ? "its generation is adopted" : "it is ordered anew"),
             facts: ["generation": "\(status.order)", "recorded": "\(order.generation)"])
         change(id) { machine in
-            machine.order?.generation = adopts ? status.order : status.order + 1
+            machine.wanted.order?.generation = adopts ? status.order : status.order + 1
             if !adopts {
-                machine.wellSince = nil
-                machine.verified = false
+                machine.judged.wellSince = nil
+                machine.judged.verified = false
             }
         }
         send(id)
@@ -164,10 +168,10 @@ extension Monitor {
 
     /// An agent that spoke before and speaks again after another did is one of two.
     private mutating func acceptHolder(_ status: Status, _ before: MachineRecord) {
-        guard let holder = status.holder, holder != before.holder else { return }
+        guard let holder = status.holder, holder != before.reported.holder else { return }
         let former = notes[before.id]?.formerHolders ?? []
-        change(before.id) { $0.holder = holder }
-        if let last = before.holder {
+        change(before.id) { $0.reported.holder = holder }
+        if let last = before.reported.holder {
             notes[before.id, default: Notes()].formerHolders = Array((former + [last]).suffix(4))
         }
         if former.contains(holder) { share(before.id) }
@@ -186,12 +190,12 @@ extension Monitor {
 
     /// What a status says that the one before did not.
     private mutating func recordTransition(_ before: MachineRecord, _ status: Status) {
-        if let since = before.awaySince {
+        if let since = before.judged.awaySince {
             noteTransition(
                 .machineBack, before, actor: "machine \(before.id)",
                 "\(before.id) is back after \((now - since).seconds) s", facts: ["state": status.state.rawValue])
         }
-        let old = before.status
+        let old = before.reported.status
         guard
             old?.state != status.state || old?.software?.digest != status.software?.digest
                 || old?.software?.health != status.software?.health || old?.reason != status.reason

@@ -58,16 +58,18 @@ package struct Monitor: Sendable {
         }
         for var machine in machines {
             machine.clamp(to: now)
-            if machine.assigned == nil, machine.phase == .joined, let record = self.groups[machine.group]?.record {
-                machine.assigned = Assignment(release: record.release, turn: record.turn, since: machine.phaseSince)
+            if machine.wanted.assigned == nil, machine.phase == .joined, let record = self.groups[machine.group]?.record
+            {
+                machine.wanted.assigned = Assignment(
+                    release: record.release, turn: record.turn, since: machine.judged.phaseSince)
             }
             // Nobody could be heard while there was no manager, and what a platform said of absence then is asked for again.
-            machine.heardAt = now
-            if machine.platformState == .gone { machine.platformState = .unknown }
+            machine.reported.heardAt = now
+            if machine.judged.platformState == .gone { machine.judged.platformState = .unknown }
             fleet[machine.id] = machine
             if areRestored { notes[machine.id, default: Notes()].mayBeAhead = true }
             // What a manager that was killed had begun may not have happened, or may have: the platform's list says which.
-            if machine.phase == .launching, machine.launchedAt == nil {
+            if machine.phase == .launching, machine.judged.launchedAt == nil {
                 notes[machine.id, default: Notes()].attempt = .inquire
             }
             join(machine)
@@ -117,7 +119,7 @@ package struct Monitor: Sendable {
         }
         let isHolding = isOverLimit(name)
         self.groups[name]?.isHolding = isHolding
-        let queue = members(of: name).filter { fleet[$0]?.drain.map { $0.since == nil } ?? false }
+        let queue = members(of: name).filter { fleet[$0]?.wanted.drain.map { $0.since == nil } ?? false }
         self.groups[name]?.drainQueue = queue
     }
 
@@ -136,7 +138,7 @@ package struct Monitor: Sendable {
             guard let machine = fleet[id] else { continue }
             notes[id] = former
             // Its launch may not have been asked for: that belongs to the burst that was undone.
-            if machine.phase == .launching, machine.launchedAt == nil { notes[id]?.attempt = .inquire }
+            if machine.phase == .launching, machine.judged.launchedAt == nil { notes[id]?.attempt = .inquire }
             if machine.phase != .launching { notes[id]?.attempt = nil }
             notes[id]?.releasedAt = nil
         }
@@ -182,7 +184,7 @@ package struct Monitor: Sendable {
         case .driverBack(let platform): requestList(platform)
         case .deaf(let reason): beDeaf(reason)
         case .hearing: hearAgain()
-        case .connected: for id in fleet.keys.sorted() where fleet[id]?.order != nil { send(id) }
+        case .connected: for id in fleet.keys.sorted() where fleet[id]?.wanted.order != nil { send(id) }
         case .due: meetDeadlines()
         case .silent(let machines): meetDeadlines(silent: machines)
         }

@@ -110,7 +110,7 @@ extension Monitor {
         guard let inner = tallies[name]?.inner else { return }
         // In order, so that a sum does not depend on who came first.
         let present = (group.places[place] ?? []).sorted().compactMap { fleet[$0] }.filter {
-            $0.phase == .joined && $0.awaySince == nil
+            $0.phase == .joined && $0.judged.awaySince == nil
         }
         let scopes = present.map { Scope(group: record(for: $0, group), counts: nil, machine: $0) }
         let totals = inner.map { inner in scopes.map { Total(of: $0.value(of: inner)) }.reduce(Total(), +) }

@@ -65,10 +65,10 @@ extension Transaction {
             """,
             [
                 machine.id, machine.group, machine.index, machine.platform.description, machine.phase.rawValue,
-                machine.fingerprint, try json.text(MachineContent(machine)),
+                machine.identity.fingerprint, try json.text(MachineContent(machine)),
             ])
-        if machine.phase == .revoked, let fingerprint = machine.fingerprint {
-            try revoke(fingerprint, of: machine.id, at: machine.phaseSince)
+        if machine.phase == .revoked, let fingerprint = machine.identity.fingerprint {
+            try revoke(fingerprint, of: machine.id, at: machine.judged.phaseSince)
         }
     }
 
@@ -111,16 +111,11 @@ extension MachineKeyRow {
 extension MachineRecord {
     fileprivate init(row: Row, json: RowCoding) throws {
         let content = try json.value(MachineContent.self, from: row, "content")
-        self.init(
+        let identity = Identity(
             id: try row.value("id"), group: try row.value("group"), index: try row.value("index"),
-            platform: try row.word("platform"), phase: try row.word(raw: "phase"), phaseSince: content.phaseSince,
-            fingerprint: try row.optional("fingerprint"), facts: content.facts, order: content.order,
-            status: content.status?.status, session: content.session, heardAt: content.heardAt,
-            awaySince: content.awaySince, wellSince: content.wellSince, verified: content.verified ?? false,
-            held: content.held ?? [:], launchedAt: content.launchedAt,
-            platformState: content.platformState ?? .unknown, stoppedBy: content.stoppedBy, holder: content.holder,
-            sessionFloor: content.sessionFloor, assigned: content.assigned, drain: content.drain)
-        restartedAt = content.restartedAt ?? []
-        lastGood = content.lastGood
+            platform: try row.word("platform"), fingerprint: try row.optional("fingerprint"))
+        self.init(
+            identity, phase: try row.word(raw: "phase"), wanted: content.wanted, reported: content.reported,
+            judged: content.judged)
     }
 }

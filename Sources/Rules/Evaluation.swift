@@ -9,8 +9,8 @@ extension Scope {
         case .value(.bool(let bool)): .bool(bool)
         case .value(.span(let span)): .span(span)
         case .fact(let fact): value(of: fact)
-        case .metric(let name): finite(machine?.status?.metrics[name])
-        case .rate(let name): finite(machine?.rates[name]?.perSecond)
+        case .metric(let name): finite(machine?.reported.status?.metrics[name])
+        case .rate(let name): finite(machine?.reported.rates[name]?.perSecond)
         case .restarts(let span): now.flatMap { now in machine.map { .number(Double($0.restarts(in: span, to: now))) } }
         case .label(let name): group.definition.machines.labels[name].map { .text($0) }
         case .window(let window): windows[window].map { .bool($0) }
@@ -127,7 +127,9 @@ extension Expression {
 }
 
 extension MachineRecord {
-    fileprivate func restarts(in span: TimeSpan, to now: Timestamp) -> Int { restartedAt.count { $0 + span > now } }
+    fileprivate func restarts(in span: TimeSpan, to now: Timestamp) -> Int {
+        reported.restartedAt.count { $0 + span > now }
+    }
 }
 
 extension Expression {
@@ -136,7 +138,7 @@ extension Expression {
         guard let now = scope.now, let machine = scope.machine else { return nil }
         return parts.compactMap { part -> Timestamp? in
             guard case .restarts(let span) = part else { return nil }
-            return machine.restartedAt.lazy.map { $0 + span }.filter { $0 > now }.min()
+            return machine.reported.restartedAt.lazy.map { $0 + span }.filter { $0 > now }.min()
         }.min()
     }
 }

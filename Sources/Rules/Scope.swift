@@ -49,14 +49,14 @@ package struct Scope: Sendable {
         case .machineIndex: .number(Double(machine.index))
         case .machineState: .text(machine.state.rawValue)
         case .machinePlatform: .text(machine.platform.description)
-        case .machineVerified: .bool(machine.verified)
-        case .platformState: .text(machine.platformState.rawValue)
-        case .softwareName: machine.status?.software.map { .text($0.name) }
-        case .softwareVersion: machine.status?.software.map { .text($0.version) }
+        case .machineVerified: .bool(machine.judged.verified)
+        case .platformState: .text(machine.judged.platformState.rawValue)
+        case .softwareName: machine.reported.status?.software.map { .text($0.name) }
+        case .softwareVersion: machine.reported.status?.software.map { .text($0.version) }
         // A machine that runs nothing has no digest: that differs from every digest, so that it is delivered to.
-        case .softwareDigest: .text(machine.status?.software?.digest ?? "")
-        case .softwareHealth: machine.status?.software.map { .text($0.health.rawValue) }
-        case .softwareRestarts: machine.status?.software.map { .number(Double($0.restarts)) }
+        case .softwareDigest: .text(machine.reported.status?.software?.digest ?? "")
+        case .softwareHealth: machine.reported.status?.software.map { .text($0.health.rawValue) }
+        case .softwareRestarts: machine.reported.status?.software.map { .number(Double($0.restarts)) }
         default: nil
         }
     }

@@ -135,11 +135,11 @@ struct MachineRecordTests {
         var machine = machine
         #expect(machine.state == .idle)
         for state in MachineState.allCases {
-            machine.status = Status(
+            machine.reported.status = Status(
                 group: "edge", machine: "edge-1", session: 1, sequence: 1, at: Timestamp(milliseconds: 0), state: state)
-            machine.awaySince = nil
+            machine.judged.awaySince = nil
             #expect(machine.state == state)
-            machine.awaySince = Timestamp(milliseconds: 1)
+            machine.judged.awaySince = Timestamp(milliseconds: 1)
             #expect(machine.state == .away)
         }
     }

@@ -33,7 +33,7 @@ import Testing
                 site.control.mailbox.put(.event(.due))
                 await site.control.drain()
             }
-            #expect(await site.control.monitor.machine(machine.id)?.status?.sequence == 3600)
+            #expect(await site.control.monitor.machine(machine.id)?.reported.status?.sequence == 3600)
             let events = try site.control.records.events(
                 group: nil, machine: machine.id, matching: nil, after: 0, limit: 10_000)
             #expect(events.count > 10 && events.count < 100, "\(events.count) events")

@@ -158,7 +158,9 @@ struct BurstTests {
                 let first = sequence
                 #expect(
                     try await eventually {
-                        await site.control.monitor.machines(of: "test").allSatisfy { $0.status?.sequence == first }
+                        await site.control.monitor.machines(of: "test").allSatisfy {
+                            $0.reported.status?.sequence == first
+                        }
                     })
                 #expect(await joined() < count, "statuses did not wait for the crowd")
                 #expect(
@@ -176,7 +178,7 @@ struct BurstTests {
                 let events = try site.control.records.events(
                     group: "test", machine: nil, matching: nil, after: 0, limit: 1000)
                 #expect(!events.contains { $0.kind == .machineAway })
-                #expect(await site.control.monitor.machines(of: "test").allSatisfy { $0.awaySince == nil })
+                #expect(await site.control.monitor.machines(of: "test").allSatisfy { $0.judged.awaySince == nil })
                 site.control.mailbox.close()
                 await running.value
             }
@@ -200,11 +202,11 @@ struct BurstTests {
                     site.intake.receive(Message(topic: loud.statusTopic, payload: try loud.status(sequence: sequence)))
                 }
                 try await site.say(quiet.status(sequence: 1), on: quiet.statusTopic)
-                #expect(await site.control.monitor.machine(quiet.id)?.status?.sequence == 1)
+                #expect(await site.control.monitor.machine(quiet.id)?.reported.status?.sequence == 1)
                 #expect(
                     try await eventually {
                         await site.control.drain()
-                        return await site.control.monitor.machine(loud.id)?.status?.sequence == 3000
+                        return await site.control.monitor.machine(loud.id)?.reported.status?.sequence == 3000
                     })
                 let text = await site.metrics
                 #expect(text.value("statuses_taken_total") < 500)

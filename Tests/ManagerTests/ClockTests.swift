@@ -95,7 +95,7 @@ struct ClockTests {
                 #expect(await site.control.monitor.machine(other.id) != nil)
                 let view = try await site.control.machine(one.id)
                 let heard = try #require(view.heardAt)
-                let shown = try #require(record.heardAt) + step
+                let shown = try #require(record.reported.heardAt) + step
                 #expect(heard >= shown - .seconds(10) && heard <= shown + .seconds(10))
                 let events = try await site.control.events(EventFilter(), after: 0, limit: 1000).items
                 let last = try #require(events.last { $0.machine == other.id })

@@ -82,7 +82,7 @@ struct CommitTests {
                 await site.control.drain()
                 #expect(try await ask(.get, "/readyz").status == 200)
                 #expect(site.control.statusKeys[other.id] != nil)
-                #expect(await site.control.monitor.machine(one.id)?.status?.state == .failed)
+                #expect(await site.control.monitor.machine(one.id)?.reported.status?.state == .failed)
                 #expect(try await site.control.machine(one.id).stale == nil)
                 let events = try await site.control.events(EventFilter(), after: 0, limit: 1000).items
                 let back = events.filter { $0.kind == .recordsBack }

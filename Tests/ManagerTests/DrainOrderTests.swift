@@ -45,7 +45,7 @@ extension Control {
     fileprivate func change(_ id: String, to action: Order.Action) throws {
         try transact { control, burst in
             var machine = try #require(control.monitor.machine(id))
-            machine.order?.action = action
+            machine.wanted.order?.action = action
             burst.changes.append(.saveMachine(machine))
             burst.work.append(.order(machine: id))
         }

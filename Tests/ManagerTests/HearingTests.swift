@@ -151,11 +151,11 @@ import Testing
                             retained: true))
                     await speaker.close()
                     await speaking
-                    #expect(await site.control.monitor.machine(machine.id)?.status == nil)
+                    #expect(await site.control.monitor.machine(machine.id)?.reported.status == nil)
                     relay.grantSubscriptions()
                     #expect(
                         try await eventually {
-                            await site.control.monitor.machine(machine.id)?.status?.sequence == 1
+                            await site.control.monitor.machine(machine.id)?.reported.status?.sequence == 1
                         })
                     #expect(try await eventually { await site.control.notReady() == nil })
                 }
@@ -216,7 +216,9 @@ import Testing
                     site.control.hearing.regained(.subscription)
                     #expect(
                         try await eventually {
-                            await site.control.monitor.machines(of: "test").allSatisfy { $0.status?.sequence == 2 }
+                            await site.control.monitor.machines(of: "test").allSatisfy {
+                                $0.reported.status?.sequence == 2
+                            }
                         })
                     #expect(try await eventually { await site.control.notReady() == nil })
                     let metrics = await site.control.metricsText(within: nil)
@@ -236,7 +238,7 @@ import Testing
             let machines = try await Self.machines(3, of: site)
             for machine in machines { try await site.say(machine.status(sequence: 1), on: machine.statusTopic) }
             func away() async -> Int {
-                await site.control.monitor.machines(of: "test").filter { $0.awaySince != nil }.count
+                await site.control.monitor.machines(of: "test").filter { $0.judged.awaySince != nil }.count
             }
             ahead.withLock { $0 = .seconds(60) }
             site.control.mailbox.put(.event(.due))

@@ -48,7 +48,8 @@ struct ReleaseTests {
                 let order = Order(generation: 1, action: .run, software: row.reference, digest: row.digest)
                 var machine = MachineRecord(
                     id: "gone-1", group: "gone", index: 0, platform: .none, phase: .joined,
-                    phaseSince: Timestamp(milliseconds: 0), order: order)
+                    phaseSince: Timestamp(milliseconds: 0))
+                machine.wanted.order = order
                 _ = try site.control.records.commit([.saveMachine(machine)])
                 let refused = try await ask(.delete, "/v1/software/soft/1")
                 #expect(refused.status == 409 && refused.body.contains("gone-1 still runs"))

@@ -45,7 +45,7 @@ struct ReplayRouteTests {
     }
 
     private static func report(_ calls: Double, _ sequence: Int, by machine: PaperMachine, at site: Site) async throws {
-        let order = try #require(await site.control.monitor.machine(machine.id)?.order)
+        let order = try #require(await site.control.monitor.machine(machine.id)?.wanted.order)
         let running = RunningSoftware(
             name: order.software.name, version: order.software.version, digest: order.digest,
             generation: order.generation, health: .passing, since: .now, restarts: 0)
@@ -77,7 +77,7 @@ struct ReplayRouteTests {
     @Test("says what was done and would not have been, and that only rules are asked")
     func wouldNot() async throws {
         try await Self.with(Self.busy, calls: [10, 90]) { site, ask, _ in
-            #expect(await site.control.monitor.machine(Self.id)?.order?.generation == 2)
+            #expect(await site.control.monitor.machine(Self.id)?.wanted.order?.generation == 2)
             let other = Self.record().replacing("count = 1", with: "count = 3")
             let replay: ReplayView = try await ask(.post, "/v1/replay", other).decoded()
             // A record without rules has the usual ones, one of which delivers.

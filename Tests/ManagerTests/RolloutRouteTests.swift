@@ -32,7 +32,9 @@ struct RolloutRouteTests {
         var sequence = 0
 
         mutating func report(_ site: Site) async throws {
-            guard let machine = await site.control.monitor.machine(paper.id), let order = machine.order else { return }
+            guard let machine = await site.control.monitor.machine(paper.id), let order = machine.wanted.order else {
+                return
+            }
             let running = RunningSoftware(
                 name: order.software.name, version: order.software.version, digest: order.digest,
                 generation: order.generation, health: .passing, since: .now, restarts: 0)
@@ -69,8 +71,8 @@ struct RolloutRouteTests {
                 // A drain by hand, seen at the machine, and taken back.
                 let drained: MachineView = try await ask(.post, "/v1/machines/test-x1234567/drain").decoded()
                 #expect(drained.drain == .hand)
-                #expect(await site.control.monitor.machine("test-x1234567")?.order?.action == .drain)
-                #expect(await site.control.monitor.machine("test-x1234567")?.order?.generation == 1)
+                #expect(await site.control.monitor.machine("test-x1234567")?.wanted.order?.action == .drain)
+                #expect(await site.control.monitor.machine("test-x1234567")?.wanted.order?.generation == 1)
                 #expect(try await ask(.post, "/v1/machines/test-x1234567/undrain").status == 202)
                 #expect(try await ask(.post, "/v1/machines/test-x1234567/undrain").status == 409)
                 try await machines[0].report(site)
@@ -98,7 +100,7 @@ struct RolloutRouteTests {
                 let second: RevisionView = try await ask(.get, "/v1/groups/test/revisions/2").decoded()
                 #expect(second.rollouts == revisions[1].rollouts)
                 #expect(old[1].phase == .failed && old[1].why?.contains("wrong day") == true)
-                #expect(await site.control.monitor.machine("test-x1234567")?.order?.generation == 1)
+                #expect(await site.control.monitor.machine("test-x1234567")?.wanted.order?.generation == 1)
             }
         }
     }

@@ -98,7 +98,7 @@ struct AbsenceTests {
         let all = desk.ids("core") + desk.ids("edge")
         let told = ["core-1", "core-2", "edge-1", "edge-2"].flatMap { desk.will($0) }
         #expect(told.events(.groupHolding).map(\.group) == [nil])
-        let present = all.filter { desk.machines[$0]?.awaySince == nil }
+        let present = all.filter { desk.machines[$0]?.judged.awaySince == nil }
         #expect(desk.pass(.hours(1), hearing: present).releases.isEmpty)
         #expect(
             desk.monitor.groupStatus("core")?.holding
@@ -133,7 +133,7 @@ struct AbsenceTests {
         desk.report("edge-9")
         #expect(desk.machines["edge-3"]?.phase == .joined)
         desk.pass(.seconds(5), hearing: ["edge-9"])
-        #expect(desk.machines["edge-9"]?.verified == true)
+        #expect(desk.machines["edge-9"]?.judged.verified == true)
         #expect(desk.machines["edge-3"]?.phase == .leaving)
         #expect(desk.machines["edge-4"]?.phase == .joined)
     }

@@ -83,8 +83,8 @@ struct ConvergenceTests {
     @Test("No restart of the manager, repeated or old message restarts healthy software", arguments: 0..<20, platforms)
     func leavesHealthyAlone(_ seed: Int, _ platform: Platform) {
         var site = Story(seed: UInt64(seed), platform: platform).site()
-        let generations = site.monitor.machines(of: FleetSimulator.name).map(\.order?.generation)
-        let heard = site.monitor.machines(of: FleetSimulator.name).compactMap(\.status)
+        let generations = site.monitor.machines(of: FleetSimulator.name).map(\.wanted.order?.generation)
+        let heard = site.monitor.machines(of: FleetSimulator.name).compactMap(\.reported.status)
         site.log = []
         for _ in 0..<40 {
             switch Int.random(in: 0..<4, using: &site.generator) {
@@ -92,8 +92,8 @@ struct ConvergenceTests {
             case 1: site.tell(.connected)
             case 2:
                 for machine in site.monitor.machines(of: FleetSimulator.name) {
-                    if let status = machine.status { site.tell(.status(status)) }
-                    let session = machine.session - 1
+                    if let status = machine.reported.status { site.tell(.status(status)) }
+                    let session = machine.reported.session - 1
                     site.tell(
                         .status(
                             Status(
@@ -105,7 +105,7 @@ struct ConvergenceTests {
             }
             site.run(for: site.between(0, 40_000))
         }
-        #expect(site.monitor.machines(of: FleetSimulator.name).map(\.order?.generation) == generations)
+        #expect(site.monitor.machines(of: FleetSimulator.name).map(\.wanted.order?.generation) == generations)
         #expect(site.log.events.isEmpty)
         #expect(site.log.launches.isEmpty && site.log.releases.isEmpty)
         #expect(site.monitor.groupStatus(FleetSimulator.name)?.phase == .converged)

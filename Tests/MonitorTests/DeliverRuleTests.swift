@@ -20,8 +20,8 @@ struct DeliverRuleTests {
         #expect(act.facts["index"] == "0")
         #expect(act.facts["software.digest"] == Samples.first)
         #expect(act.facts["group.digest"] == Samples.second)
-        #expect(desk.machines["edge-1"]?.order?.digest == Samples.second)
-        #expect(desk.machines["edge-1"]?.order?.generation == 2)
+        #expect(desk.machines["edge-1"]?.wanted.order?.digest == Samples.second)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 2)
         #expect(desk.monitor.groupStatus("edge")?.verified == 0)
     }
 
@@ -39,7 +39,7 @@ struct DeliverRuleTests {
         var desk = Desk(converged: Samples.group(count: 1))
         let effects = desk.report("edge-1", digest: Samples.digest("f"))
         #expect(effects.orders == ["edge-1"])
-        #expect(desk.machines["edge-1"]?.order?.generation == 2)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 2)
         #expect(effects.events(.ruleActed).first?.facts["software.digest"] == Samples.digest("f"))
     }
 
@@ -49,7 +49,7 @@ struct DeliverRuleTests {
         desk.join("edge-1")
         desk.report("edge-1", state)
         #expect(desk.pass(.minutes(2), hearing: ["edge-1"]).orders.isEmpty)
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 1)
     }
 
     @Test("What does not come to run is delivered again at once, then after 10, 20, 40 … seconds, at most 5 minutes")
@@ -61,12 +61,12 @@ struct DeliverRuleTests {
         var generation = 1
         for _ in 0..<9 {
             desk.report("edge-1", .failed, reason: "it does not start")
-            for _ in 0..<3000 where desk.monitor.machine("edge-1")?.order?.generation == generation {
+            for _ in 0..<3000 where desk.monitor.machine("edge-1")?.wanted.order?.generation == generation {
                 desk.pass(.milliseconds(200))
                 desk.repeatStatus("edge-1")
             }
             generation += 1
-            #expect(desk.monitor.machine("edge-1")?.order?.generation == generation)
+            #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == generation)
             waits.append((desk.now - last).milliseconds / 1000)
             last = desk.now
         }
@@ -95,7 +95,7 @@ struct DeliverRuleTests {
             desk.pass(.seconds(1)) + desk.report("edge-1", generation: 1, order: 1)
         }
         #expect(later.orders.count == 1)
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 2)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 2)
     }
 
     enum Refused: CaseIterable {
@@ -127,7 +127,7 @@ struct DeliverRuleTests {
         }
         #expect(effects.launches.isEmpty && effects.releases.isEmpty && effects.removals.isEmpty)
         let machine = try #require(desk.monitor.machine("edge-1"))
-        #expect(machine.phase == .joined && machine.status?.reason == reason && !machine.verified)
+        #expect(machine.phase == .joined && machine.reported.status?.reason == reason && !machine.judged.verified)
         #expect(desk.monitor.explain("edge-1", at: desk.now)?.summary.contains(reason) == true)
         #expect(desk.history[since...].contains { $0.machine == "edge-1" && $0.facts["reason"] == reason })
         // Said again with growing pauses, not without end; who serves with what it ran before is left alone.
@@ -151,7 +151,7 @@ struct DeliverRuleTests {
     func restart() {
         var desk = Desk(converged: Samples.group(count: 2))
         #expect(desk.send(.restartGroup("edge")).orders == ["edge-1", "edge-2"])
-        #expect(desk.machines.values.allSatisfy { $0.order?.generation == 2 && !$0.verified })
+        #expect(desk.machines.values.allSatisfy { $0.wanted.order?.generation == 2 && !$0.judged.verified })
         #expect(desk.send(.restartMachine("edge-1")).orders == ["edge-1"])
         #expect(desk.send(.restartMachine("edge-9")).isEmpty)
     }

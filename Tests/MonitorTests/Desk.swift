@@ -164,7 +164,7 @@ struct Desk {
     /// Its last status again, with the next sequence number: a heartbeat.
     @discardableResult
     mutating func repeatStatus(_ id: String, heartbeat: TimeSpan? = nil) -> [Monitor.Effect] {
-        guard var status = monitor.machine(id)?.status else { return [] }
+        guard var status = monitor.machine(id)?.reported.status else { return [] }
         if let heartbeat { status.heartbeat = heartbeat }
         sequences[id, default: 0] += 1
         status.session = sessions[id] ?? 1
@@ -177,7 +177,7 @@ struct Desk {
         order: Int? = nil, health: Health = .passing, metrics: [String: Double] = [:], reason: String? = nil
     ) -> Status {
         let machine = monitor.machine(id)
-        let asked = machine?.order
+        let asked = machine?.wanted.order
         let runs = digest != nil || state == .running
         return Status(
             group: machine?.group ?? "edge", machine: id, session: sessions[id] ?? 1, sequence: sequences[id] ?? 1,

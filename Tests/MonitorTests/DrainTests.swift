@@ -12,11 +12,11 @@ struct DrainTests {
         return desk
     }
 
-    private func action(_ desk: Desk, _ id: String) -> Order.Action? { desk.monitor.machine(id)?.order?.action }
+    private func action(_ desk: Desk, _ id: String) -> Order.Action? { desk.monitor.machine(id)?.wanted.order?.action }
 
     /// It has heard that it is to drain, and says what it still does.
     private func drains(_ desk: inout Desk, _ id: String, calls: Double) {
-        desk.report(id, .draining, digest: desk.monitor.machine(id)?.order?.digest, metrics: ["calls": calls])
+        desk.report(id, .draining, digest: desk.monitor.machine(id)?.wanted.order?.digest, metrics: ["calls": calls])
     }
 
     @Test("A machine is told to drain under the generation that it runs, and changed once it has nothing more to do")
@@ -25,7 +25,7 @@ struct DrainTests {
         let effects = desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
         #expect(effects.orders == ["edge-1"])
         #expect(action(desk, "edge-1") == .drain)
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 1)
         // What was reported before it drained says nothing.
         desk.report("edge-1", metrics: ["calls": 0])
         #expect(action(desk, "edge-1") == .drain)
@@ -34,8 +34,8 @@ struct DrainTests {
         #expect(action(desk, "edge-1") == .drain)
         drains(&desk, "edge-1", calls: 0)
         #expect(action(desk, "edge-1") == .run)
-        #expect(desk.monitor.machine("edge-1")?.order?.digest == Samples.second)
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 2)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.digest == Samples.second)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 2)
     }
 
     @Test("Its time is up, whatever it still does")
@@ -44,9 +44,9 @@ struct DrainTests {
         desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
         drains(&desk, "edge-1", calls: 2)
         desk.pass(.minutes(29), hearing: desk.ids())
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 1)
         desk.pass(.minutes(1), hearing: desk.ids())
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 2)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 2)
         #expect(desk.history.last { $0.kind == .machineDrained }?.message.contains("its time is up") == true)
     }
 
@@ -83,7 +83,7 @@ struct DrainTests {
         let effects = desk.send(.rollout("edge", .abort(by: "ada", why: "wrong day")))
         #expect(effects.orders == ["edge-1"])
         #expect(action(desk, "edge-1") == .run)
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 1)
         #expect(effects.rollbacks == [1])
         desk.report("edge-1", metrics: ["calls": 2])
         let after = desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.first), .revised)
@@ -102,7 +102,7 @@ struct DrainTests {
         #expect(desk.pass(.hours(1), hearing: desk.ids()).orders.isEmpty)
         desk.user("edge", .resumed) { $0.paused = false }
         #expect(desk.ids().filter { action(desk, $0) == .drain }.count == 1)
-        #expect(desk.ids().allSatisfy { desk.monitor.machine($0)?.order?.generation == 1 })
+        #expect(desk.ids().allSatisfy { desk.monitor.machine($0)?.wanted.order?.generation == 1 })
     }
 
     @Test("Never do fewer than keep serve: the next one waits")
@@ -141,7 +141,7 @@ struct DrainTests {
         for id in desk.ids() { drains(&desk, id, calls: 1) }
         desk.user("edge", .started) { $0.run = .running }
         #expect(desk.ids().map { action(desk, $0) } == [.run, .run, .run])
-        #expect(desk.ids().map { desk.monitor.machine($0)?.order?.generation } == [1, 1, 1])
+        #expect(desk.ids().map { desk.monitor.machine($0)?.wanted.order?.generation } == [1, 1, 1])
     }
 
     @Test("What a person drained stays drained, also over a change and a restart of the manager")
@@ -152,11 +152,11 @@ struct DrainTests {
         desk.restartManager()
         for id in desk.ids() { desk.repeatStatus(id) }
         desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
-        #expect(desk.monitor.machine("edge-1")?.order?.digest == Samples.second)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.digest == Samples.second)
         #expect(action(desk, "edge-1") == .drain)
         drains(&desk, "edge-1", calls: 0)
         desk.pass(.seconds(6), hearing: desk.ids())
-        #expect(desk.monitor.machine("edge-1")?.verified == true)
+        #expect(desk.monitor.machine("edge-1")?.judged.verified == true)
         #expect(desk.send(.undrainMachine("edge-1", by: "user ada")).orders.contains("edge-1"))
         #expect(action(desk, "edge-1") == .run)
     }
@@ -167,9 +167,9 @@ struct DrainTests {
         policy.drain = nil
         var desk = Desk(converged: Samples.group(count: 1, rollout: policy))
         desk.send(.restartMachine("edge-1"))
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 2)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 2)
         desk.report("edge-1")
         desk.user("edge", .stopped) { $0.run = .stopped }
-        #expect(desk.monitor.machine("edge-1")?.order?.action == .stop)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.action == .stop)
     }
 }

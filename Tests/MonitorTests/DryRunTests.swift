@@ -102,11 +102,11 @@ struct DryRunTests {
         #expect(restart(&desk, 1).events(.ruleNotified).isEmpty)
         desk.pass(.minutes(4))
         #expect(restart(&desk, 2).events(.ruleNotified).isEmpty)
-        #expect(desk.machines["edge-1"]?.restartedAt.count == 2)
+        #expect(desk.machines["edge-1"]?.reported.restartedAt.count == 2)
         #expect(restart(&desk, 3).events(.ruleNotified).count == 1)
         #expect(restart(&desk, 4).events(.ruleNotified).isEmpty)
         // 10 minutes on none is left, which no report says.
         desk.pass(.minutes(10))
-        #expect(desk.monitor.machine("edge-1")?.held.isEmpty == true)
+        #expect(desk.monitor.machine("edge-1")?.judged.held.isEmpty == true)
     }
 }

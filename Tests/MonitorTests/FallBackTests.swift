@@ -11,14 +11,14 @@ struct FallBackTests {
         for id in desk.ids() { desk.report(id, metrics: ["calls": 3]) }
         desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
         desk.report("edge-1", .draining, digest: Samples.first, metrics: ["calls": 0])
-        #expect(desk.monitor.machine("edge-1")?.order?.digest == Samples.second)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.digest == Samples.second)
         let effects = desk.report(
             "edge-1", digest: Samples.first, generation: 1, metrics: ["calls": 2], reason: "it did not become healthy")
         #expect(effects.rollbacks == [1])
         return desk
     }
 
-    private func order(_ desk: Desk) -> Order? { desk.monitor.machine("edge-1")?.order }
+    private func order(_ desk: Desk) -> Order? { desk.monitor.machine("edge-1")?.wanted.order }
     private func drains(_ desk: Desk) -> Int { desk.history.count { $0.kind == .machineDraining } }
 
     @Test("It is ordered at once, before the others, and not drained; the others are left as they are")
@@ -30,7 +30,7 @@ struct FallBackTests {
         #expect(order(desk)?.action == .run && order(desk)?.generation == 3 && order(desk)?.digest == Samples.first)
         desk.report("edge-1", metrics: ["calls": 2])
         desk.pass(.seconds(6), hearing: desk.ids())
-        #expect(desk.monitor.machine("edge-1")?.verified == true)
+        #expect(desk.monitor.machine("edge-1")?.judged.verified == true)
     }
 
     @Test("So it is after a restart of the manager")

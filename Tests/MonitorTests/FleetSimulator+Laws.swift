@@ -14,7 +14,7 @@ extension FleetSimulator {
             return violate("\(id) is healthy and has to leave")
         }
         // Lost at once by its platform's word, which was true when it was given.
-        if machine.platformState == .gone, let down = real.downAt, down >= since { return }
+        if machine.judged.platformState == .gone, let down = real.downAt, down >= since { return }
         // Without a `for`, not before it is known whether it is alone.
         guard now - since >= max(groupRow.definition.rules[2].holds, .seconds(3)) else {
             return violate("\(id) has to leave after only \(now - since)")
@@ -29,7 +29,7 @@ extension FleetSimulator {
             guard let since = real.unreachableSince, real.isUp, rows[id]?.phase == .joined else { return false }
             if let spoken = real.copySaidAt, spoken + .seconds(120) > now { return false }
             // Of one that was gone it is known why it can't be heard, although it is back.
-            if rows[id]?.platformState == .gone { return false }
+            if rows[id]?.judged.platformState == .gone { return false }
             // By then also those are known whose wills never came.
             return since + .seconds(120) <= now && hearsSince + .seconds(120) <= now
         }
@@ -42,7 +42,7 @@ extension FleetSimulator {
     /// No healthy software is restarted or stopped unless somebody asked for it.
     mutating func judgeRestart(_ id: String, _ machine: Machine, _ order: Order) {
         // An older one that the broker still had does not use up what was asked for.
-        defer { if order.generation >= rows[id]?.order?.generation ?? 0 { mayRestart.remove(id) } }
+        defer { if order.generation >= rows[id]?.wanted.order?.generation ?? 0 { mayRestart.remove(id) } }
         guard !mayRestart.contains(id), machine.state == .running, let software = machine.software,
             software.health == .passing
         else { return }
@@ -54,7 +54,7 @@ extension FleetSimulator {
             let isWanted =
                 rows[id].map { $0.index < groupRow.definition.machines.count && $0.phase == .joined } ?? false
             // One that the broker still had was asked for when it was given.
-            let isNewest = order.generation >= rows[id]?.order?.generation ?? 0
+            let isNewest = order.generation >= rows[id]?.wanted.order?.generation ?? 0
             if isWanted, isNewest, groupRow.run == .running { violate("\(id) is healthy and has to stop") }
         } else if software.digest == order.digest, software.generation == machine.accepted {
             violate("\(id) runs \(software.digest.prefix(1)) and is restarted by generation \(order.generation)")
@@ -66,17 +66,17 @@ extension FleetSimulator {
         let id = machine.id
         guard let policy = groupRow.definition.rollout.drain, !mayRestart.contains(id),
             // What it had from a manager whose records were newer is no news to it.
-            machines[id].map({ $0.software != nil && $0.accepted < machine.order?.generation ?? 0 }) ?? true,
-            let old = before.order, let new = machine.order, old.runs, new.generation > old.generation,
-            before.phase == .joined, before.awaySince == nil, let status = before.status,
+            machines[id].map({ $0.software != nil && $0.accepted < machine.wanted.order?.generation ?? 0 }) ?? true,
+            let old = before.wanted.order, let new = machine.wanted.order, old.runs, new.generation > old.generation,
+            before.phase == .joined, before.judged.awaySince == nil, let status = before.reported.status,
             status.state == .running || status.state == .draining, status.software?.health == .passing,
             status.software?.digest == old.digest, status.order == old.generation
         else { return }
-        guard let since = before.drain?.since else {
+        guard let since = before.wanted.drain?.since else {
             return violate("\(id) works and gets generation \(new.generation) without a drain")
         }
         // What it says with the very event that ends its drain is not in the row yet.
-        let last = monitor.machine(id)?.status ?? status
+        let last = monitor.machine(id)?.reported.status ?? status
         guard since + policy.atMost <= now || last.metrics["calls"] == 0 else {
             return violate("\(id) has \(last.metrics["calls"] ?? -1) calls and gets generation \(new.generation)")
         }
@@ -92,7 +92,7 @@ extension FleetSimulator {
             }
         case .saveMachine(let machine):
             let before = rows[machine.id]
-            if let old = before?.order?.generation, let new = machine.order?.generation, new < old {
+            if let old = before?.wanted.order?.generation, let new = machine.wanted.order?.generation, new < old {
                 violate("\(machine.id) goes back from generation \(old) to \(new)")
             }
             judgeLeaving(machine, before: before)
@@ -122,16 +122,16 @@ extension FleetSimulator {
             return "the group is \(phase?.rawValue ?? "gone")\(waits.map { ", and waits for \($0)" } ?? "")"
         }
         let records = monitor.machines(of: Self.name)
-        let verified = records.filter(\.verified)
+        let verified = records.filter(\.judged.verified)
         guard verified.map(\.index) == Array(0..<count) else { return "verified are \(verified.map(\.id))" }
         for machine in verified {
             let real = machines[machine.id]
             guard real?.isUp == true, real?.software?.digest == groupRow.digest, real?.software?.health == .passing
             else { return "\(machine.id) is counted as verified and is \(String(describing: real))" }
         }
-        let surplus = records.filter { !$0.verified }
+        let surplus = records.filter { !$0.judged.verified }
         if platform == .none {
-            let runs = surplus.filter { $0.awaySince == nil && machines[$0.id]?.software != nil }
+            let runs = surplus.filter { $0.judged.awaySince == nil && machines[$0.id]?.software != nil }
             return runs.isEmpty ? nil : "beyond the count there run \(runs.map(\.id))"
         }
         guard surplus.isEmpty else { return "left over are the records of \(surplus.map(\.id))" }

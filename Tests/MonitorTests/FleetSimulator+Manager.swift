@@ -126,10 +126,11 @@ extension FleetSimulator {
     mutating func perform(_ effect: Monitor.Effect) {
         switch effect {
         case .sendOrder(let id, _):
-            guard managerBreak == nil, let machine = monitor.machine(id), let order = machine.order, keys.contains(id),
+            guard managerBreak == nil, let machine = monitor.machine(id), let order = machine.wanted.order,
+                keys.contains(id),
                 !isLost()
             else { return }
-            orders[id] = (order, machine.sessionFloor)
+            orders[id] = (order, machine.wanted.sessionFloor)
             later(between(1, 50), .order(id))
         case .launch(let id, _, let index, _): ask(.launch(id, index: index), about: id, between(50, 1000))
         case .release(let id, _, _):
@@ -143,7 +144,7 @@ extension FleetSimulator {
             statuses[id] = nil
         case .saveRollout(let rollout):
             guard rollout.phase == .done else { return }
-            for (id, row) in rows where row.awaySince == nil { askedAnew[id] = nil }
+            for (id, row) in rows where row.judged.awaySince == nil { askedAnew[id] = nil }
         case .saveGroup, .saveMachine, .record, .scale, .goBack, .saveActs, .saveVerdict: return
         }
     }
@@ -225,7 +226,7 @@ extension FleetSimulator {
         for (id, machine) in machines {
             let (old, new) = (backup.rows[id], rows[id])
             if old == nil || old?.phase != .joined { mayRelease.insert(id) }
-            if old?.order.map({ mine in new?.order.map { mine.asksTheSame(as: $0) } ?? false }) != true {
+            if old?.wanted.order.map({ mine in new?.wanted.order.map { mine.asksTheSame(as: $0) } ?? false }) != true {
                 mayRestart.insert(id)
             }
             if backup.group.definition != groupRow.definition || backup.group.digest != groupRow.digest
@@ -247,12 +248,12 @@ extension FleetSimulator {
     mutating func shiftInstants(by span: TimeSpan) {
         rows = rows.mapValues { row in
             var row = row
-            row.phaseSince = row.phaseSince + span
-            row.awaySince = row.awaySince.map { $0 + span }
-            row.wellSince = row.wellSince.map { $0 + span }
-            row.launchedAt = row.launchedAt.map { $0 + span }
-            row.heardAt = row.heardAt.map { $0 + span }
-            row.held = row.held.mapValues { $0 + span }
+            row.judged.phaseSince = row.judged.phaseSince + span
+            row.judged.awaySince = row.judged.awaySince.map { $0 + span }
+            row.judged.wellSince = row.judged.wellSince.map { $0 + span }
+            row.judged.launchedAt = row.judged.launchedAt.map { $0 + span }
+            row.reported.heardAt = row.reported.heardAt.map { $0 + span }
+            row.judged.held = row.judged.held.mapValues { $0 + span }
             return row
         }
         acts = acts.map { effect in

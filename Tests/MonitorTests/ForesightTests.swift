@@ -12,18 +12,21 @@ struct ForesightTests {
         var effects = desk.user(record, .revised)
         for _ in 0..<2000 {
             for effect in effects {
-                guard case .sendOrder(let id, _) = effect, let order = desk.monitor.machine(id)?.order else { continue }
+                guard case .sendOrder(let id, _) = effect, let order = desk.monitor.machine(id)?.wanted.order else {
+                    continue
+                }
                 told.append("\(id) \(order.action.rawValue) \(order.digest.prefix(1)) \(order.generation)")
             }
             effects = []
             for id in desk.ids() {
-                guard let machine = desk.monitor.machine(id), let order = machine.order, machine.phase == .joined,
-                    machine.status?.order != order.generation
-                        || order.action == .drain && machine.status?.state != .draining
+                guard let machine = desk.monitor.machine(id), let order = machine.wanted.order,
+                    machine.phase == .joined,
+                    machine.reported.status?.order != order.generation
+                        || order.action == .drain && machine.reported.status?.state != .draining
                 else { continue }
                 effects += desk.report(
                     id, order.action == .drain ? .draining : order.runs ? .running : .stopped,
-                    metrics: machine.status?.metrics ?? [:])
+                    metrics: machine.reported.status?.metrics ?? [:])
             }
             if desk.monitor.rollout("edge")?.phase == .waiting {
                 effects += desk.send(.rollout("edge", .promote(by: "ada")))

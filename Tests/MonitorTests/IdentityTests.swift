@@ -26,11 +26,11 @@ struct IdentityTests {
         let effects = desk.send(.status(Self.status(desk, session: 2, sequence: 2)))
         #expect(effects.kinds == [.machineBehind])
         #expect(effects.orders == ["edge-1"])
-        #expect(desk.machines["edge-1"]?.sessionFloor == 7)
-        #expect(desk.monitor.machine("edge-1")?.status?.session == 6, "it is never applied")
+        #expect(desk.machines["edge-1"]?.wanted.sessionFloor == 7)
+        #expect(desk.monitor.machine("edge-1")?.reported.status?.session == 6, "it is never applied")
         let heard = desk.send(.status(Self.status(desk, session: 7, sequence: 1)))
         #expect(heard.kinds == [.machineBack])
-        #expect(desk.machines["edge-1"]?.sessionFloor == nil)
+        #expect(desk.machines["edge-1"]?.wanted.sessionFloor == nil)
     }
 
     @Test(
@@ -41,7 +41,7 @@ struct IdentityTests {
         let before = desk.monitor.machine("edge-1")
         var effects = desk.send(.status(Self.status(desk, session: number, sequence: 1)))
         effects += desk.send(
-            .status(Self.status(desk, session: (before?.session ?? 0) + 1, sequence: 1, order: number)))
+            .status(Self.status(desk, session: (before?.reported.session ?? 0) + 1, sequence: 1, order: number)))
         var will = Self.status(desk, session: number, sequence: 0)
         will.state = .away
         effects += desk.send(.status(will))
@@ -49,8 +49,8 @@ struct IdentityTests {
         #expect(desk.monitor.machine("edge-1") == before)
         desk.reconnect("edge-1")
         desk.report("edge-1")
-        #expect(desk.monitor.machine("edge-1")?.session == (before?.session ?? 0) + 1)
-        #expect(desk.monitor.machine("edge-1")?.awaySince == nil)
+        #expect(desk.monitor.machine("edge-1")?.reported.session == (before?.reported.session ?? 0) + 1)
+        #expect(desk.monitor.machine("edge-1")?.judged.awaySince == nil)
     }
 
     @Test("The event comes once an hour, the order once a heartbeat")
@@ -97,11 +97,11 @@ struct IdentityTests {
         var desk = Desk(converged: Samples.group(count: 1))
         let effects = desk.report("edge-1", generation: 7, order: 7)
         #expect(effects.kinds == [.machineAhead])
-        #expect(desk.machines["edge-1"]?.order?.generation == 7)
-        #expect(desk.machines["edge-1"]?.verified == true)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 7)
+        #expect(desk.machines["edge-1"]?.judged.verified == true)
         #expect(desk.pass(.minutes(1), hearing: ["edge-1"]).isEmpty)
         #expect(desk.send(.restartMachine("edge-1")).orders == ["edge-1"])
-        #expect(desk.machines["edge-1"]?.order?.generation == 8)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 8)
     }
 
     @Test("While it is on its way to what it has accepted, nothing is decided: it may be what the record says")
@@ -111,7 +111,7 @@ struct IdentityTests {
         #expect(effects.orders.isEmpty)
         effects = desk.report("edge-1", generation: 7, order: 7)
         #expect(effects.kinds.contains(.machineAhead))
-        #expect(desk.machines["edge-1"]?.order?.generation == 7)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 7)
     }
 
     @Test("What runs something else is overtaken: ordered anew, above what it has accepted")
@@ -119,8 +119,8 @@ struct IdentityTests {
         var desk = Desk(converged: Samples.group(count: 1))
         let effects = desk.report("edge-1", digest: Samples.second, generation: 7, order: 7)
         #expect(effects.orders.contains("edge-1"))
-        #expect((desk.machines["edge-1"]?.order?.generation ?? 0) >= 8)
-        #expect(desk.machines["edge-1"]?.order?.digest == Samples.first)
+        #expect((desk.machines["edge-1"]?.wanted.order?.generation ?? 0) >= 8)
+        #expect(desk.machines["edge-1"]?.wanted.order?.digest == Samples.first)
         desk.report("edge-1")
         #expect(desk.pass(.seconds(5), hearing: ["edge-1"]).kinds.contains(.machineVerified))
     }
@@ -136,8 +136,8 @@ struct IdentityTests {
         }
         #expect(effects.orders.isEmpty)
         #expect(desk.pass(.seconds(10), hearing: ["edge-1"]).orders == ["edge-1"])
-        #expect(desk.machines["edge-1"]?.order?.generation == 3)
-        #expect(desk.machines["edge-1"]?.order?.action == .stop)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 3)
+        #expect(desk.machines["edge-1"]?.wanted.order?.action == .stop)
     }
 
     @Test("Of records that were put back, orders leap ahead of what machines may have accepted, until they were heard")
@@ -148,10 +148,10 @@ struct IdentityTests {
             areRestored: true)
         desk.send(.hearing)
         desk.send(.restartMachine("edge-1"))
-        #expect(desk.machines["edge-1"]?.order?.generation == 1002)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 1002)
         desk.report("edge-1")
         desk.send(.restartMachine("edge-1"))
-        #expect(desk.machines["edge-1"]?.order?.generation == 1003)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 1003)
     }
 
     @Test("A generation or session that nobody can have counted to is not believed")
@@ -161,7 +161,7 @@ struct IdentityTests {
         #expect(effects.kinds == [.machineAhead] && effects.orders.isEmpty && effects.releases.isEmpty)
         #expect(desk.will("edge-1", session: Int.max).isEmpty)
         #expect(desk.send(.restartMachine("edge-1")).orders == ["edge-1"])
-        #expect(desk.machines["edge-1"]?.order?.generation == 2)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 2)
     }
 
     @Test("Two agents that take the connection from each other are noticed, once an hour, and explained")
@@ -187,7 +187,7 @@ struct IdentityTests {
                 .status(Self.status(desk, session: session, sequence: 1, holder: "0000\(1000 + session)")))
         }
         #expect(effects.events(.machineShared).isEmpty)
-        #expect(desk.machines["edge-1"]?.holder == "00001050")
+        #expect(desk.machines["edge-1"]?.reported.holder == "00001050")
     }
 
     @Test("A copy whose sessions are behind is noticed although its statuses are never applied")
@@ -266,8 +266,8 @@ struct AssignmentTests {
         } else {
             desk.send(.restartMachine("edge-1"))
         }
-        #expect(desk.machines["edge-1"]?.order?.generation == 2)
-        #expect(desk.machines["edge-1"]?.order?.digest == Samples.first)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 2)
+        #expect(desk.machines["edge-1"]?.wanted.order?.digest == Samples.first)
     }
 
     @Test("What a rule stopped stays so over unrelated revisions, other software and a restart of the manager")
@@ -275,14 +275,14 @@ struct AssignmentTests {
         var desk = Desk(converged: Samples.group(count: 1, rules: [Samples.deliver, Self.stop]))
         desk.report("edge-1", health: .failing)
         desk.report("edge-1", .stopped)
-        #expect(desk.machines["edge-1"]?.stoppedBy == "stop")
+        #expect(desk.machines["edge-1"]?.wanted.stoppedBy == "stop")
         var effects = desk.user("edge", .revised) { $0.definition.environment = ChangeTests.environment }
         let record = try #require(desk.monitor.group("edge"))
         effects += desk.user(record.asking(for: Samples.second), .revised)
         desk.restartManager()
         effects += desk.pass(.minutes(5), hearing: ["edge-1"])
-        #expect(effects.orders.allSatisfy { _ in desk.machines["edge-1"]?.order?.action == .stop })
-        #expect(desk.machines["edge-1"]?.order?.action == .stop)
+        #expect(effects.orders.allSatisfy { _ in desk.machines["edge-1"]?.wanted.order?.action == .stop })
+        #expect(desk.machines["edge-1"]?.wanted.order?.action == .stop)
         let view = try #require(desk.monitor.explain("edge-1", at: desk.now))
         #expect(view.summary.contains("Rule stop stopped it"))
     }
@@ -301,8 +301,8 @@ struct AssignmentTests {
         case "drop": desk.user("edge", .revised) { $0.definition.rules = [Samples.deliver] }
         default: desk.user("edge", .revised) { $0.definition.rules[1].holds = .minutes(5) }
         }
-        #expect(desk.machines["edge-1"]?.order?.action == .run)
-        #expect(desk.machines["edge-1"]?.stoppedBy == nil)
+        #expect(desk.machines["edge-1"]?.wanted.order?.action == .run)
+        #expect(desk.machines["edge-1"]?.wanted.stoppedBy == nil)
     }
 
     @Test("Acts are kept by rule and place, in no history, and forgotten with their rule")

@@ -61,8 +61,10 @@ private struct Standing: Hashable {
                 (
                     machine.id,
                     Standing(
-                        order: machine.order, verified: machine.verified, away: machine.awaySince != nil,
-                        phase: machine.phase, held: machine.held, assigned: machine.assigned, drain: machine.drain)
+                        order: machine.wanted.order, verified: machine.judged.verified,
+                        away: machine.judged.awaySince != nil,
+                        phase: machine.phase, held: machine.judged.held, assigned: machine.wanted.assigned,
+                        drain: machine.wanted.drain)
                 )
             })
     }

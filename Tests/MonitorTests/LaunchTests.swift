@@ -40,10 +40,10 @@ struct LaunchTests {
         #expect(effects.kinds == [.machineRegistered, .machineOrdered])
         let machine = try #require(desk.machines["edge-1"])
         #expect(machine.phase == .joined)
-        #expect(machine.fingerprint == "f-edge-1")
-        #expect(machine.order?.generation == 1)
-        #expect(machine.order?.action == .run)
-        #expect(machine.order?.digest == Samples.first)
+        #expect(machine.identity.fingerprint == "f-edge-1")
+        #expect(machine.wanted.order?.generation == 1)
+        #expect(machine.wanted.order?.action == .run)
+        #expect(machine.wanted.order?.digest == Samples.first)
     }
 
     @Test("The same registration again brings the order again, and nothing else")
@@ -173,7 +173,7 @@ struct InvitedTests {
         #expect(desk.monitor.canJoin(group: "edge"))
         desk.join("edge-x2")
         #expect(desk.machines["edge-x2"]?.index == 0)
-        #expect(desk.machines["edge-x2"]?.order?.action == .run)
+        #expect(desk.machines["edge-x2"]?.wanted.order?.action == .run)
         #expect(!desk.monitor.canJoin(group: "edge"))
     }
 
@@ -200,11 +200,11 @@ struct InvitedTests {
         var desk = Desk()
         desk.user(Samples.group(count: 1, platform: .none), .created)
         desk.join("edge-x0")
-        #expect(desk.machines["edge-x0"]?.order?.action == .stop)
+        #expect(desk.machines["edge-x0"]?.wanted.order?.action == .stop)
         desk.report("edge-x0", .stopped)
         #expect(desk.user("edge", .started) { $0.run = .running }.orders == ["edge-x0"])
-        #expect(desk.machines["edge-x0"]?.order?.action == .run)
-        #expect(desk.machines["edge-x0"]?.order?.generation == 2)
+        #expect(desk.machines["edge-x0"]?.wanted.order?.action == .run)
+        #expect(desk.machines["edge-x0"]?.wanted.order?.generation == 2)
     }
 
     @Test("A machine that ends while its release fails is still to be released: the platform may keep something of it")

@@ -52,7 +52,7 @@ struct ManagerRestartTests {
         let effects = desk.pass(.minutes(1))
         #expect(effects.launches.isEmpty)
         #expect(effects.kinds == [.machineLaunched])
-        #expect(desk.machines["edge-1"]?.launchedAt == desk.now - .minutes(1))
+        #expect(desk.machines["edge-1"]?.judged.launchedAt == desk.now - .minutes(1))
     }
 
     @Test("Instants that lie in the future were written by another clock: they count from now on")

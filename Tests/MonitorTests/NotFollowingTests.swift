@@ -13,7 +13,7 @@ struct NotFollowingTests {
     func backoff() {
         var desk = Desk(converged: Samples.group(count: 1))
         desk.send(.restartMachine("edge-1"))
-        let accepted = (desk.monitor.machine("edge-1")?.order?.generation ?? 0) - 1
+        let accepted = (desk.monitor.machine("edge-1")?.wanted.order?.generation ?? 0) - 1
         var sentAt: [Int64] = []
         let began = desk.now
         // A heartbeat each 10 s for an hour, none of which takes the order.
@@ -35,7 +35,7 @@ struct NotFollowingTests {
     func again() {
         var desk = Desk(converged: Samples.group(count: 1))
         desk.send(.restartMachine("edge-1"))
-        let accepted = (desk.monitor.machine("edge-1")?.order?.generation ?? 0) - 1
+        let accepted = (desk.monitor.machine("edge-1")?.wanted.order?.generation ?? 0) - 1
         for _ in 0..<60 {
             desk.now = desk.now + .seconds(10)
             desk.report("edge-1", generation: accepted, order: accepted)

@@ -11,7 +11,7 @@ struct PlatformListTests {
     func runs() {
         var desk = Desk(converged: Samples.group(count: 1))
         desk.will("edge-1")
-        #expect(desk.machines["edge-1"]?.platformState == .running)
+        #expect(desk.machines["edge-1"]?.judged.platformState == .running)
         #expect(desk.pass(.milliseconds(29_999)).releases.isEmpty)
         #expect(desk.pass(.milliseconds(1)).releases == ["edge-1"])
     }
@@ -103,7 +103,7 @@ struct PlatformListTests {
         let effects = desk.send(.launchFailed(machine: "edge-1", reason: "timed out", isCertain: false))
         #expect(effects.kinds == [.machineLaunchUncertain, .machineLaunched])
         #expect(effects.launches.isEmpty && effects.removals.isEmpty)
-        #expect(desk.machines["edge-1"]?.launchedAt == desk.now)
+        #expect(desk.machines["edge-1"]?.judged.launchedAt == desk.now)
         #expect(desk.join("edge-1").orders == ["edge-1"])
     }
 

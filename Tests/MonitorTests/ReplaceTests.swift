@@ -10,7 +10,7 @@ struct ReplaceTests {
         let asked = desk.send(.replaceMachine("edge-1"))
         #expect(asked.orders == ["edge-1"])
         #expect(asked.launches.isEmpty && asked.releases.isEmpty)
-        #expect(desk.machines["edge-1"]?.order?.action == .stop)
+        #expect(desk.machines["edge-1"]?.wanted.order?.action == .stop)
         #expect(desk.machines["edge-1"]?.phase == .leaving)
         #expect(desk.report("edge-1", .stopped).releases == ["edge-1"])
         let gone = desk.send(.released(machine: "edge-1"))
@@ -88,7 +88,7 @@ struct ReplaceTests {
         #expect(desk.monitor.groupStatus("edge")?.phase == .converging)
         desk.send(.launched(machine: "edge-1"))
         #expect(desk.join("edge-1").orders == ["edge-1"])
-        #expect(desk.machines["edge-1"]?.order?.action == .stop)
+        #expect(desk.machines["edge-1"]?.wanted.order?.action == .stop)
     }
 
     @Test(
@@ -131,26 +131,26 @@ struct ReplaceTests {
             desk.send(.released(machine: id))
         }
         #expect(desk.ids() == ["edge-1"])
-        #expect(desk.machines["edge-1"]?.order?.generation == 1)
-        #expect(desk.machines["edge-1"]?.verified == true)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 1)
+        #expect(desk.machines["edge-1"]?.judged.verified == true)
     }
 
     @Test("Of invited machines the surplus is ordered to stop, and to run when there is a place again")
     func shrinkInvited() {
         var desk = Desk(converged: Samples.group(count: 2, platform: .none))
         #expect(desk.user("edge", .revised) { $0.definition.machines.count = 1 }.orders == ["edge-x1"])
-        #expect(desk.machines["edge-x1"]?.order?.action == .stop)
+        #expect(desk.machines["edge-x1"]?.wanted.order?.action == .stop)
         #expect(desk.machines["edge-x1"]?.phase == .joined)
         desk.report("edge-x1", .stopped)
         #expect(desk.user("edge", .revised) { $0.definition.machines.count = 2 }.orders == ["edge-x1"])
-        #expect(desk.machines["edge-x1"]?.order?.action == .run)
+        #expect(desk.machines["edge-x1"]?.wanted.order?.action == .run)
     }
 
     @Test("A larger count launches the places that are missing")
     func grow() {
         var desk = Desk(converged: Samples.group(count: 1))
         #expect(desk.user("edge", .revised) { $0.definition.machines.count = 3 }.launches == ["edge-2", "edge-3"])
-        #expect(desk.machines["edge-1"]?.order?.generation == 1)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 1)
     }
 
     @Test("On another platform all machines are new")
@@ -194,7 +194,7 @@ struct ReplaceTests {
         #expect(desk.send(.restartMachine("edge-1")).isEmpty)
         #expect(desk.join("edge-1").isEmpty)
         #expect(desk.send(.released(machine: "edge-1")).launches == ["edge-3"])
-        #expect(desk.machines["edge-2"]?.order?.generation == 1)
+        #expect(desk.machines["edge-2"]?.wanted.order?.generation == 1)
     }
 }
 
@@ -208,9 +208,9 @@ struct ChangeTests {
         let effects = desk.user("edge", .revised) { $0.definition.environment = Self.environment }
         #expect(effects.orders == ["edge-1", "edge-2"])
         #expect(effects.events(.ruleActed).isEmpty)
-        #expect(desk.machines["edge-1"]?.order?.generation == 2)
-        #expect(desk.machines["edge-1"]?.order?.environment == ["PORT": .plain("5060")])
-        #expect(desk.machines["edge-1"]?.verified == false)
+        #expect(desk.machines["edge-1"]?.wanted.order?.generation == 2)
+        #expect(desk.machines["edge-1"]?.wanted.order?.environment == ["PORT": .plain("5060")])
+        #expect(desk.machines["edge-1"]?.judged.verified == false)
     }
 
     @Test("The same record again changes nothing")
@@ -226,11 +226,11 @@ struct ChangeTests {
             desk.user("edge", .stopped) { $0.run = .stopped }
             desk.report("edge-x0", .stopped)
         }
-        let generation = desk.machines["edge-x0"]?.order?.generation
+        let generation = desk.machines["edge-x0"]?.wanted.order?.generation
         let effects = desk.user("edge", .revised) { $0.definition.heartbeat = .seconds(2) }
         #expect(effects == [.sendOrder(machine: "edge-x0", group: "edge")])
-        #expect(desk.monitor.machine("edge-x0")?.order?.generation == generation)
-        #expect(desk.monitor.machine("edge-x0")?.verified == running)
+        #expect(desk.monitor.machine("edge-x0")?.wanted.order?.generation == generation)
+        #expect(desk.monitor.machine("edge-x0")?.judged.verified == running)
     }
 
     @Test("Back to the former software before the other was delivered: nothing happens")
@@ -241,8 +241,8 @@ struct ChangeTests {
         desk.user(record.asking(for: Samples.second).changed { $0.paused = true }, .revised)
         desk.user(record.asking(for: Samples.first).changed { $0.paused = true }, .revised)
         desk.user("edge", .resumed) { $0.paused = false }
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
-        #expect(desk.monitor.machine("edge-1")?.verified == true)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 1)
+        #expect(desk.monitor.machine("edge-1")?.judged.verified == true)
         #expect(desk.monitor.groupStatus("edge")?.phase == .converged)
         #expect(desk.pass(.seconds(6)) == [])
     }
@@ -254,7 +254,7 @@ struct ChangeTests {
         desk.user(record.asking(for: Samples.second), .revised)
         desk.report("edge-1", .receiving, digest: Samples.first, generation: 1)
         #expect(desk.user(record.asking(for: Samples.first), .revised).orders == ["edge-1"])
-        #expect(desk.monitor.machine("edge-1")?.order?.digest == Samples.first)
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 3)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.digest == Samples.first)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 3)
     }
 }

@@ -54,7 +54,8 @@ struct ReplayTests {
         #expect(act.isOther)
         #expect(act.at == began + .seconds(31))
         #expect(
-            replay.monitor?.machine("edge-2")?.order == desk.monitor.machine("edge-2")?.order, "nothing was changed")
+            replay.monitor?.machine("edge-2")?.wanted.order == desk.monitor.machine("edge-2")?.wanted.order,
+            "nothing was changed")
     }
 
     @Test("A rule that acted and is not asked any more would not have; one that stands in both is no difference")

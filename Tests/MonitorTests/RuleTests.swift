@@ -137,7 +137,7 @@ struct RuleTests {
         let stop = Rule(name: "stop", when: Samples.isFailing, action: .stop)
         var desk = Desk(converged: Samples.group(count: 1, rules: [stop]))
         #expect(desk.report("edge-1", health: .failing).orders == ["edge-1"])
-        #expect(desk.machines["edge-1"]?.order?.action == .stop)
+        #expect(desk.machines["edge-1"]?.wanted.order?.action == .stop)
         #expect(desk.report("edge-1", health: .failing).orders.isEmpty)
 
         let revoke = Rule(name: "revoke", when: Samples.isFailing, action: .revoke)
@@ -171,7 +171,7 @@ struct RollbackTests {
             effects = desk.user(failed.asking(for: Samples.digest(good)), .revised)
             #expect(Set(effects.orders) == Set(ids))
             // They have not heard yet, and say what they said before.
-            let order = try #require(desk.machines["edge-1"]?.order?.generation) - 1
+            let order = try #require(desk.machines["edge-1"]?.wanted.order?.generation) - 1
             for id in ids {
                 effects += desk.report(
                     id, digest: Samples.digest(bad), generation: order, order: order, health: .failing)

@@ -35,8 +35,8 @@ struct StatusTests {
         for _ in 0..<5 { desk.repeatStatus("edge-1") }
         desk.reconnect("edge-1")
         desk.report("edge-1", health: .failing)
-        #expect(desk.monitor.machine("edge-1")?.session == 2)
-        #expect(desk.monitor.machine("edge-1")?.status?.software?.health == .failing)
+        #expect(desk.monitor.machine("edge-1")?.reported.session == 2)
+        #expect(desk.monitor.machine("edge-1")?.reported.status?.software?.health == .failing)
     }
 
     @Test("A heartbeat that says nothing new is not worth a write")
@@ -44,8 +44,8 @@ struct StatusTests {
         var desk = Desk(converged: Samples.group(count: 1))
         desk.now = desk.now + .seconds(7)
         #expect(desk.report("edge-1", metrics: ["calls": 12]).isEmpty)
-        #expect(desk.monitor.machine("edge-1")?.heardAt == desk.now)
-        #expect(desk.monitor.machine("edge-1")?.status?.metrics == ["calls": 12])
+        #expect(desk.monitor.machine("edge-1")?.reported.heardAt == desk.now)
+        #expect(desk.monitor.machine("edge-1")?.reported.status?.metrics == ["calls": 12])
     }
 
     @Test("Statuses of machines that are unknown, launching, revoked or of another group are not taken")
@@ -71,8 +71,8 @@ struct StatusTests {
         let effects = desk.will("edge-1")
         #expect(effects.kinds == [.machineAway])
         #expect(desk.monitor.machine("edge-1")?.state == .away)
-        #expect(desk.monitor.machine("edge-1")?.awaySince == desk.now)
-        #expect(desk.monitor.machine("edge-1")?.verified == false)
+        #expect(desk.monitor.machine("edge-1")?.judged.awaySince == desk.now)
+        #expect(desk.monitor.machine("edge-1")?.judged.verified == false)
         #expect(desk.monitor.groupStatus("edge")?.away == 1)
         #expect(desk.will("edge-1").isEmpty)
     }
@@ -118,7 +118,7 @@ struct StatusTests {
         #expect(effects.kinds == [.machineBack])
         #expect(effects.orders.isEmpty)
         #expect(desk.pass(.seconds(5)).kinds == [.machineVerified, .groupConverged])
-        #expect(desk.monitor.machine("edge-1")?.order?.generation == 1)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 1)
     }
 
     @Test("A joined machine of which the platform says that it is gone is away")
@@ -139,11 +139,11 @@ struct VerificationTests {
         var desk = Desk(running: Samples.group(count: 1))
         desk.join("edge-1")
         desk.report("edge-1")
-        #expect(desk.monitor.machine("edge-1")?.wellSince == desk.now)
+        #expect(desk.monitor.machine("edge-1")?.judged.wellSince == desk.now)
         #expect(desk.pass(.milliseconds(4999)).isEmpty)
         let effects = desk.pass(.milliseconds(1))
         #expect(effects.kinds == [.machineVerified, .groupConverged])
-        #expect(desk.machines["edge-1"]?.verified == true)
+        #expect(desk.machines["edge-1"]?.judged.verified == true)
     }
 
     @Test("What breaks in between starts the settle time again")

@@ -20,7 +20,7 @@ struct WaveTests {
     }
 
     private func digests(_ desk: Desk) -> [Character?] {
-        desk.ids().map { desk.monitor.machine($0)?.order?.digest.first }
+        desk.ids().map { desk.monitor.machine($0)?.wanted.order?.digest.first }
     }
 
     private func change(_ desk: inout Desk, to digest: String = Samples.second) throws {
@@ -148,7 +148,7 @@ struct WaveTests {
         let port = EnvironmentEntry(name: "PORT", value: .value(.number(7)))
         var desk = Desk(converged: Samples.group(count: 2, environment: [port]))
         var machines = desk.monitor.machines(of: "edge")
-        for index in machines.indices { machines[index].order?.environment["PORT"] = .plain("007") }
+        for index in machines.indices { machines[index].wanted.order?.environment["PORT"] = .plain("007") }
         let group = try #require(desk.monitor.group("edge"))
         desk.monitor = Monitor(
             groups: [group], machines: machines, acts: [], releases: ["edge": desk.monitor.releases(of: "edge")],
@@ -158,13 +158,16 @@ struct WaveTests {
         desk.user("edge", .revised) { $0.definition.machines.count = 3 }
         desk.user("edge", .started) { $0.run = .running }
         desk.pass(.minutes(1), hearing: ["edge-1", "edge-2"])
-        let orders = ["edge-1", "edge-2"].map { desk.monitor.machine($0)?.order }
-        #expect(orders == machines.map(\.order))
+        let orders = ["edge-1", "edge-2"].map { desk.monitor.machine($0)?.wanted.order }
+        #expect(orders == machines.map(\.wanted.order))
         // With what is asked of it next it gets the text of today.
         desk.user("edge", .revised) {
             $0.definition.environment.append(EnvironmentEntry(name: "REGION", value: .value(.string("north"))))
         }
-        #expect(desk.monitor.machine("edge-1")?.order?.environment == ["PORT": .plain("7"), "REGION": .plain("north")])
+        #expect(
+            desk.monitor.machine("edge-1")?.wanted.order?.environment == [
+                "PORT": .plain("7"), "REGION": .plain("north"),
+            ])
     }
 
     @Test(
@@ -267,7 +270,7 @@ struct WaveTests {
     func restart() {
         var desk = desk()
         desk.send(.restartGroup("edge", by: "ada"))
-        func generations() -> [Int?] { desk.ids().map { desk.monitor.machine($0)?.order?.generation } }
+        func generations() -> [Int?] { desk.ids().map { desk.monitor.machine($0)?.wanted.order?.generation } }
         #expect(generations() == [2, 1, 1])
         desk.report("edge-1")
         desk.pass(.seconds(6), hearing: desk.ids())

@@ -74,7 +74,7 @@ struct ReleaseTests {
     @Test("machines hold what they are ordered, and what they say that they run; not those that go or are revoked")
     func machines() throws {
         var old = Samples.machine("edge-3")
-        old.order?.digest = "d2"
+        old.wanted.order?.digest = "d2"
         var leaving = Samples.machine("edge-4")
         leaving.phase = .leaving
         var revoked = Samples.machine("edge-5")

@@ -134,7 +134,7 @@ struct RetentionTests {
                 + (1...30).map { .contentKey(group: "edge", digest: "d\($0)", machine: nil, sealed: Data([1])) })
         // A machine that has not moved on.
         var machine = Samples.machine()
-        machine.order?.digest = "d3"
+        machine.wanted.order?.digest = "d3"
         _ = try records.commit([.saveMachine(machine)])
         var retention = small()
         retention.revisions = 10

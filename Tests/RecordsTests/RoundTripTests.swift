@@ -50,13 +50,14 @@ struct RoundTripTests {
     func newerStatus() throws {
         _ = try records.commit(Samples.everything)
         var machine = Samples.machine()
-        machine.status?.holder = "00c0ffee"
-        machine.status?.heartbeat = .seconds(7)
-        machine.lastGood = machine.order.map { VerifiedOrder(order: $0, turn: 2) }
+        machine.reported.status?.holder = "00c0ffee"
+        machine.reported.status?.heartbeat = .seconds(7)
+        machine.wanted.lastGood = machine.wanted.order.map { VerifiedOrder(order: $0, turn: 2) }
         _ = try records.commit([.saveMachine(machine)])
-        #expect(try records.machine("edge-1")?.status?.holder == "00c0ffee")
-        #expect(try records.machine("edge-1")?.status?.heartbeat == .seconds(7))
-        #expect(try records.machine("edge-1")?.lastGood == machine.lastGood && machine.lastGood != nil)
+        #expect(try records.machine("edge-1")?.reported.status?.holder == "00c0ffee")
+        #expect(try records.machine("edge-1")?.reported.status?.heartbeat == .seconds(7))
+        #expect(
+            try records.machine("edge-1")?.wanted.lastGood == machine.wanted.lastGood && machine.wanted.lastGood != nil)
     }
 
     @Test("is there after the file is closed and opened anew, all in the one file")
@@ -150,8 +151,8 @@ struct RoundTripTests {
     @Test("keeps a metric that JSON has no number for from failing the burst")
     func infiniteMetric() throws {
         var machine = Samples.machine()
-        machine.status?.metrics = ["good": 1, "bad": .infinity, "worse": .nan]
+        machine.reported.status?.metrics = ["good": 1, "bad": .infinity, "worse": .nan]
         _ = try records.commit([.saveMachine(machine)])
-        #expect(try records.machine("edge-1")?.status?.metrics == ["good": 1])
+        #expect(try records.machine("edge-1")?.reported.status?.metrics == ["good": 1])
     }
 }

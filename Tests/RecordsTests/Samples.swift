@@ -31,24 +31,29 @@ enum Samples {
         pushed: at)
 
     static func machine(_ id: String = "edge-1", group: String = "edge") -> MachineRecord {
-        MachineRecord(
-            id: id, group: group, index: 0, platform: .exec("cloud"), phase: .joined, phaseSince: at,
-            fingerprint: "0123456789abcdef",
-            facts: MachineFacts(host: "höst", os: "Debian 12", arch: "x86_64", cores: 2, memory: 25_769_803_776),
-            order: Order(
-                generation: 3, action: .run, software: SoftwareReference(name: "kamailio", version: "5.6.3"),
-                digest: "d1",
-                environment: ["SIP_PORT": .plain("5060"), "KEY": .secret("sip-key")]),
-            status: Status(
-                group: group, machine: id, session: 2, sequence: 9, at: at, state: .running, order: 3,
-                software: RunningSoftware(
-                    name: "kamailio", version: "5.6.3", digest: "d1", generation: 3, health: .passing, since: at,
-                    restarts: 1),
-                receiving: Receiving(digest: "d2", have: PartRanges(upTo: 5)), metrics: ["calls": 3.25],
-                reason: "rolled back"),
-            session: 2, heardAt: at + .seconds(1), awaySince: at + .seconds(2), wellSince: at + .seconds(3),
-            verified: true,
-            held: ["replace the lost": at])
+        var machine = MachineRecord(
+            MachineRecord.Identity(
+                id: id, group: group, index: 0, platform: .exec("cloud"), fingerprint: "0123456789abcdef"),
+            phase: .joined, judged: MachineRecord.Judged(phaseSince: at))
+        machine.wanted.order = Order(
+            generation: 3, action: .run, software: SoftwareReference(name: "kamailio", version: "5.6.3"), digest: "d1",
+            environment: ["SIP_PORT": .plain("5060"), "KEY": .secret("sip-key")])
+        machine.reported.facts = MachineFacts(
+            host: "höst", os: "Debian 12", arch: "x86_64", cores: 2, memory: 25_769_803_776)
+        machine.reported.status = Status(
+            group: group, machine: id, session: 2, sequence: 9, at: at, state: .running, order: 3,
+            software: RunningSoftware(
+                name: "kamailio", version: "5.6.3", digest: "d1", generation: 3, health: .passing, since: at,
+                restarts: 1),
+            receiving: Receiving(digest: "d2", have: PartRanges(upTo: 5)), metrics: ["calls": 3.25],
+            reason: "rolled back")
+        machine.reported.session = 2
+        machine.reported.heardAt = at + .seconds(1)
+        machine.judged.awaySince = at + .seconds(2)
+        machine.judged.wellSince = at + .seconds(3)
+        machine.judged.verified = true
+        machine.judged.held = ["replace the lost": at]
+        return machine
     }
 
     /// A machine of which nothing is known yet.

@@ -16,9 +16,12 @@ func machine(
     let status = Status(
         group: "edge", machine: id, session: 1, sequence: 1, at: at(0), state: software == nil ? .idle : .running,
         software: software, metrics: metrics)
-    return MachineRecord(
-        id: id, group: "edge", index: index, platform: .local, phase: .joined, phaseSince: at(0),
-        status: reported ? status : nil, awaySince: away ? at(0) : nil, verified: verified)
+    var machine = MachineRecord(
+        id: id, group: "edge", index: index, platform: .local, phase: .joined, phaseSince: at(0))
+    machine.reported.status = reported ? status : nil
+    machine.judged.awaySince = away ? at(0) : nil
+    machine.judged.verified = verified
+    return machine
 }
 
 /// What a rule sees in the group `edge` of three machines, whose software has the digest `d2`.

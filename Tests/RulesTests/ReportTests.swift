@@ -22,7 +22,7 @@ struct ReportTests {
     func rates() {
         var machine = machine(reported: false)
         func take(_ calls: Double?, _ seconds: Int64) -> FactValue? {
-            machine.take(status(calls: calls), counters: ["calls_total"], at: at(seconds))
+            machine.reported.take(status(calls: calls), counters: ["calls_total"], at: at(seconds))
             return value(.rate("calls_total"), machine)
         }
         #expect(take(100, 0) == nil)
@@ -40,29 +40,30 @@ struct ReportTests {
     func shortest() {
         var machine = machine(reported: false)
         for (calls, instant) in [(0.0, at(0)), (10, at(10)), (900, at(10) + .milliseconds(999))] {
-            machine.take(status(calls: calls), counters: ["calls_total"], at: instant)
+            machine.reported.take(status(calls: calls), counters: ["calls_total"], at: instant)
         }
         #expect(value(.rate("calls_total"), machine) == .number(1))
-        machine.take(status(calls: 30), counters: ["calls_total"], at: at(20))
+        machine.reported.take(status(calls: 30), counters: ["calls_total"], at: at(20))
         #expect(value(.rate("calls_total"), machine) == .number(2))
     }
 
     @Test("Only counters that somebody asks for are kept")
     func bounded() {
         var machine = machine(reported: false)
-        machine.take(status(calls: 1), counters: [], at: at(0))
-        #expect(machine.rates.isEmpty)
-        machine.take(status(calls: 1), counters: ["calls_total", "other"], at: at(0))
-        #expect(machine.rates.keys.sorted() == ["calls_total"])
-        machine.take(status(calls: 1), counters: [], at: at(10))
-        #expect(machine.rates.isEmpty)
+        machine.reported.take(status(calls: 1), counters: [], at: at(0))
+        #expect(machine.reported.rates.isEmpty)
+        machine.reported.take(status(calls: 1), counters: ["calls_total", "other"], at: at(0))
+        #expect(machine.reported.rates.keys.sorted() == ["calls_total"])
+        machine.reported.take(status(calls: 1), counters: [], at: at(10))
+        #expect(machine.reported.rates.isEmpty)
     }
 
     @Test("Restarts are counted in a span; a new generation begins at 0, and the oldest are forgotten")
     func restarts() {
         var machine = machine(reported: false)
         func take(_ restarts: Int, generation: Int = 1, _ seconds: Int64) {
-            machine.take(status(calls: nil, restarts: restarts, generation: generation), counters: [], at: at(seconds))
+            machine.reported.take(
+                status(calls: nil, restarts: restarts, generation: generation), counters: [], at: at(seconds))
         }
         take(0, 0)
         take(1, 100)
@@ -70,19 +71,19 @@ struct ReportTests {
         take(3, 300)
         take(0, generation: 2, 400)
         take(1, generation: 2, 500)
-        #expect(machine.restartedAt == [at(100), at(300), at(300), at(500)])
+        #expect(machine.reported.restartedAt == [at(100), at(300), at(300), at(500)])
         #expect(value(.restarts(.seconds(300)), machine, at: at(599)) == .number(3))
         #expect(value(.restarts(.seconds(300)), machine, at: at(600)) == .number(1))
         #expect(value(.restarts(.seconds(300)), machine, at: at(800)) == .number(0))
         #expect(scope(machine).value(of: .restarts(.hours(1))) == nil, "without a time nothing is known")
         take(1_000_000, generation: 2, 900)
-        #expect(machine.restartedAt.count == MachineRecord.mostRestarts)
+        #expect(machine.reported.restartedAt.count == MachineRecord.Reported.mostRestarts)
     }
 
     @Test("A rule that counts restarts is judged again when one of them falls out of its span")
     func changes() throws {
         var machine = machine(reported: false)
-        machine.restartedAt = [at(0), at(100)]
+        machine.reported.restartedAt = [at(0), at(100)]
         let rule = Rule(
             name: "r", when: .binary(.less, .restarts(.seconds(200)), number(1)), action: .notify("calm again"))
         func judge(_ seconds: Int64) throws -> Judgement {

@@ -144,25 +144,25 @@ package struct MachineView: Codable, Hashable, Sendable {
         index = machine.index
         platform = machine.platform.description
         phase = machine.phase
-        since = machine.phaseSince + shift
+        since = machine.judged.phaseSince + shift
         state = machine.state
-        software = machine.status?.software
-        generation = machine.order?.generation ?? 0
-        verified = machine.verified
-        awaySince = machine.awaySince.map { $0 + shift }
-        key = machine.fingerprint
-        session = machine.session
-        facts = machine.facts
-        agent = machine.agent
-        isolation = machine.isolation
-        metrics = machine.status?.metrics ?? [:]
-        reason = machine.status?.reason
-        receiving = machine.status?.receiving
-        heardAt = machine.heardAt.map { $0 + shift }
-        platformState = machine.platformState
-        stoppedBy = machine.stoppedBy
-        drain = machine.drain?.purpose
-        isDrained = machine.drain.map { $0.ended != nil }
+        software = machine.reported.status?.software
+        generation = machine.wanted.order?.generation ?? 0
+        verified = machine.judged.verified
+        awaySince = machine.judged.awaySince.map { $0 + shift }
+        key = machine.identity.fingerprint
+        session = machine.reported.session
+        facts = machine.reported.facts
+        agent = machine.reported.agent
+        isolation = machine.reported.isolation
+        metrics = machine.reported.status?.metrics ?? [:]
+        reason = machine.reported.status?.reason
+        receiving = machine.reported.status?.receiving
+        heardAt = machine.reported.heardAt.map { $0 + shift }
+        platformState = machine.judged.platformState
+        stoppedBy = machine.wanted.stoppedBy
+        drain = machine.wanted.drain?.purpose
+        isDrained = machine.wanted.drain.map { $0.ended != nil }
     }
 }
 

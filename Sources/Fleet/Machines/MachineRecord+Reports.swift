@@ -1,4 +1,4 @@
-extension MachineRecord {
+extension MachineRecord.Reported {
     /// So many restarts of a machine are remembered, the newest.
     package static let mostRestarts = 100
 

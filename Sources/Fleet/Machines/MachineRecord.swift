@@ -1,4 +1,4 @@
-/// A machine as the manager keeps it: what it was ordered to be and what it last said it is.
+/// A machine as the manager keeps it: who it is, what it is to be, what it said, and what the manager makes of that.
 package struct MachineRecord: Hashable, Sendable, Codable {
     /// Where its life stands, seen from the platform.
     package enum Phase: String, Hashable, Sendable, Codable {
@@ -12,96 +12,54 @@ package struct MachineRecord: Hashable, Sendable, Codable {
         case revoked
     }
 
-    package var id: String
-    package var group: String
-    /// Its place in the group, from 0; a replacement takes its predecessor's.
-    package var index: Int
-    package var platform: Platform
-    package var phase: Phase
-    /// When the phase began.
-    package var phaseSince: Timestamp
-    /// Of its security key, once registered: the first 16 hex digits of the key's SHA-256.
-    package var fingerprint: String?
-    package var facts: MachineFacts?
-    /// The current order; nil until the first one.
-    package var order: Order?
-    /// The last status that was taken, last wills left out.
-    package var status: Status?
-    /// The session of the last message taken, will included.
-    package var session: Int
-    /// When the manager last heard from it.
-    package var heardAt: Timestamp?
-    /// Since when it is away; nil while it is present.
-    package var awaySince: Timestamp?
-    /// Since when it has reported, without a break, what its order asks for, running and healthy.
-    package var wellSince: Timestamp?
-    /// Well for the group's settle time.
-    package var verified: Bool
-    /// For each rule whose condition holds: since when, without a break.
-    package var held: [String: Timestamp]
-    /// When its platform said that it was launched; nil before that, and for machines that were invited.
-    package var launchedAt: Timestamp?
-    package var platformState: PlatformState
-    /// The rule that stopped it; it stays so until a person starts or restarts it, it is replaced, or the rule changes or goes.
-    package var stoppedBy: String?
-    /// Which agent process speaks for it: 8 hex digits, made at each start of one.
-    package var holder: String?
-    /// The session that its agent is to begin at, sent with each order: its statuses were behind what is recorded.
-    package var sessionFloor: Int?
-    /// When its software was seen to have restarted by itself, the last `mostRestarts` times.
-    package var restartedAt: [Timestamp] = []
-    /// How fast counters grow that rules ask for; not kept over a restart of the manager.
-    package var rates: [String: CounterRate] = [:]
-    /// What it is to be; nil: what the record says.
-    package var assigned: Assignment?
-    package var drain: Drain?
-    /// The last order with which it was verified.
-    package var lastGood: VerifiedOrder?
+    package struct Identity: Hashable, Sendable, Codable {
+        package var id: String
+        package var group: String
+        /// Its place in the group, from 0; a replacement takes its predecessor's.
+        package var index: Int
+        package var platform: Platform
+        /// Of its security key, once registered: the first 16 hex digits of the key's SHA-256.
+        package var fingerprint: String?
 
-    package init(
-        id: String, group: String, index: Int, platform: Platform, phase: Phase, phaseSince: Timestamp,
-        fingerprint: String? = nil, facts: MachineFacts? = nil, order: Order? = nil, status: Status? = nil,
-        session: Int = 0, heardAt: Timestamp? = nil, awaySince: Timestamp? = nil, wellSince: Timestamp? = nil,
-        verified: Bool = false, held: [String: Timestamp] = [:], launchedAt: Timestamp? = nil,
-        platformState: PlatformState = .unknown, stoppedBy: String? = nil, holder: String? = nil,
-        sessionFloor: Int? = nil, assigned: Assignment? = nil, drain: Drain? = nil
-    ) {
-        self.id = id
-        self.group = group
-        self.index = index
-        self.platform = platform
-        self.phase = phase
-        self.phaseSince = phaseSince
-        self.fingerprint = fingerprint
-        self.facts = facts
-        self.order = order
-        self.status = status
-        self.session = session
-        self.heardAt = heardAt
-        self.awaySince = awaySince
-        self.wellSince = wellSince
-        self.verified = verified
-        self.held = held
-        self.launchedAt = launchedAt
-        self.platformState = platformState
-        self.stoppedBy = stoppedBy
-        self.holder = holder
-        self.sessionFloor = sessionFloor
-        self.assigned = assigned
-        self.drain = drain
+        package init(id: String, group: String, index: Int, platform: Platform, fingerprint: String? = nil) {
+            self.id = id
+            self.group = group
+            self.index = index
+            self.platform = platform
+            self.fingerprint = fingerprint
+        }
     }
 
-    /// The version of its agent, as far as it has said it.
-    package var agent: String? { status?.agent ?? facts?.agent }
+    package var identity: Identity
+    package var phase: Phase
+    package var wanted: Wanted
+    package var reported: Reported
+    package var judged: Judged
 
-    /// What stands between its software and its agent, as far as it has said it.
-    package var isolation: Isolation? { status?.isolation ?? facts?.isolation }
+    package init(
+        _ identity: Identity, phase: Phase, wanted: Wanted = Wanted(), reported: Reported = Reported(), judged: Judged
+    ) {
+        self.identity = identity
+        self.phase = phase
+        self.wanted = wanted
+        self.reported = reported
+        self.judged = judged
+    }
 
-    /// The versions of the wire that it speaks.
-    package var wires: [Int]? { status?.wires ?? facts?.wires }
+    /// A machine of which nothing is known yet.
+    package init(id: String, group: String, index: Int, platform: Platform, phase: Phase, phaseSince: Timestamp) {
+        self.init(
+            Identity(id: id, group: group, index: index, platform: platform), phase: phase,
+            judged: Judged(phaseSince: phaseSince))
+    }
+
+    package var id: String { identity.id }
+    package var group: String { identity.group }
+    package var index: Int { identity.index }
+    package var platform: Platform { identity.platform }
 
     /// What to show and what rules see: `away` wins over what it last said; `idle` before it said anything.
-    package var state: MachineState { awaySince != nil ? .away : status?.state ?? .idle }
+    package var state: MachineState { judged.awaySince != nil ? .away : reported.status?.state ?? .idle }
 }
 
 /// What the platform said of a machine when it was last asked, or by itself.

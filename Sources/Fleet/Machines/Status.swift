@@ -51,7 +51,7 @@ package struct Receiving: Hashable, Sendable, Codable {
 }
 
 /// The machine's word to the manager (`trunkline/<g>/machines/<m>/status`), without its MAC.
-package struct Status: Hashable, Sendable, Codable {
+package struct Status: Hashable, Sendable {
     package var group: String
     package var machine: String
     /// Counts the agent's connections over its whole life; kept on its disk.
@@ -104,6 +104,58 @@ package struct Status: Hashable, Sendable, Codable {
         self.agent = agent
         self.wires = wires
         self.isolation = isolation
+    }
+}
+
+/// As it is kept; on the wire it has a form of its own.
+extension Status: Codable {
+    private enum CodingKeys: CodingKey {
+        case group, machine, session, sequence, at, state, order, issue, software, receiving, metrics, reason, holder
+        case heartbeat, agent, wires, isolation
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        group = try container.decode(String.self, forKey: .group)
+        machine = try container.decode(String.self, forKey: .machine)
+        session = try container.decode(Int.self, forKey: .session)
+        sequence = try container.decode(Int.self, forKey: .sequence)
+        at = try container.decode(Timestamp.self, forKey: .at)
+        state = try container.decode(MachineState.self, forKey: .state)
+        order = try container.decode(Int.self, forKey: .order)
+        issue = try container.decodeIfPresent(Issue.self, forKey: .issue) ?? .none
+        software = try container.decodeIfPresent(RunningSoftware.self, forKey: .software)
+        receiving = try container.decodeIfPresent(Receiving.self, forKey: .receiving)
+        metrics = try container.decodeIfPresent([String: Double].self, forKey: .metrics) ?? [:]
+        reason = try container.decodeIfPresent(String.self, forKey: .reason)
+        holder = try container.decodeIfPresent(String.self, forKey: .holder)
+        heartbeat = try container.decodeIfPresent(TimeSpan.self, forKey: .heartbeat)
+        agent = try container.decodeIfPresent(String.self, forKey: .agent)
+        wires = try container.decodeIfPresent([Int].self, forKey: .wires)
+        isolation = try container.decodeIfPresent(Isolation.self, forKey: .isolation)
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(group, forKey: .group)
+        try container.encode(machine, forKey: .machine)
+        try container.encode(session, forKey: .session)
+        try container.encode(sequence, forKey: .sequence)
+        try container.encode(at, forKey: .at)
+        try container.encode(state, forKey: .state)
+        try container.encode(order, forKey: .order)
+        if issue != .none { try container.encode(issue, forKey: .issue) }
+        try container.encodeIfPresent(software, forKey: .software)
+        try container.encodeIfPresent(receiving, forKey: .receiving)
+        // JSON has no other numbers, and one bad value must not make a whole burst of rows fail.
+        let finite = metrics.filter { $0.value.isFinite }
+        if !finite.isEmpty { try container.encode(finite, forKey: .metrics) }
+        try container.encodeIfPresent(reason, forKey: .reason)
+        try container.encodeIfPresent(holder, forKey: .holder)
+        try container.encodeIfPresent(heartbeat, forKey: .heartbeat)
+        try container.encodeIfPresent(agent, forKey: .agent)
+        try container.encodeIfPresent(wires, forKey: .wires)
+        try container.encodeIfPresent(isolation, forKey: .isolation)
     }
 }
 

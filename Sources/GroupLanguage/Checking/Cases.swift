@@ -196,7 +196,7 @@ extension Expression {
         switch self {
         case .fact(let fact) where fact.kind == .number: low = 0
         case .aggregate(.count, _): low = 0
-        case .restarts: (low, high) = (0, Double(MachineRecord.mostRestarts))
+        case .restarts: (low, high) = (0, Double(MachineRecord.Reported.mostRestarts))
         case .value(.number(let value)): (low, high) = (value, value)
         default: break
         }

@@ -31,7 +31,7 @@ extension Control {
             burst.lastOrders[machine.id] = try Dismisser.leaveOrder(
                 on: topics.order(group: name, machine: machine.id), to: machine.id, of: name,
                 key: SecurityKey.PublicKey(rawRepresentation: known.publicKey), from: groupKey,
-                generation: (machine.order?.generation ?? 0) + 1, reason: "group \(name) was removed")
+                generation: (machine.wanted.order?.generation ?? 0) + 1, reason: "group \(name) was removed")
         }
     }
 }

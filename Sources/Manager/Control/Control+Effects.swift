@@ -50,7 +50,9 @@ extension Control {
         case .saveGroup(let group): burst.changes.append(.groupState(group))
         case .saveMachine(let machine):
             burst.changes.append(.saveMachine(machine))
-            if machine.awaySince != nil || machine.phase != .joined { burst.work.append(.absent(machine: machine.id)) }
+            if machine.judged.awaySince != nil || machine.phase != .joined {
+                burst.work.append(.absent(machine: machine.id))
+            }
         case .removeMachine(let id, let group):
             burst.changes.append(.removeMachine(id))
             burst.statusKeys[id] = .some(nil)

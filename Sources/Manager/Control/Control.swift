@@ -118,7 +118,7 @@ actor Control {
         let (groups, machines) = (try records.allGroups(), try records.allMachines())
         var assigned: [String: Set<Int>] = [:]
         for machine in machines {
-            if let release = machine.assigned?.release { assigned[machine.group, default: []].insert(release) }
+            if let release = machine.wanted.assigned?.release { assigned[machine.group, default: []].insert(release) }
         }
         let rollouts = try records.lastRollouts()
         for rollout in rollouts { if let base = rollout.base { assigned[rollout.group, default: []].insert(base) } }

@@ -45,7 +45,7 @@ extension Control {
                 .keyRotated, by: caller, group: name, "Group \(name) has a new key; its machines are told",
                 facts: ["key": new.publicKey.fingerprint], subject: "group \(name)",
                 before: ["key": old.publicKey.fingerprint], after: after)
-            for machine in control.monitor.machines(of: name) where machine.order != nil {
+            for machine in control.monitor.machines(of: name) where machine.wanted.order != nil {
                 burst.work.append(.order(machine: machine.id))
             }
             return GroupKeyRotationView(group: name, key: new.publicKey.fingerprint, waiting: waiting)

@@ -21,15 +21,15 @@ extension Control {
                     code: .conflict,
                     message: "\(id) joined by invitation, so no platform can replace it; revoke it and invite another.")
             }
-            if instruction == .undrain, machine.drain?.purpose != .hand {
+            if instruction == .undrain, machine.wanted.drain?.purpose != .hand {
                 throw Refusal(
                     code: .conflict,
-                    message: machine.drain.map {
+                    message: machine.wanted.drain.map {
                         "\(id) drains because \($0.purpose.reason), which a person can't undo here."
                     }
                         ?? "\(id) is not drained.")
             }
-            if instruction == .drain, machine.order?.runs != true || machine.phase != .joined {
+            if instruction == .drain, machine.wanted.order?.runs != true || machine.phase != .joined {
                 throw Refusal(code: .conflict, message: "\(id) runs nothing that could be drained.")
             }
             switch instruction {
@@ -47,7 +47,7 @@ extension Control {
             case .revoke:
                 burst.note(
                     .machineRevoked, by: caller, group: machine.group, machine: id, "The key of \(id) is revoked",
-                    before: ["phase": machine.phase.rawValue, "key": machine.fingerprint ?? "none yet"],
+                    before: ["phase": machine.phase.rawValue, "key": machine.identity.fingerprint ?? "none yet"],
                     after: ["phase": "revoked"])
                 control.advance(.revokeMachine(id), in: &burst)
             }

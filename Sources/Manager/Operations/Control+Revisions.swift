@@ -253,7 +253,7 @@ extension Control {
         advance(.group(record, .revised), in: &burst)
         guard before.rollout.delivery != checked.definition.rollout.delivery else { return }
         // Parts come on other topics and under other keys from now on: whoever is receiving has to know which.
-        for machine in monitor.machines(of: row.name) where machine.phase == .joined && machine.order != nil {
+        for machine in monitor.machines(of: row.name) where machine.phase == .joined && machine.wanted.order != nil {
             burst.work.append(.order(machine: machine.id))
         }
     }

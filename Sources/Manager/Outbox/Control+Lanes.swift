@@ -37,7 +37,7 @@ extension Control {
     /// Nil when the machine's order no longer asks for this bundle.
     private func partRequest(of status: Status) -> PartRequest? {
         guard let receiving = status.receiving, let machine = monitor.machine(status.machine),
-            let order = machine.order, machine.phase == .joined, machine.awaySince == nil,
+            let order = machine.wanted.order, machine.phase == .joined, machine.judged.awaySince == nil,
             let draft = draft(of: status.machine), let group = monitor.group(status.group)
         else { return nil }
         let software: SoftwareReference

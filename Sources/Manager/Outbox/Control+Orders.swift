@@ -19,14 +19,14 @@ extension Control {
 
     /// The machine's current order; nil where there is none to send.
     func draft(of id: String) -> OrderDraft? {
-        guard let machine = monitor.machine(id), machine.phase != .revoked, let order = machine.order,
+        guard let machine = monitor.machine(id), machine.phase != .revoked, let order = machine.wanted.order,
             let group = monitor.group(machine.group)
         else { return nil }
         return OrderDraft(
             machine: id, group: machine.group, index: machine.index, order: order,
             delivery: group.definition.rollout.delivery, heartbeat: group.definition.heartbeat,
             settle: group.definition.rollout.settle,
-            issue: issue, session: machine.sessionFloor, watch: watches[id],
+            issue: issue, session: machine.wanted.sessionFloor, watch: watches[id],
             agent: monitor.release(ofMachine: id)?.definition.agent.map {
                 SoftwareReference(name: SoftwareManifest.agentName, version: $0)
             })

@@ -88,7 +88,7 @@ extension Control {
 
     nonisolated func lastLines(ofMachine id: String, tail: Int) async throws -> [LogLine] {
         guard let machine = queries.view.machine(id) else { throw Refusal.noMachine(id) }
-        if let since = machine.awaySince {
+        if let since = machine.judged.awaySince {
             throw Refusal(
                 code: .unavailable,
                 message: "\(id) is away since \(since + clock.shift): its log can be read when it is heard again.")

@@ -8,13 +8,13 @@ extension Monitor {
 
     /// Whether something on it would be cut.
     func needsDrain(_ machine: MachineRecord, _ group: Group) -> Bool {
-        group.record.definition.rollout.drain != nil && machine.works && machine.order?.runs == true
+        group.record.definition.rollout.drain != nil && machine.works && machine.wanted.order?.runs == true
     }
 
     /// Takes it out of service for this, at once where nothing on it would be cut.
     mutating func retire(_ id: String, _ purpose: Drain.Purpose) {
         guard let machine = fleet[id], let group = living(machine.group), needsDrain(machine, group) else {
-            if fleet[id]?.drain?.purpose != .hand || purpose != .hand { return carryOut(purpose, id) }
+            if fleet[id]?.wanted.drain?.purpose != .hand || purpose != .hand { return carryOut(purpose, id) }
             return
         }
         askForDrain(id, purpose)
@@ -24,14 +24,14 @@ extension Monitor {
     mutating func askForDrain(_ id: String, _ purpose: Drain.Purpose) {
         let now = now
         guard let machine = fleet[id], let group = living(machine.group) else { return }
-        if let drain = machine.drain {
+        if let drain = machine.wanted.drain {
             // Whoever leaves does so whatever else was to be done with it, and whoever stops need not be changed before.
             guard drain.purpose != purpose, drain.purpose.weight <= purpose.weight else { return }
-            change(id) { $0.drain?.purpose = purpose }
+            change(id) { $0.wanted.drain?.purpose = purpose }
             if drain.ended != nil { return carryOut(purpose, id) }
             if drain.since != nil { return reconcile(id) }
         } else {
-            change(id) { $0.drain = Drain(purpose: purpose, asked: now) }
+            change(id) { $0.wanted.drain = Drain(purpose: purpose, asked: now) }
         }
         // Whoever stops a group wants all of it stopped, and a wave has asked already.
         if purpose == .stop && group.record.run != .running || purpose == .change { return tellToDrain(id) }
@@ -49,7 +49,9 @@ extension Monitor {
             group.drainQueue.indices.contains(place)
         {
             let id = group.drainQueue[place]
-            if let machine = fleet[id], machine.drain != nil, machine.drain?.since == nil, machine.phase == .joined {
+            if let machine = fleet[id], machine.wanted.drain != nil, machine.wanted.drain?.since == nil,
+                machine.phase == .joined
+            {
                 guard !machine.serves || spare(group) > 0 else {
                     place += 1
                     continue
@@ -64,15 +66,16 @@ extension Monitor {
 
     private mutating func tellToDrain(_ id: String) {
         let now = now
-        guard let machine = fleet[id], let drain = machine.drain, drain.since == nil, let group = living(machine.group)
+        guard let machine = fleet[id], let drain = machine.wanted.drain, drain.since == nil,
+            let group = living(machine.group)
         else { return }
         let had = work(of: machine, group)
         change(id) { machine in
-            machine.drain?.since = now
-            machine.drain?.load = had
-            machine.drain?.session = machine.status?.session ?? 0
-            machine.drain?.sequence = machine.status?.sequence ?? 0
-            if machine.order?.action == .run { machine.order?.action = .drain }
+            machine.wanted.drain?.since = now
+            machine.wanted.drain?.load = had
+            machine.wanted.drain?.session = machine.reported.status?.session ?? 0
+            machine.wanted.drain?.sequence = machine.reported.status?.sequence ?? 0
+            if machine.wanted.order?.action == .run { machine.wanted.order?.action = .drain }
         }
         let policy = group.record.definition.rollout.drain
         note(
@@ -81,17 +84,17 @@ extension Monitor {
                 + (policy.map { "; at most \($0.atMost)" } ?? ""),
             facts: load(machine, group).merging(["purpose": drain.purpose.rawValue]) { first, _ in first })
         notes[id]?.isUndraining = false
-        if fleet[id]?.order?.action == .drain { send(id) }
+        if fleet[id]?.wanted.order?.action == .drain { send(id) }
         reconcile(id)
     }
 
     /// What it runs takes new work again; nothing restarts.
     mutating func undrain(_ id: String, by actor: String = "manager") {
-        guard let machine = fleet[id], let drain = machine.drain else { return }
-        let wasTold = machine.order?.action == .drain
+        guard let machine = fleet[id], let drain = machine.wanted.drain else { return }
+        let wasTold = machine.wanted.order?.action == .drain
         change(id) { machine in
-            machine.drain = nil
-            if wasTold { machine.order?.action = .run }
+            machine.wanted.drain = nil
+            if wasTold { machine.wanted.order?.action = .run }
         }
         if drain.since != nil {
             note(
@@ -108,7 +111,8 @@ extension Monitor {
     /// What a drained machine still has is in its metrics. Returns when to look again.
     mutating func checkDrain(_ id: String, _ group: Group) -> Timestamp? {
         let now = now
-        guard let machine = fleet[id], let drain = machine.drain, let since = drain.since, drain.ended == nil else {
+        guard let machine = fleet[id], let drain = machine.wanted.drain, let since = drain.since, drain.ended == nil
+        else {
             return nil
         }
         let policy = group.record.definition.rollout.drain
@@ -116,7 +120,7 @@ extension Monitor {
         let end = since + (policy?.atMost ?? .zero)
         // A person's drain has no end of its own.
         guard hasNothing || end <= now && drain.purpose != .hand else { return drain.purpose == .hand ? nil : end }
-        change(id) { $0.drain?.ended = now }
+        change(id) { $0.wanted.drain?.ended = now }
         if drain.purpose == .change { count(drain, of: machine, since, isOverdue: !hasNothing) }
         note(
             .machineDrained, group: machine.group, machine: id,
@@ -145,15 +149,15 @@ extension Monitor {
 
     /// By a report that was made while it drained: one from before says nothing of the work that came in since.
     private func isIdle(_ machine: MachineRecord, _ until: Expression, _ group: Group) -> Bool {
-        guard let order = machine.order, order.runs, let status = machine.status else { return true }
+        guard let order = machine.wanted.order, order.runs, let status = machine.reported.status else { return true }
         // What does not run has no work; that nobody hears it says nothing.
-        if machine.awaySince == nil, status.order >= order.generation,
+        if machine.judged.awaySince == nil, status.order >= order.generation,
             status.state == .stopped || status.state == .idle || status.state == .failed
         {
             return true
         }
-        guard machine.awaySince == nil, !isUnheard(machine), status.state == .draining,
-            status.order == order.generation, let drain = machine.drain,
+        guard machine.judged.awaySince == nil, !isUnheard(machine), status.state == .draining,
+            status.order == order.generation, let drain = machine.wanted.drain,
             (status.session, status.sequence) > (drain.session, drain.sequence)
         else { return false }
         return scope(group, machine).holds(until)
@@ -164,18 +168,18 @@ extension Monitor {
         switch purpose {
         case .change, .hand: return
         case .leave:
-            change(id) { $0.drain = nil }
+            change(id) { $0.wanted.drain = nil }
             leave(id)
         case .stop:
-            if machine.drain != nil { change(id) { $0.drain = nil } }
+            if machine.wanted.drain != nil { change(id) { $0.wanted.drain = nil } }
             let group = living(machine.group)
             give(
                 id, .stop,
-                because: machine.stoppedBy.map { "rule \($0) stops it" }
+                because: machine.wanted.stoppedBy.map { "rule \($0) stops it" }
                     ?? (group?.record.run == .running ? "the group has no place for it" : "the group stops"))
             reconcile(id)
         case .restart:
-            if machine.drain != nil { change(id) { $0.drain = nil } }
+            if machine.wanted.drain != nil { change(id) { $0.wanted.drain = nil } }
             repeatOrder(id, because: "a user restarts it")
             reconcile(id)
         }
@@ -190,14 +194,14 @@ extension Monitor {
     /// What it still does, as far as the record's drain asks for it: the sum of the metrics in `until`.
     func load(of machine: MachineRecord, _ group: Group) -> Double {
         guard let drain = group.record.definition.rollout.drain else { return 0 }
-        return drain.until.metrics.reduce(0) { $0 + (machine.status?.metrics[$1] ?? 0) }
+        return drain.until.metrics.reduce(0) { $0 + (machine.reported.status?.metrics[$1] ?? 0) }
     }
 
     /// The metrics that the record's drain asks for, as it last reported them.
     private func work(of machine: MachineRecord, _ group: Group) -> [String: Double] {
         var work: [String: Double] = [:]
         for name in group.record.definition.rollout.drain?.until.metrics ?? [] {
-            work[name] = machine.status?.metrics[name]
+            work[name] = machine.reported.status?.metrics[name]
         }
         return work
     }
@@ -205,7 +209,8 @@ extension Monitor {
     // MARK: Users' words
 
     mutating func drainForUser(_ id: String) {
-        guard let machine = fleet[id], machine.phase == .joined, machine.order?.runs == true, machine.drain == nil
+        guard let machine = fleet[id], machine.phase == .joined, machine.wanted.order?.runs == true,
+            machine.wanted.drain == nil
         else {
             return
         }
@@ -213,20 +218,9 @@ extension Monitor {
     }
 
     mutating func undrainForUser(_ id: String, by actor: String) {
-        guard fleet[id]?.drain?.purpose == .hand else { return }
+        guard fleet[id]?.wanted.drain?.purpose == .hand else { return }
         undrain(id, by: actor)
     }
-}
-
-extension MachineRecord {
-    /// Whether it may have work, as far as it has said.
-    var works: Bool {
-        guard phase == .joined, awaySince == nil, let status, let software = status.software else { return false }
-        return (status.state == .running || status.state == .draining) && software.health != .failing
-    }
-
-    /// Whether new work is in good hands with it.
-    var serves: Bool { phase == .joined && awaySince == nil && verified && order?.action == .run }
 }
 
 extension Drain.Purpose {

@@ -8,7 +8,7 @@ extension Monitor {
 
     /// What a machine is assigned; what the record says where it is assigned nothing.
     func release(of machine: MachineRecord, _ group: Group) -> Release {
-        group.releases[machine.assigned?.release ?? group.record.release] ?? group.release
+        group.releases[machine.wanted.assigned?.release ?? group.record.release] ?? group.release
     }
 
     /// The group as this machine is to see it.
@@ -85,7 +85,7 @@ extension Monitor {
 
     private mutating func forgetReleases(_ name: String) {
         guard let group = groups[name], group.releases.count > Self.keptReleases * 2 else { return }
-        var kept = Set(group.places.values.joined().compactMap { fleet[$0]?.assigned?.release })
+        var kept = Set(group.places.values.joined().compactMap { fleet[$0]?.wanted.assigned?.release })
         kept.insert(group.record.release)
         if let base = group.rollout?.record.base { kept.insert(base) }
         kept.formUnion(

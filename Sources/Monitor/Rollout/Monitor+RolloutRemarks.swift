@@ -11,13 +11,13 @@ extension Monitor {
 
     /// Why it is in no wave at all.
     private func leftOut(_ machine: MachineRecord, _ group: Group) -> String? {
-        if let rule = machine.stoppedBy { return "rule \(rule) stopped it" }
-        if machine.drain?.purpose == .leave { return "it leaves" }
+        if let rule = machine.wanted.stoppedBy { return "rule \(rule) stopped it" }
+        if machine.wanted.drain?.purpose == .leave { return "it leaves" }
         return wantedAction(machine, group) == .run ? nil : "the group has no place for it"
     }
 
     private func drainRemark(_ machine: MachineRecord, _ group: Group) -> String? {
-        guard let drain = machine.drain else { return nil }
+        guard let drain = machine.wanted.drain else { return nil }
         let policy = group.record.definition.rollout.drain
         guard let since = drain.since else {
             return

@@ -56,7 +56,7 @@ extension Monitor {
             return "\(named(rollout.changing)) to be verified (\(states.joined(separator: ", ")))"
         }
         if let id = rollout.draining.sorted().first, let machine = fleet[id] {
-            let end = machine.drain?.since.map { $0 + (policy.drain?.atMost ?? .zero) + shift }
+            let end = machine.wanted.drain?.since.map { $0 + (policy.drain?.atMost ?? .zero) + shift }
             return "\(named(rollout.draining)) to have nothing more to do"
                 + (end.map { "; \(id) until \($0) at most" } ?? "")
         }

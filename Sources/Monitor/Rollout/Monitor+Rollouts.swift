@@ -95,28 +95,31 @@ extension Monitor {
     // MARK: What is seen
 
     func sighting(_ machine: MachineRecord, _ group: Group, _ rollout: RolloutRecord) -> Rollout.Sighting? {
-        guard machine.phase == .joined, machine.drain?.purpose != .leave, machine.stoppedBy == nil,
+        guard machine.phase == .joined, machine.wanted.drain?.purpose != .leave, machine.wanted.stoppedBy == nil,
             wantedAction(machine, group) == .run
         else { return nil }
         let release = release(of: machine, group)
-        let isAssigned = machine.assigned?.release == rollout.release && machine.assigned?.turn == rollout.turn
-        let hasAgent = release.definition.agent.map { $0 == machine.agent } ?? true
+        let isAssigned =
+            machine.wanted.assigned?.release == rollout.release && machine.wanted.assigned?.turn == rollout.turn
+        let hasAgent = release.definition.agent.map { $0 == machine.reported.agent } ?? true
         let target = group.releases[rollout.release]
         let restarts =
-            machine.assigned?.turn != rollout.turn || target.map { $0.restarts(comingFrom: release) } ?? true
+            machine.wanted.assigned?.turn != rollout.turn || target.map { $0.restarts(comingFrom: release) } ?? true
         let keeps = restarts && target.map { keepsRunning(machine, group, as: $0, turn: rollout.turn) } ?? false
         return Rollout.Sighting(
-            place: machine.index, isPresent: machine.awaySince == nil, isAssigned: isAssigned,
-            isVerified: machine.verified && hasAgent, fault: isAssigned ? fault(machine, release, group) : nil,
+            place: machine.index, isPresent: machine.judged.awaySince == nil, isAssigned: isAssigned,
+            isVerified: machine.judged.verified && hasAgent, fault: isAssigned ? fault(machine, release, group) : nil,
             serves: machine.serves && restarts, works: machine.works,
             needsDrain: restarts && !keeps && needsDrain(machine, group), keepsRunning: keeps,
-            isDrained: machine.drain?.ended != nil, progress: machine.status?.receiving?.have.count ?? 0)
+            isDrained: machine.wanted.drain?.ended != nil, progress: machine.reported.status?.receiving?.have.count ?? 0
+        )
     }
 
     /// Whether it runs what the release asks, though it was ordered something else since: it fell back to that, or has not come to change
     /// yet. Its agent goes on with it then.
     func keepsRunning(_ machine: MachineRecord, _ group: Group, as release: Release, turn: Int) -> Bool {
-        guard let good = machine.lastGood, let software = machine.status?.software, let order = machine.order,
+        guard let good = machine.wanted.lastGood, let software = machine.reported.status?.software,
+            let order = machine.wanted.order,
             software.generation == good.order.generation, software.digest == good.order.digest,
             software.generation < order.generation, order.runs, good.turn == turn
         else { return false }
@@ -126,8 +129,9 @@ extension Monitor {
 
     /// Why what it was assigned does not do on this machine; nil: nothing speaks against it yet.
     private func fault(_ machine: MachineRecord, _ release: Release, _ group: Group) -> String? {
-        guard machine.awaySince == nil, let order = machine.order, order.runs, order.digest == release.digest,
-            let status = machine.status, status.order >= order.generation
+        guard machine.judged.awaySince == nil, let order = machine.wanted.order, order.runs,
+            order.digest == release.digest,
+            let status = machine.reported.status, status.order >= order.generation
         else { return nil }
         if status.state == .failed { return status.reason ?? "its software failed" }
         guard let software = status.software, !isOccupied(machine) else { return nil }
@@ -162,8 +166,9 @@ extension Monitor {
     private func isWorse(_ id: String, in name: String) -> Bool {
         guard let group = living(name), let worse = group.record.definition.rollout.canary?.worse,
             let rollout = group.rollout, rollout.isWatchingCanaries, rollout.members[id]?.sighting.isAssigned == true,
-            let machine = fleet[id], machine.awaySince == nil, !isUnheard(machine), let order = machine.order,
-            machine.status?.software?.generation == order.generation,
+            let machine = fleet[id], machine.judged.awaySince == nil, !isUnheard(machine),
+            let order = machine.wanted.order,
+            machine.reported.status?.software?.generation == order.generation,
             order.digest == group.releases[rollout.record.release]?.digest
         else { return false }
         let canaries = rollout.record.waves.filter(\.isCanary).flatMap(\.machines)
@@ -227,7 +232,7 @@ extension Monitor {
         guard let rollout = groups[name]?.rollout?.record else { return }
         switch step {
         case .drain(let id): askForDrain(id, .change)
-        case .undrain(let id): if fleet[id]?.drain?.purpose == .change { undrain(id) }
+        case .undrain(let id): if fleet[id]?.wanted.drain?.purpose == .change { undrain(id) }
         case .assign(let id): assignTarget(id)
         case .judge(let verdict): judge(name, rollout.release, verdict)
         case .goBack(let why):
@@ -243,16 +248,17 @@ extension Monitor {
     mutating func assignTarget(_ id: String) {
         guard let machine = fleet[id], let group = living(machine.group) else { return }
         let former = release(of: machine, group)
-        let isNewTurn = (machine.assigned?.turn ?? group.record.turn) != group.record.turn
+        let isNewTurn = (machine.wanted.assigned?.turn ?? group.record.turn) != group.record.turn
         let assigned = Assignment(release: group.record.release, turn: group.record.turn, since: now)
-        guard machine.assigned?.release != assigned.release || machine.assigned?.turn != assigned.turn else { return }
+        guard machine.wanted.assigned?.release != assigned.release || machine.wanted.assigned?.turn != assigned.turn
+        else { return }
         let restarts = isNewTurn || group.release.restarts(comingFrom: former)
         change(id) { machine in
-            machine.assigned = assigned
-            if machine.drain?.purpose == .change { machine.drain = nil }
+            machine.wanted.assigned = assigned
+            if machine.wanted.drain?.purpose == .change { machine.wanted.drain = nil }
             guard restarts else { return }
-            machine.verified = false
-            machine.wellSince = nil
+            machine.judged.verified = false
+            machine.judged.wellSince = nil
         }
         bring(id, isNewTurn: isNewTurn, isNew: true)
         if former.definition.agent != group.release.definition.agent, !wasSent(id) { send(id) }
@@ -261,29 +267,30 @@ extension Monitor {
 
     /// What needs no rule: its settings, and software that it runs already.
     mutating func bring(_ id: String, isNewTurn: Bool = false, isNew: Bool = false) {
-        guard let machine = fleet[id], machine.phase == .joined, let order = machine.order,
-            let group = living(machine.group), wantedAction(machine, group) == .run, machine.stoppedBy == nil
+        guard let machine = fleet[id], machine.phase == .joined, let order = machine.wanted.order,
+            let group = living(machine.group), wantedAction(machine, group) == .run, machine.wanted.stoppedBy == nil
         else { return }
         if order.action == .stop {
             // What runs nothing comes to what newcomers do, and need not be changed a second time.
             let isCurrent =
-                machine.assigned?.release == group.record.release && machine.assigned?.turn == group.record.turn
+                machine.wanted.assigned?.release == group.record.release
+                && machine.wanted.assigned?.turn == group.record.turn
             if !machine.works, !isCurrent {
                 let assigned = assignment(forNewcomerOf: group)
-                change(id) { $0.assigned = assigned }
+                change(id) { $0.wanted.assigned = assigned }
             }
             return give(id, .run, because: "the group runs")
         }
         let release = release(of: machine, group)
         // A manager of another version may write what the same release says otherwise: that restarts nothing that works.
-        let runs = machine.status?.software.map { $0.health != .failing } ?? false
+        let runs = machine.reported.status?.software.map { $0.health != .failing } ?? false
         if order.digest == release.digest, isNew || !runs,
             !order.asksTheSame(as: self.order(for: machine, order.action, group))
         {
             give(id, .run, because: "its settings changed")
         } else if order.digest == release.digest, isNewTurn {
             repeatOrder(id, because: "the group's software is started anew")
-        } else if order.digest != release.digest, machine.status?.software?.digest == release.digest {
+        } else if order.digest != release.digest, machine.reported.status?.software?.digest == release.digest {
             // It runs this already, or again: no rule would see a difference, but its order asks for something else.
             give(id, .run, because: "it is assigned \(release.definition.software) again")
         }
@@ -312,7 +319,7 @@ extension Monitor {
 
     /// The releases that machines of the group are assigned, by number.
     package func assignedReleases(of name: String) -> Set<Int> {
-        Set(members(of: name).compactMap { fleet[$0]?.assigned?.release })
+        Set(members(of: name).compactMap { fleet[$0]?.wanted.assigned?.release })
     }
 }
 
