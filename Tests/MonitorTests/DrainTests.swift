@@ -38,6 +38,38 @@ struct DrainTests {
         #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 2)
     }
 
+    @Test("What it said while it drained before is not believed: it is told again once it takes new work")
+    func again() {
+        var desk = desk()
+        desk.send(.drainMachine("edge-1"))
+        drains(&desk, "edge-1", calls: 1)
+        desk.send(.undrainMachine("edge-1", by: "user ada"))
+        #expect(desk.send(.drainMachine("edge-1")).orders.isEmpty)
+        // It has not heard that it is to take new work.
+        drains(&desk, "edge-1", calls: 0)
+        #expect(action(desk, "edge-1") == .run)
+        #expect(desk.monitor.machine("edge-1")?.wanted.drain?.ended == nil)
+        #expect(desk.report("edge-1", metrics: ["calls": 2]).orders == ["edge-1"])
+        #expect(action(desk, "edge-1") == .drain)
+        drains(&desk, "edge-1", calls: 0)
+        #expect(desk.monitor.machine("edge-1")?.wanted.drain?.ended != nil)
+    }
+
+    @Test("A change that supersedes an abort at once waits for that, too, whatever its wave may take")
+    func changeAgain() throws {
+        var desk = desk()
+        desk.send(.drainMachine("edge-1"))
+        drains(&desk, "edge-1", calls: 1)
+        desk.send(.undrainMachine("edge-1", by: "user ada"))
+        desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
+        drains(&desk, "edge-1", calls: 0)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.generation == 1)
+        #expect(desk.report("edge-1", metrics: ["calls": 2]).orders == ["edge-1"])
+        #expect(action(desk, "edge-1") == .drain)
+        drains(&desk, "edge-1", calls: 0)
+        #expect(desk.monitor.machine("edge-1")?.wanted.order?.digest == Samples.second)
+    }
+
     @Test("Its time is up, whatever it still does")
     func atMost() throws {
         var desk = desk()

@@ -33,10 +33,17 @@ extension Monitor {
         } else {
             change(id) { $0.wanted.drain = Drain(purpose: purpose, asked: now) }
         }
-        // Whoever stops a group wants all of it stopped, and a wave has asked already.
-        if purpose == .stop && group.record.run != .running || purpose == .change { return tellToDrain(id) }
         if groups[machine.group]?.drainQueue.contains(id) == false { groups[machine.group]?.drainQueue.append(id) }
+        if mayDrain(machine, for: purpose, group) { return tellToDrain(id) }
         serveDrainQueue(machine.group)
+    }
+
+    /// Whether enough others serve. Whoever stops a group wants all of it stopped, and a wave has asked already.
+    private func mayDrain(_ machine: MachineRecord, for purpose: Drain.Purpose, _ group: Group) -> Bool {
+        // Until it takes new work again, what it says of draining was said of the drain before.
+        if notes[machine.id]?.isUndraining == true, machine.judged.awaySince == nil { return false }
+        return purpose == .change || purpose == .stop && group.record.run != .running || !machine.serves
+            || spare(group) > 0
     }
 
     /// So many that wait are looked at for each event.
@@ -49,18 +56,13 @@ extension Monitor {
             group.drainQueue.indices.contains(place)
         {
             let id = group.drainQueue[place]
-            if let machine = fleet[id], machine.wanted.drain != nil, machine.wanted.drain?.since == nil,
+            guard let machine = fleet[id], let drain = machine.wanted.drain, drain.since == nil,
                 machine.phase == .joined
-            {
-                guard !machine.serves || spare(group) > 0 else {
-                    place += 1
-                    continue
-                }
+            else {
                 groups[name]?.drainQueue.remove(at: place)
-                tellToDrain(id)
-            } else {
-                groups[name]?.drainQueue.remove(at: place)
+                continue
             }
+            if mayDrain(machine, for: drain.purpose, group) { tellToDrain(id) } else { place += 1 }
         }
     }
 
@@ -69,6 +71,7 @@ extension Monitor {
         guard let machine = fleet[id], let drain = machine.wanted.drain, drain.since == nil,
             let group = living(machine.group)
         else { return }
+        groups[machine.group]?.drainQueue.removeAll { $0 == id }
         let had = work(of: machine, group)
         change(id) { machine in
             machine.wanted.drain?.since = now
