@@ -124,7 +124,7 @@ struct StreamTests {
         let end = ["\n", "\r\n", "\r"].randomElement(using: &generator) ?? "\n"
         for number in 0..<20 {
             if Bool.random(using: &generator) { text += ": a comment" + end }
-            var event = EventParser.Event(id: nil, data: "")
+            var event = EventParser.Event(id: nil, name: "word", data: "")
             if Bool.random(using: &generator) {
                 event.id = "\(number)"
                 text += "id:\(Bool.random(using: &generator) ? " " : "")\(number)" + end

@@ -58,7 +58,7 @@ package struct GroupStatusView: Codable, Hashable, Sendable {
     }
 }
 
-package struct GroupView: Codable, Sendable {
+package struct GroupView: Codable, Hashable, Sendable {
     package var name: String
     package var revision: Int
     /// `defined`, `running` or `stopped`.

@@ -149,6 +149,7 @@ actor Control {
         windowTimer?.set(nil)
         lanes.close()
         queries.signal.close()
+        queries.view.changed.close()
         await logRelay.close()
     }
 

@@ -14,6 +14,15 @@ extension Control {
         return view
     }
 
+    nonisolated func watch(_ request: WatchRequest) async throws -> AsyncThrowingStream<WatchBatch, any Error> {
+        try queries.watch(request) { [weak self] name in await self?.committedRollout(name) }
+    }
+
+    /// As it is after the last commit; nil where there was none.
+    private func committedRollout(_ name: String) -> RolloutView? {
+        isAhead ? nil : monitor.rolloutView(name, at: clock.now, shift: clock.shift)
+    }
+
     /// Newest first, without machines.
     nonisolated func rollouts(_ name: String) async throws -> [RolloutView] {
         let shift = clock.shift

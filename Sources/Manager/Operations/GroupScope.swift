@@ -210,6 +210,12 @@ struct GroupScope: Operations {
         }
         return base.eventStream(scoped(filter), after: after)
     }
+    func watch(_ request: WatchRequest) async throws -> AsyncThrowingStream<WatchBatch, any Error> {
+        if let group = request.group { try require(group) }
+        var request = request
+        request.within = pattern
+        return try await base.watch(request)
+    }
     private func scoped(_ filter: EventFilter) -> EventFilter {
         var filter = filter
         filter.within = pattern

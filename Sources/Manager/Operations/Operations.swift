@@ -91,6 +91,9 @@ protocol Operations: Sendable {
     /// Every event after `after`, those of the past first, then live ones as they are committed, without a gap or a repetition, in order of id.
     func eventStream(_ filter: EventFilter, after: Int64) -> AsyncThrowingStream<EventEntry, any Error>
 
+    /// The live view: a picture of what there is, then what changes, as it is committed.
+    func watch(_ request: WatchRequest) async throws -> AsyncThrowingStream<WatchBatch, any Error>
+
     // Operation
     /// Nil: ready. Else what is missing, for people.
     func notReady() async -> String?

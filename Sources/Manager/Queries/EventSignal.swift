@@ -1,3 +1,4 @@
+import Fleet
 import Synchronization
 
 /// Says that there are newer events. It holds no event: whoever waits reads them from the records, at his own pace.
@@ -16,8 +17,13 @@ final class EventSignal: Sendable {
     }
 
     private let state: Mutex<State>
+    private let onNewer: @Sendable () -> Void
 
-    init(newest: Int64 = 0) { state = Mutex(State(newest: newest)) }
+    /// - Parameter onNewer: called after each announcement.
+    init(newest: Int64 = 0, onNewer: @escaping @Sendable () -> Void = {}) {
+        state = Mutex(State(newest: newest))
+        self.onNewer = onNewer
+    }
 
     /// Of what is committed.
     var newest: Int64 { state.withLock { $0.newest } }
@@ -29,6 +35,7 @@ final class EventSignal: Sendable {
             return state.takeWaiters()
         }
         for waiter in waiters { waiter.resume() }
+        onNewer()
     }
 
     /// Returns once there is an event behind this one: true; false where the manager ends or the task is cancelled.
@@ -60,6 +67,20 @@ final class EventSignal: Sendable {
                 waiter?.resume()
             }
             state.withLock { _ = $0.cancelled.remove(number) }
+        }
+    }
+
+    /// The same, and true at the latest after this time as well; nil: there is no such time.
+    func waitForNewer(than id: Int64, atMost span: TimeSpan?) async -> Bool {
+        guard let span else { return await waitForNewer(than: id) }
+        return await withTaskGroup(of: Bool.self) { tasks in
+            tasks.addTask { await self.waitForNewer(than: id) }
+            tasks.addTask {
+                try? await Task.sleep(for: span.duration)
+                return !Task.isCancelled
+            }
+            defer { tasks.cancelAll() }
+            return await tasks.next() ?? false
         }
     }
 

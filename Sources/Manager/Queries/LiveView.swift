@@ -37,9 +37,20 @@ final class LiveView: Sendable {
         var places: [Place] = []
         var placesOfGroup: [String: [String]] = [:]
         var hearing = Hearing()
+        var changes: ViewChanges
+
+        /// What is heard, and whether anything can be recorded, is shown with every group.
+        mutating func noteAllGroups() { for name in groups.keys { changes.append(.group(name)) } }
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+    /// Says that there are changes behind a number.
+    let changed = EventSignal()
+    /// Tells the changes of this manager's life from those of another.
+    let run = String(UInt64.random(in: .min ... .max), radix: 16)
+
+    /// - Parameter keptChanges: so many, at least, can be asked for.
+    init(keptChanges: Int = ViewChanges.usual) { state = Mutex(State(changes: ViewChanges(limit: keptChanges))) }
 
     // MARK: What people read
 
@@ -82,6 +93,20 @@ final class LiveView: Sendable {
         return state.withLock { state in ids.compactMap { state.machines[$0] } }
     }
 
+    /// The number of the last change.
+    var newestChange: Int64 { state.withLock { $0.changes.newest } }
+
+    /// What changed after the change with this number, in order; nil: that is not known any more, or never was.
+    func changes(after number: Int64, atMost limit: Int) -> [ViewChanges.Change]? {
+        state.withLock { $0.changes.after(number, atMost: limit) }
+    }
+
+    /// As `machines` would list.
+    func machineCount(group: String?, within pattern: GroupPattern?) -> Int {
+        let ofGroups = state.withLock { $0.placesOfGroup.mapValues(\.count) }
+        return ofGroups.filter { (group ?? $0.key) == $0.key && pattern?.matches($0.key) ?? true }.values.reduce(0, +)
+    }
+
     /// Counts for metrics.
     var machineCount: Int { state.withLock { $0.machines.count } }
 
@@ -90,11 +115,24 @@ final class LiveView: Sendable {
     func publish(
         machines: [String: MachineRecord?], groups: [String: Group?], deafness: (since: Timestamp, reason: String)?
     ) {
-        state.withLock { state in
+        changing { state in
             for (id, machine) in machines { state.set(machine, for: id) }
-            for (name, group) in groups { state.groups[name] = group }
+            for (name, group) in groups { state.set(group, for: name) }
+            if state.hearing.deafness?.since != deafness?.since { state.noteAllGroups() }
             state.hearing.deafness = deafness
         }
+    }
+
+    /// There are new events, whether or not anything else changed with them.
+    func noteHistory() { changing { $0.changes.append(.history) } }
+
+    /// Whoever waits for changes hears of what `body` notes once it is there to be read.
+    private func changing(_ body: (inout State) -> Void) {
+        let newest = state.withLock { state in
+            body(&state)
+            return state.changes.newest
+        }
+        changed.announce(newest)
     }
 
     /// In place of everything, where the monitor was loaded anew.
@@ -113,20 +151,39 @@ final class LiveView: Sendable {
     func set(bootConnected: Bool) { state.withLock { $0.hearing.isBootConnected = bootConnected } }
 
     /// What is shown is what is committed.
-    func setFresh() { state.withLock { $0.hearing.stale = nil } }
+    func setFresh() {
+        changing { state in
+            guard state.hearing.stale != nil else { return }
+            state.hearing.stale = nil
+            state.noteAllGroups()
+        }
+    }
 
     /// Commits fail: what is shown stays as it was until the next one.
     func set(staleSince now: Timestamp, reason: String) {
-        state.withLock { state in
+        changing { state in
+            if state.hearing.stale == nil { state.noteAllGroups() }
             state.hearing.stale = (since: state.hearing.stale?.since ?? now, reason: reason)
         }
     }
 }
 
 extension LiveView.State {
+    fileprivate mutating func set(_ group: LiveView.Group?, for name: String) {
+        let before = groups[name]
+        groups[name] = group
+        if before?.shown != group?.shown { changes.append(.group(name)) }
+    }
+
     fileprivate mutating func set(_ machine: MachineRecord?, for id: String) {
         let before = machines[id]
         machines[id] = machine
+        if let group = machine?.group ?? before?.group {
+            let (old, new) = (before.map { MachineView($0) }, machine.map { MachineView($0) })
+            if old != new {
+                changes.append(.machine(id, of: group, isPulse: old?.withoutPulse == new?.withoutPulse))
+            }
+        }
         guard before?.group != machine?.group else { return }
         if let before {
             let place = LiveView.Place(id: id, group: before.group)
@@ -143,6 +200,29 @@ extension LiveView.State {
             ids.insert(id, at: ids.place(of: id, isAfter: false))
             placesOfGroup[machine.group] = ids
         }
+    }
+}
+
+extension LiveView.Group {
+    /// What people see of it, as far as it changes.
+    fileprivate struct Shown: Equatable {
+        var revision: Int
+        var run: GroupRecord.Run
+        var status: GroupStatusView
+        var rollout: RolloutRecord?
+    }
+
+    fileprivate var shown: Shown {
+        Shown(revision: record.revision, run: record.run, status: status, rollout: rollout)
+    }
+}
+
+extension MachineView {
+    /// Without what each heartbeat changes.
+    fileprivate var withoutPulse: MachineView {
+        var view = self
+        (view.metrics, view.heardAt) = ([:], nil)
+        return view
     }
 }
 

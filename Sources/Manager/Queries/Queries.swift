@@ -8,7 +8,7 @@ import OperatingSystem
 struct Queries: Sendable {
     let records: Records
     let vault: Vault
-    let view = LiveView()
+    let view: LiveView
     let counters: Counters
     let clock: ManagerClock
     let signal: EventSignal
@@ -23,7 +23,9 @@ struct Queries: Sendable {
         self.vault = vault
         self.counters = counters
         self.clock = clock
-        signal = EventSignal(newest: try records.lastEventID())
+        let view = LiveView()
+        self.view = view
+        signal = EventSignal(newest: try records.lastEventID()) { view.noteHistory() }
     }
 
     /// A read that may block.

@@ -87,7 +87,7 @@ struct API: Sendable {
     /// Every route, in the order of the documentation.
     var routes: [Route] {
         softwareRoutes + groupRoutes + rolloutRoutes + machineRoutes + secretRoutes + accessRoutes + historyRoutes
-            + operationRoutes
+            + watchRoutes + operationRoutes
     }
 
     /// What a path that is there refuses with 405, where it does not take it.

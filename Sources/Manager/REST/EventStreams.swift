@@ -13,6 +13,14 @@ extension Response {
         _ items: Items, beat: StreamBeat,
         _ frame: @escaping @Sendable (Items.Element) throws -> EventFrame
     ) -> Response where Items.Element: Sendable {
+        events(items, beat: beat) { try [frame($0)] }
+    }
+
+    /// The same with several events, or none, for each item.
+    static func events<Items: AsyncSequence & Sendable>(
+        _ items: Items, beat: StreamBeat,
+        _ frames: @escaping @Sendable (Items.Element) throws -> [EventFrame]
+    ) -> Response where Items.Element: Sendable {
         let body = ResponseBody { writer in
             // The next item is asked for when the one before was sent.
             let slot = StreamSlot<ByteBuffer>()
@@ -21,7 +29,9 @@ extension Response {
                 await cancelWhenGracefulShutdown {
                     do {
                         for try await item in items {
-                            guard await slot.put(try frame(item).bytes) else { break }
+                            var bytes = ByteBuffer()
+                            for frame in try frames(item) { frame.write(to: &bytes) }
+                            guard await slot.put(bytes) else { break }
                         }
                     } catch {}
                 }
@@ -66,12 +76,10 @@ struct EventFrame {
         data = try PlainJSON.encode(item)
     }
 
-    var bytes: ByteBuffer {
-        var buffer = ByteBuffer()
+    func write(to buffer: inout ByteBuffer) {
         if let id { buffer.writeString("id: \(id)\n") }
         buffer.writeString("event: \(name)\ndata: ")
         buffer.writeBytes(data)
         buffer.writeString("\n\n")
-        return buffer
     }
 }

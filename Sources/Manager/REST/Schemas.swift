@@ -262,6 +262,12 @@ enum Schemas {
                     "actor": text(),
                     "message": text(), "facts": texts,
                 ], optional: ["group": text(), "machine": text()]),
+            "WatchSnapshot": object([
+                "why": text(one: SnapshotView.Why.allCases.map(\.rawValue)), "version": text("The manager's."),
+                "groups": number(), "machines": number(),
+            ]),
+            "WatchReady": object(["event": number("Events that follow have higher ids.")]),
+            "WatchRemoved": object(["group": text()], optional: ["machine": text("Absent: the group itself.")]),
             "Log": object([
                 "at": time, "stream": text(one: LogStream.allCases.map(\.rawValue)), "text": text(),
             ]),

@@ -99,14 +99,22 @@ struct MachineCommand: AsyncParsableCommand {
 
         func run() async throws {
             let view = try await location.with { client in
-                let start = try await client.newestEvent(machine: machine)
                 let view = try await client.instruct(machine: machine, .drain)
                 guard wait, !view.isIdle else { return view }
-                for try await event in client.eventStream(group: nil, machine: machine, after: start) {
-                    Note.line(event.line)
-                    if event.kind == .machineDrained { break }
-                    if event.kind == .machineUndrained || event.kind == .machineReleased {
-                        throw Failure("\(machine) is not drained any more")
+                Note.line("\(machine) takes no new work, and is waited for until it has nothing more to do")
+                for try await sight in client.watch(group: view.group, hasMetrics: false) {
+                    guard case .item(let item) = sight else { continue }
+                    switch item {
+                    case .event(let event) where event.machine == machine: Note.line(event.line)
+                    case .machine(let now) where now.id == machine:
+                        if now.isIdle {
+                            Note.line("\(machine) is drained")
+                            return now
+                        }
+                        if now.drain == nil { throw Failure("\(machine) is not drained any more") }
+                    case .removed(let gone) where gone.machine == machine || gone.machine == nil:
+                        throw Failure("\(machine) is gone")
+                    default: break
                     }
                 }
                 return try await client.machine(machine)

@@ -120,21 +120,26 @@ struct RolloutProgress {
     /// Before each line.
     var indent = ""
 
-    /// Returns it as it was when it was over, or waited for a person.
+    /// Returns it as it was when it was over, or waited for a person; nil: the group is gone.
     func follow() async throws -> RolloutView? {
+        // One that there never was is refused here.
         var view = try await client.rollout(group)
         var drawn = Terminal.redraws ? draw(view, over: 0) : 0
         if !Terminal.redraws { StandardOutput.line(indent + view.line) }
-        while !view.isOver {
-            try await Task.sleep(for: .milliseconds(500))
+        if view.isOver { return view }
+        for try await sight in client.watch(group: group, hasMetrics: false) {
+            guard case .item(let item) = sight else { continue }
+            if case .removed(let gone) = item, gone.machine == nil { return nil }
+            guard case .rollout(let now) = item else { continue }
             let last = view
-            view = try await client.rollout(group)
+            view = now
             if Terminal.redraws {
                 // One that takes its place, such as the way back, has a picture of its own.
                 drawn = draw(view, over: view.number == last.number ? drawn : 0)
             } else if view.line != last.line {
                 StandardOutput.line(indent + view.line)
             }
+            if view.isOver { break }
         }
         return view
     }

@@ -24,7 +24,6 @@ struct LiveTable {
     let group: String?
 
     func show() async throws {
-        let latest = try await client.newestEvent(group: group)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             if Terminal.redraws {
                 tasks.addTask {
@@ -37,19 +36,32 @@ struct LiveTable {
                     }
                 }
             } else {
-                tasks.addTask {
-                    let groups = try await client.allGroups().filter { group == nil || $0.name == group }
-                    for line in OutputOptions.holding(groups) { Note.line(line) }
-                    StandardOutput.write(
-                        Table(columns: MachineView.columns(ofOne: group != nil)).text(
-                            try await client.allMachines(group: group)))
-                    for try await event in client.eventStream(group: group, machine: nil, after: latest) {
-                        StandardOutput.line(event.line)
-                    }
-                }
+                tasks.addTask { try await tell() }
             }
             try await tasks.next()
             tasks.cancelAll()
+        }
+    }
+
+    /// The table once, and then a line for each event.
+    private func tell() async throws {
+        var picture = LivePicture()
+        for try await sight in client.watch(group: group, hasMetrics: false) {
+            let before = picture
+            picture.take(sight)
+            switch sight {
+            case .lost(let why):
+                if before.lost == nil { Note.line("not connected, trying again: \(why)".forPeople()) }
+            case .item(.event(let event)): StandardOutput.line(event.line)
+            case .item(.ready) where !before.isWhole:
+                for line in OutputOptions.holding(picture.groups.values.sorted { $0.name < $1.name }) {
+                    Note.line(line)
+                }
+                StandardOutput.write(
+                    Table(columns: MachineView.columns(ofOne: group != nil)).text(
+                        picture.machines.values.sorted { ($0.group, $0.index) < ($1.group, $1.index) }))
+            default: break
+            }
         }
     }
 
@@ -109,18 +121,6 @@ extension MachineView {
         case .failed, .away: .red
         case .idle, .stopped: .dim
         case .receiving, .starting, .draining: .yellow
-        }
-    }
-}
-
-extension TrunklineClient {
-    /// The id of the last event there is.
-    func newestEvent(group: String? = nil, machine: String? = nil) async throws -> Int64 {
-        var last: Int64 = 0
-        while true {
-            let page = try await events(group: group, machine: machine, after: last, limit: 1000)
-            last = page.items.last?.id ?? last
-            if page.next == nil { return last }
         }
     }
 }
