@@ -64,7 +64,7 @@ struct WatchTests {
         }
     }
 
-    @Test("A place is resumed without a picture and without a gap; one that is not known gets a new picture and its events")
+    @Test("A place is resumed without a gap and without a picture; one that is not known gets both")
     func resumption() async throws {
         try await site { site, ask in
             let view = site.control.queries.view
@@ -150,7 +150,8 @@ struct WatchTests {
             }
             try await say(1)
             for hasMetrics in [true, false] {
-                let cursor = WatchCursor(WatchRequest(hasMetrics: hasMetrics), queries: site.control.queries) { _ in nil }
+                let cursor = WatchCursor(WatchRequest(hasMetrics: hasMetrics), queries: site.control.queries) { _ in nil
+                }
                 func items(until isEnough: (WatchItem) -> Bool) async throws -> [WatchItem] {
                     var items: [WatchItem] = []
                     while let batch = try await cursor.next() {
