@@ -62,7 +62,8 @@ let package = Package(
         .executableTarget(
             name: "trunkline",
             dependencies: [
-                "Manager", "Client", "GroupLanguage", "Bundles", "Messaging", "OperatingSystem", "Fleet", arguments,
+                "Manager", "Client", "Simulator", "GroupLanguage", "Bundles", "Messaging", "OperatingSystem", "Fleet",
+                arguments,
                 logging,
                 subprocess, systemPackage,
             ]),
@@ -85,6 +86,8 @@ let package = Package(
                 "Messaging", "Sealing", "Certificates", "Bundles", "OperatingSystem", "Fleet", logging, subprocess,
                 systemPackage,
             ]),
+        .target(
+            name: "Simulator", dependencies: ["Messaging", "Sealing", "Certificates", "Fleet", nio, nioPosix, nioSSL]),
         .target(name: "Platforms", dependencies: ["OperatingSystem", "Fleet", logging, subprocess, systemPackage]),
         .target(name: "Records", dependencies: ["Fleet", grdb]),
         .target(name: "Messaging", dependencies: ["CMosquitto", "Fleet", logging]),
@@ -104,11 +107,10 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport"),
-        .target(name: "PaperFleet", dependencies: ["Messaging", "Sealing", "Fleet"], path: "Tests/PaperFleet"),
         .executableTarget(
             name: "trunkline-bench",
             dependencies: [
-                "Client", "Messaging", "CMosquitto", "Certificates", "Sealing", "Bundles", "Fleet", "PaperFleet",
+                "Client", "Messaging", "CMosquitto", "Certificates", "Sealing", "Bundles", "Fleet", "Simulator",
                 "TestSupport",
                 logging,
             ], path: "Tests/Bench"),
@@ -121,6 +123,8 @@ let package = Package(
             dependencies: [
                 "Foresight", "Journal", "Monitor", "Rules", "Agent", "Bundles", "CZlib", "Fleet", "TestSupport",
             ]),
+        .testTarget(
+            name: "SimulatorTests", dependencies: ["Simulator", "Messaging", "Sealing", "Fleet", "TestSupport", nio]),
         .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto, "TestSupport"]),
         .testTarget(name: "CertificatesTests", dependencies: ["Certificates", "Fleet", "TestSupport"]),
         .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet", "TestSupport"]),
@@ -143,7 +147,7 @@ let package = Package(
                 "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Platforms",
                 "OperatingSystem",
                 "Fleet",
-                "PaperFleet",
+                "Simulator",
                 "TestSupport", grdb,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
             ]),
@@ -151,7 +155,7 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: [
                 "trunkline", "trunkline-agent", "Client", "Messaging", "Sealing", "Certificates", "Bundles",
-                "GroupLanguage", "OperatingSystem", "Fleet", "PaperFleet", "TestSupport", logging, grdb,
+                "GroupLanguage", "OperatingSystem", "Fleet", "Simulator", "TestSupport", logging, grdb,
             ]),
     ]
 )

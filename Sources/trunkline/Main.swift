@@ -28,7 +28,7 @@ struct Trunkline: AsyncParsableCommand {
             AgentCommand.self,
             SecretCommand.self,
             TokenCommand.self, AuditCommand.self, KeyCommand.self, DebugCertificateCommand.self, EventsCommand.self,
-            WatchCommand.self, ReplayCommand.self,
+            WatchCommand.self, ReplayCommand.self, SimulateCommand.self,
             FormatCommand.self, CheckCommand.self,
         ])
 }

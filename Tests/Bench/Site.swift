@@ -5,7 +5,7 @@ import Fleet
 import Foundation
 import Logging
 import Messaging
-import PaperFleet
+import Simulator
 import TestSupport
 
 /// A broker and a release-built manager, in a directory of their own.

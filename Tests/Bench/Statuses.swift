@@ -3,7 +3,7 @@ import Client
 import Fleet
 import Foundation
 import Messaging
-import PaperFleet
+import Simulator
 import Synchronization
 import TestSupport
 

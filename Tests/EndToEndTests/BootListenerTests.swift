@@ -4,7 +4,7 @@ import Fleet
 import Foundation
 import Logging
 import Messaging
-import PaperFleet
+import Simulator
 import Sealing
 import Synchronization
 import Testing

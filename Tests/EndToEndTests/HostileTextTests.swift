@@ -1,7 +1,7 @@
 import Client
 import Fleet
 import Foundation
-import PaperFleet
+import Simulator
 import TestSupport
 import Testing
 

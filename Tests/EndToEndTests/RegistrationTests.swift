@@ -2,7 +2,7 @@ import Client
 import Fleet
 import Foundation
 import Messaging
-import PaperFleet
+import Simulator
 import Sealing
 import TestSupport
 import Testing

@@ -5,7 +5,7 @@ import HummingbirdTesting
 import HTTPTypes
 import Messaging
 import Monitor
-import PaperFleet
+import Simulator
 import Testing
 
 @testable import Manager

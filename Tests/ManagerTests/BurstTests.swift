@@ -5,7 +5,7 @@ import HTTPTypes
 import HummingbirdTesting
 import Messaging
 import Monitor
-import PaperFleet
+import Simulator
 import Records
 import Synchronization
 import TestSupport

@@ -5,7 +5,7 @@ import HTTPTypes
 import HummingbirdTesting
 import Logging
 import OperatingSystem
-import PaperFleet
+import Simulator
 import Records
 import Synchronization
 import TestSupport

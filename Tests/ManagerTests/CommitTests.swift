@@ -7,7 +7,7 @@ import HummingbirdTesting
 import Messaging
 import Monitor
 import OperatingSystem
-import PaperFleet
+import Simulator
 import Records
 import Synchronization
 import TestSupport

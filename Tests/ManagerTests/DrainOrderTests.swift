@@ -3,7 +3,7 @@ import HTTPTypes
 import HummingbirdTesting
 import Messaging
 import Monitor
-import PaperFleet
+import Simulator
 import Records
 import TestSupport
 import Testing

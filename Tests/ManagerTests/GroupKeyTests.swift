@@ -3,7 +3,7 @@ import Foundation
 import HTTPTypes
 import HummingbirdTesting
 import Messaging
-import PaperFleet
+import Simulator
 import Records
 import Sealing
 import Testing

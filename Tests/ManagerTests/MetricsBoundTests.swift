@@ -1,7 +1,7 @@
 import Fleet
 import HTTPTypes
 import HummingbirdTesting
-import PaperFleet
+import Simulator
 import Testing
 
 @testable import Manager

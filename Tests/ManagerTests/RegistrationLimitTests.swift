@@ -2,7 +2,7 @@ import Fleet
 import Foundation
 import HTTPTypes
 import Messaging
-import PaperFleet
+import Simulator
 import Sealing
 import Testing
 

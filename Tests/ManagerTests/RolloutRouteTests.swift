@@ -2,7 +2,7 @@ import Fleet
 import Foundation
 import HTTPTypes
 import Monitor
-import PaperFleet
+import Simulator
 import Records
 import TestSupport
 import Testing

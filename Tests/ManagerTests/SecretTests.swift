@@ -3,7 +3,7 @@ import Foundation
 import HummingbirdTesting
 import HTTPTypes
 import Messaging
-import PaperFleet
+import Simulator
 import Testing
 
 @testable import Manager

@@ -8,7 +8,7 @@ import Logging
 import Messaging
 import Monitor
 import NIOCore
-import PaperFleet
+import Simulator
 import Records
 import Sealing
 import Testing

@@ -9,15 +9,18 @@ package struct PaperMachine: Sendable {
     package let ticket: BootTicket
     package var key = SecurityKey()
     package private(set) var statusKey: StatusKey?
+    /// Of the last registration: what its answer bears.
+    package private(set) var nonce = Data()
 
     package init(_ id: String, ticket: BootTicket) {
         self.id = id
         self.ticket = ticket
     }
 
-    package var registerTopic: String { "trunkline/\(ticket.group)/register/\(id)" }
-    package var statusTopic: String { "trunkline/\(ticket.group)/machines/\(id)/status" }
-    package var orderTopic: String { "trunkline/\(ticket.group)/machines/\(id)/order" }
+    package var topics: Topics { Topics(root: ticket.root) }
+    package var registerTopic: String { topics.register(group: ticket.group, machine: id) }
+    package var statusTopic: String { topics.status(group: ticket.group, machine: id) }
+    package var orderTopic: String { topics.order(group: ticket.group, machine: id) }
 
     /// Its registration, sealed with this secret (the ticket's own unless given).
     package mutating func registration(
@@ -26,8 +29,9 @@ package struct PaperMachine: Sendable {
         guard let groupKey = Data(base64Encoded: ticket.groupKey), let own = Data(base64Encoded: ticket.secret) else {
             throw PaperError(description: "the ticket has no keys")
         }
+        nonce = RandomBytes.data(count: 16)
         let content = RegistrationContent(
-            machine: id, key: key.publicKey.rawRepresentation, nonce: RandomBytes.data(count: 16),
+            machine: id, key: key.publicKey.rawRepresentation, nonce: nonce,
             facts: MachineFacts(host: host, os: "none", arch: "none", cores: 1, memory: 1 << 30),
             certificate: certificate)
         let plaintext = try content.encoded()
@@ -76,11 +80,16 @@ package struct PaperMachine: Sendable {
         session: Int = 1, sequence: Int, state: MachineState = .running, order: Int = 0,
         software: RunningSoftware? = nil, metrics: [String: Double] = [:], holder: String? = nil
     ) throws -> Data {
+        try signed(
+            Status(
+                group: ticket.group, machine: id, session: session, sequence: sequence,
+                at: Timestamp(milliseconds: 1_767_225_600_000),
+                state: state, order: order, software: software, metrics: metrics, holder: holder))
+    }
+
+    /// As it goes over the wire, with its MAC.
+    package func signed(_ status: Status) throws -> Data {
         guard let statusKey else { throw PaperError(description: "\(id) has not registered") }
-        let status = Status(
-            group: ticket.group, machine: id, session: session, sequence: sequence,
-            at: Timestamp(milliseconds: 1_767_225_600_000),
-            state: state, order: order, software: software, metrics: metrics, holder: holder)
         return StatusMessage.encode(status) { statusKey.code(for: $0) }
     }
 }
