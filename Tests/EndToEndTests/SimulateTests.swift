@@ -11,7 +11,8 @@ struct SimulateTests {
         try await Installation.with { installation, client in
             let ended = try installation.trunkline(
                 "simulate", "--machines", "50", "--for", "3s", "--drifts", "10", "--switch-after", "2s", "--seed", "7",
-                "--behave", "flapping=1,failing=1,garbage=1,losing=1,cloned=1", "--remove", "-o", "json")
+                "--behave", "flapping=1,failing=1,garbage=1,losing=1,cloned=1", "--within", "30s", "--remove",
+                "-o", "json")
             #expect(ended.status == 0, "\(ended.error)")
             let report = try JSONDecoder().decode(SimulationReport.self, from: Data(ended.output.utf8))
             #expect(report.lost.isEmpty && report.left.isEmpty && report.notUnderstood == 0, "\(ended.output)")
