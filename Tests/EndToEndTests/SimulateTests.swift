@@ -28,7 +28,9 @@ struct SimulateTests {
         }
     }
 
-    @Test("What is there is used only where it fits, and what stays is named; nonsense is refused before anything is made")
+    @Test(
+        "What is there is used only where it fits, and what stays is named; nonsense is refused before anything is made"
+    )
     func refusals() async throws {
         try await Installation.with { installation, client in
             func refused(_ arguments: String..., status: Int32 = 2, because why: String) throws {

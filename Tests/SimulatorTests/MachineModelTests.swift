@@ -105,7 +105,8 @@ struct MachineModelTests {
         let answer = machine.handle(.message(try order(1, to: machine)), now: .seconds(1))
         let said = try #require(try statuses(answer).first)
         #expect(said.state == .receiving && said.order == 1 && said.receiving?.have.isEmpty == true)
-        #expect(answer.contains { if case .subscribe(["trunkline/edge/software/\(Self.digest)/+"]) = $0 { true } else { false } })
+        let parts = "trunkline/edge/software/\(Self.digest)/+"
+        #expect(answer.contains { if case .subscribe([parts]) = $0 { true } else { false } })
         #expect(try statuses(machine.handle(.message(part(1)), now: .seconds(1))).isEmpty)
         #expect(machine.have.description == "1")
         // Not what was sealed for another place.

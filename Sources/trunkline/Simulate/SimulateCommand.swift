@@ -108,6 +108,7 @@ struct ByteCount: ExpressibleByArgument {
     private static let most = 1_000_000_000
 
     var defaultValueDescription: String {
-        bytes.isMultiple(of: 1_000_000) ? "\(bytes / 1_000_000)MB" : bytes.isMultiple(of: 1000) ? "\(bytes / 1000)KB" : "\(bytes)"
+        bytes.isMultiple(of: 1_000_000)
+            ? "\(bytes / 1_000_000)MB" : bytes.isMultiple(of: 1000) ? "\(bytes / 1000)KB" : "\(bytes)"
     }
 }

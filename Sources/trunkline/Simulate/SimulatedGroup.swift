@@ -37,7 +37,9 @@ struct SimulatedGroup {
         var made: [SoftwareReference] = []
         func pushed(_ number: Int) async throws -> SoftwareView {
             let reference = SoftwareReference(name: software, version: "\(number).\(size)")
-            let isThere = try await client.allSoftware().contains { $0.name == software && $0.version == reference.version }
+            let isThere = try await client.allSoftware().contains {
+                $0.name == software && $0.version == reference.version
+            }
             let view = try await push(reference, size: size, client)
             if !isThere { made.append(reference) }
             return view

@@ -144,7 +144,8 @@ final class Simulation: Sendable {
 
     private func compare(isInterrupted: Bool) async throws -> [String] {
         let known = Dictionary(
-            try await client.allMachines(group: group.name).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            try await client.allMachines(group: group.name).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first }
+        )
         let wanted = didSwitch.withLock { $0 } ? group.next?.digest : nil
         var lost: [String] = []
         for member in try await fleet.members() {
