@@ -2,7 +2,7 @@ import Fleet
 import Foundation
 import HummingbirdTesting
 import HTTPTypes
-import PaperFleet
+import Simulator
 import Records
 import Synchronization
 import Testing
