@@ -113,20 +113,44 @@ struct OperatorCommandTests {
             _ = try await client.instruct(group: "test", .start)
             try await client.converged("test")
             let session = try installation.terminal("watch", columns: 60, rows: 5)
-            // Title, a space, the table's head and three machines: six lines.
-            #expect(try await session.shows("… 3 more lines"), "\(session.shown)")
-            let frame = try #require(session.shown.split(separator: "\u{1B}[H").last)
-            #expect(frame.split(separator: "\n").count <= 5, "\(frame)")
+            // A group, the table's head, two machines, and what can be done.
+            #expect(try await session.shows("1–2 of 3  j/k move"), "\(session.shown)")
+            #expect(session.shown.hasPrefix("\u{1B}[?1049h"))
+            session.type("G")
+            #expect(try await session.shows("2–3 of 3"))
+            session.type("\r")
+            #expect(try await session.shows("machine  test-"), "\(session.shown)")
+            session.type("q")
+            session.resize(columns: 100, rows: 20)
+            #expect(try await session.shows("3 machines  j/k move"))
             let port = try #require(URL(string: installation.server)?.port)
             #expect(try await installation.endManager() == 0)
-            #expect(try await session.shows("no answer from the manager"), "\(session.shown)")
-            try await installation.startManager(["--listen", "127.0.0.1:\(port)"])
+            #expect(try await session.shows("not connected, trying again"), "\(session.shown)")
             let seen = session.shown.count
+            try await installation.startManager(["--listen", "127.0.0.1:\(port)"])
             let isBack = try await eventually {
                 _ = try await session.shows("test")
-                return session.shown.dropFirst(seen).contains("3/3 verified")
+                return session.shown.dropFirst(seen).contains("3 machines  j/k move")
             }
             #expect(isBack)
+            session.type("q")
+            #expect(try await session.ended() == 0)
+            #expect(session.shown.hasSuffix("\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l"))
+            #expect(session.echoes)
+            for signal in [SIGINT, SIGTERM] {
+                let other = try installation.terminal("watch", "test")
+                #expect(try await other.shows("3 machines  j/k move"))
+                other.signal(signal)
+                _ = try await other.ended()
+                #expect(other.shown.hasSuffix("\u{1B}[?1049l") && other.echoes)
+            }
+            let dumb = try TerminalSession(
+                Installation.programs.appending(path: "trunkline"), ["watch", "test"],
+                environment: [
+                    "TRUNKLINE_SERVER": installation.server, "TRUNKLINE_TOKEN": installation.token,
+                    "TRUNKLINE_TRUST": installation.trustFile, "TERM": "dumb",
+                ], directory: installation.directory)
+            #expect(try await dumb.shows("test-3") && !dumb.shown.contains("\u{1B}"))
         }
     }
 

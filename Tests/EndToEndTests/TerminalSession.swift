@@ -48,6 +48,21 @@ final class TerminalSession {
         _ = write(terminal, bytes, bytes.count)
     }
 
+    func resize(columns: UInt16, rows: UInt16) {
+        var size = winsize(ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
+        _ = ioctl(terminal, UInt(TIOCSWINSZ), &size)
+        // The kernel tells the terminal's own processes, and ours is none of them.
+        signal(SIGWINCH)
+    }
+
+    func signal(_ number: CInt) { kill(process.processIdentifier, number) }
+
+    /// Whether what is typed shows itself, and in lines.
+    var echoes: Bool {
+        var now = termios()
+        return tcgetattr(terminal, &now) == 0 && now.c_lflag & tcflag_t(ECHO | ICANON) == tcflag_t(ECHO | ICANON)
+    }
+
     /// Its exit status, when it has ended.
     func ended() async throws -> Int32 {
         guard

@@ -40,15 +40,18 @@ extension MachineCommand {
 
         func run() async throws {
             let explanation = try await location.with { try await $0.explain(machine, ago: at?.ago) }
-            var lines = [
-                ("as of", explanation.at.map(\.description) ?? ""),
-                ("machine", explanation.machine), ("state", explanation.state.rawValue),
-                ("", explanation.summary.forPeople()),
-            ]
-            lines += explanation.rules.map { ("rule", $0.text) }
-            lines += explanation.events.map { ("event", $0.line) }
-            try output.show(explanation, name: explanation.machine, lines: lines)
+            try output.show(explanation, name: explanation.machine, lines: explanation.lines)
         }
+    }
+}
+
+extension ExplanationView {
+    /// Labels, and what stands behind them.
+    var lines: [(String, String)] {
+        [
+            ("as of", at.map(\.description) ?? ""), ("machine", machine), ("state", state.rawValue),
+            ("", summary.forPeople()),
+        ] + rules.map { ("rule", $0.text) } + events.map { ("event", $0.line) }
     }
 }
 

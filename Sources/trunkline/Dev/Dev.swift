@@ -86,7 +86,11 @@ struct Dev: AsyncParsableCommand {
             _ = try await client.createGroup(try plan.text("edge"))
             _ = try await client.instruct(group: "edge", .start)
         }
-        try await LiveTable(client: client, group: nil).show()
+        if Terminal.redraws {
+            try await WatchLoop(client: client, group: nil, endsBySignals: false).run()
+        } else {
+            try await PlainWatch(client: client, group: nil).run()
+        }
     }
 }
 

@@ -38,6 +38,9 @@ enum Streams {
         return 0
     }
 
+    /// On standard output, whether or not anybody takes it.
+    static func put(_ text: String) { _ = write(text, to: STDOUT_FILENO) }
+
     /// Everything up to its end, of a file, a pipe or `-` for standard input.
     static func read(_ file: String) throws -> Data {
         let descriptor = file == "-" ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC)
