@@ -134,11 +134,20 @@ package struct ManagerService: Sendable {
                     .map {
                         .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
                     } + [
-                        .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup)
+                        .init(service: rest, successTerminationBehavior: .gracefullyShutdownGroup),
+                        .init(
+                            service: Part("farewell") { [logger] in
+                                try? await gracefulShutdown()
+                                logger.notice("told to end: what is under way is finished, and machines run on")
+                            } stop: {
+                            }, successTerminationBehavior: .gracefullyShutdownGroup),
                     ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         defer { serverFile.remove() }
-        do { try await group.run() } catch let error as IOError where error.errnoCode == EADDRINUSE {
+        do {
+            try await group.run()
+            logger.notice("ended; the next start takes the machines over")
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
             throw StartError(
                 "\(configuration.host):\(configuration.port) is taken by another program; choose another port with --listen, or 0 for any free one"
             )

@@ -104,11 +104,44 @@ struct CommandLineTests {
         }
     }
 
+    @Test("Names that the manager has are offered, where it answers, and meant by names that it has not")
+    func names() async throws {
+        try await Installation.with { installation, client in
+            try await installation.push(files: Installation.script("soft", health: false), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 2))
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            func offered(_ verb: String..., more: [String] = []) throws -> String {
+                let ended = try installation.trunkline(
+                    ["---completion"] + verb + ["--", "positional@0", "3", "0", "trunkline"] + verb + more + [""])
+                #expect(ended.status == 0 && ended.error.isEmpty, "\(ended.error)")
+                return ended.output
+            }
+            #expect(try offered("group", "show") == "test\n")
+            #expect(try offered("machine", "explain") == "test-1\ntest-2\n")
+            #expect(try offered("software", "rm") == "soft@1\n")
+            #expect(try offered("token", "revoke") == "admin\n")
+            #expect(try offered("group", "show", more: ["--server", "https://127.0.0.1:1"]).isEmpty)
+            let group = try installation.trunkline("group", "show", "tets")
+            #expect(group.status == 1 && group.error.contains("no group tets") && group.error.contains("mean test?"))
+            let machine = try installation.trunkline("machine", "show", "test-11")
+            #expect(machine.error.contains("Did you mean test-1?"), "\(machine.error)")
+            let far = try installation.trunkline("machine", "show", "quite-another")
+            #expect(far.status == 1 && !far.error.contains("Did you mean"), "\(far.error)")
+            for shell in ["bash", "zsh", "fish"] {
+                #expect(try installation.trunkline("--generate-completion-script", shell).status == 0)
+            }
+        }
+    }
+
     @Test("Wrong input ends with a sentence that says what to do: 2 for usage, 1 for what failed")
     func wrongInput() async throws {
         try await Installation.with { installation, _ in
             #expect(try installation.trunkline("no-such-verb").status == 2)
             #expect(try installation.trunkline("group", "show").status == 2)
+            #expect(try installation.trunkline("help", "nope").status == 2)
+            let verb = try installation.trunkline("help", "grop")
+            #expect(verb.status == 2 && verb.error.contains("did you mean `group`?"), "\(verb.error)")
             let unknown = try installation.trunkline("group", "show", "none")
             #expect(unknown.status == 1)
             #expect(unknown.error.contains("none"))

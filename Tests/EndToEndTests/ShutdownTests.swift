@@ -49,4 +49,78 @@ struct ShutdownTests {
             _ = try? await reader.value
         }
     }
+
+    @Test("With live views and logs open it says that it ends, ends their streams, and has ended")
+    func withStreams() async throws {
+        try await Installation.with(arguments: ["--log-format", "json"]) { installation, client in
+            try await installation.push(files: Installation.script("soft", health: false), client)
+            _ = try await client.createGroup(Installation.record(software: "soft@1", count: 1))
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            let paths = ["/v1/watch", "/v1/watch?group=test", "/v1/events", "/v1/machines/test-1/logs"]
+            let streams = try paths.map { path in
+                let process = Process()
+                process.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
+                let file = installation.directory.appending(path: "\(UUID().uuidString).stream").path
+                process.arguments = [
+                    "-sSN", "--cacert", installation.trustFile, "-H", "Accept: text/event-stream", "-H",
+                    "Authorization: Bearer \(installation.token)", "-o", file, installation.server + path,
+                ]
+                try process.run()
+                return (process, file)
+            }
+            let areOpen = try await eventually {
+                streams.allSatisfy {
+                    (FileManager.default.contents(atPath: $0.1) ?? Data()).starts(with: Data(": ".utf8))
+                }
+            }
+            #expect(areOpen)
+            #expect(try await installation.endManager() == 0)
+            #expect(try await eventually { streams.allSatisfy { !$0.0.isRunning && $0.0.terminationStatus == 0 } })
+            let log = try String(contentsOf: installation.directory.appending(path: "manager.log"), encoding: .utf8)
+            let lines = try log.split(separator: "\n").map { line in
+                try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String], "\(line)")
+            }
+            let messages = lines.compactMap { $0["message"] }
+            #expect(messages.count == lines.count && lines.allSatisfy { $0["level"] != nil && $0["at"] != nil })
+            #expect(messages.contains { $0.hasPrefix("told to end") } && messages.last?.hasPrefix("ended") == true)
+        }
+    }
+
+    @Test("Lines for people have the message first; the journal is told how urgent each is, and has the time itself")
+    func lines() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "log-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let file = directory.appending(path: "log").path
+        for isJournal in [false, true] {
+            #expect(FileManager.default.createFile(atPath: file, contents: nil))
+            let attributes = try FileManager.default.attributesOfItem(atPath: file)
+            let (device, inode) = (
+                try #require(attributes[.systemNumber] as? NSNumber),
+                try #require(attributes[.systemFileNumber] as? NSNumber)
+            )
+            let process = Process()
+            process.executableURL = Installation.programs.appending(path: "trunkline")
+            let broker = "mqtt://127.0.0.1:\(try FreePort.next())"
+            process.arguments = [
+                "serve", "--insecure", "--local-without-isolation", "--listen", "127.0.0.1:0", "--broker", broker,
+                "--data", directory.appending(path: "data").path,
+            ]
+            var environment = ProcessInfo.processInfo.environment
+            environment["JOURNAL_STREAM"] = isJournal ? "\(device):\(inode)" : "1:1"
+            process.environment = environment
+            process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
+            try process.run()
+            func log() throws -> String { try String(contentsOfFile: file, encoding: .utf8) }
+            #expect(try await eventually { try log().contains("listening") })
+            process.terminate()
+            #expect(try await eventually { !process.isRunning })
+            let lines = try log().split(separator: "\n")
+            let start = isJournal ? "<5>notice trunkline: " : "Z notice trunkline: "
+            #expect(lines.contains { $0.contains("\(start)listening  address=http://127.0.0.1:") }, "\(lines)")
+            let warning = isJournal ? "<4>warning " : "Z warning "
+            #expect(lines.contains { $0.contains("\(warning)trunkline: INSECURE: ") }, "\(lines)")
+        }
+    }
 }

@@ -1,3 +1,5 @@
+// `timespec` is its, too, wherever the compiler meets it there first.
+import Dispatch
 import Fleet
 import Foundation
 import Records

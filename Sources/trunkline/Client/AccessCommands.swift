@@ -66,7 +66,7 @@ struct TokenCommand: AsyncParsableCommand {
     struct Revoke: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Revoke a token: its next request is refused.")
-        @Argument var name: String
+        @Argument(completion: .tokens) var name: String
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
 

@@ -8,7 +8,7 @@ extension GroupCommand {
     struct Explain: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Say what a group waits for, for whom and until when, and what comes next.")
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
@@ -33,7 +33,7 @@ extension MachineCommand {
     struct Explain: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Say which rule sees which facts at a machine, and what it waits for.")
-        @Argument var machine: String
+        @Argument(completion: .machines) var machine: String
         @Option(help: "As it was then: 10m ago, or a time such as 2026-11-30T10:05:00Z.") var at: Past?
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions

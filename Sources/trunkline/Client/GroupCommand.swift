@@ -36,7 +36,7 @@ struct GroupCommand: AsyncParsableCommand {
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show a group's record and how it stands; with --revision what the record was.")
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Option(help: ArgumentHelp("What it said at this revision.", valueName: "n")) var revision: Int?
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -58,7 +58,7 @@ struct GroupCommand: AsyncParsableCommand {
             discussion:
                 "--force removes one that runs. --force --forget also gives up machines that nobody can hear, without a release: for a platform that is gone for good. Asks at a terminal; elsewhere it takes --yes."
         )
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Flag(help: "Even while it runs.") var force = false
         @Flag(help: "Give up, without a release, machines that nobody can hear.") var forget = false
         @OptionGroup var confirmation: Confirmation
@@ -83,7 +83,7 @@ struct GroupCommand: AsyncParsableCommand {
             discussion:
                 "The ticket is a secret: trunkline group invite edge --uses 3 --ttl 1h --to ticket.json"
         )
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Option(help: "How many machines may join with it.") var uses = 1
         @Option(help: "How long it is good for.") var ttl = TimeSpan.hours(1)
         @Option(help: ArgumentHelp("Write it to this new file, for its owner's eyes only (0600).", valueName: "file"))

@@ -8,7 +8,7 @@ extension GroupCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show a group's revisions: who, when, what each changed and why, and what came of it.",
             discussion: "* marks the one in force, < the one that `rollback` goes to.")
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
@@ -30,7 +30,7 @@ extension GroupCommand {
             discussion:
                 "Without numbers what the last change did; with one from that revision to the one in force; with two from the first to the second."
         )
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Argument(help: "The older revision.") var from: Int?
         @Argument(help: "The newer one.") var to: Int?
         @OptionGroup var location: ManagerLocation
@@ -55,7 +55,7 @@ extension GroupCommand {
                 Without --to the last good one before what the record says now came into force. Asks at a terminal; elsewhere it \
                 takes --yes. A group that moved on after the plan was shown is left as it is.
                 """)
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Option(help: ArgumentHelp("The revision.", valueName: "n")) var to: Int?
         @Option(help: ArgumentHelp("Why, in a line: it stands in the history.", valueName: "text")) var reason: String?
         @OptionGroup var waiting: WaitOptions

@@ -32,7 +32,7 @@ extension GroupCommand {
         static let configuration = CommandConfiguration(
             abstract: "Start a group: launch its machines and deliver its software.")
         static let instruction = TrunklineClient.GroupInstruction.start
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var waits: WaitOptions
         var waiting: WaitOptions? { waits }
         @OptionGroup var location: ManagerLocation
@@ -46,7 +46,7 @@ extension GroupCommand {
                 Calls on them end. With --release launched machines go back to their platform, and their data with them. Asks at a \
                 terminal; elsewhere it takes --yes.
                 """)
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Flag(help: "Give launched machines back to their platform, and their data with them.") var release = false
         @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
@@ -72,7 +72,7 @@ extension GroupCommand {
         static let configuration = CommandConfiguration(
             abstract: "Restart the software of every machine, in waves, each under the record's drain.",
             discussion: "Asks at a terminal; elsewhere it takes --yes.")
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
@@ -93,7 +93,7 @@ extension GroupCommand {
     struct Pause: GroupInstructionCommand {
         static let configuration = CommandConfiguration(abstract: "Let no rule of the group act until it is resumed.")
         static let instruction = TrunklineClient.GroupInstruction.pause
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
     }
@@ -101,7 +101,7 @@ extension GroupCommand {
     struct Resume: GroupInstructionCommand {
         static let configuration = CommandConfiguration(abstract: "Let the rules of a paused group act again.")
         static let instruction = TrunklineClient.GroupInstruction.resume
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var waits: WaitOptions
         var waiting: WaitOptions? { waits }
         @OptionGroup var location: ManagerLocation

@@ -14,7 +14,7 @@ struct MachineCommand: AsyncParsableCommand {
 
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Show one machine.")
-        @Argument var machine: String
+        @Argument(completion: .machines) var machine: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
@@ -26,8 +26,8 @@ struct MachineCommand: AsyncParsableCommand {
     struct Logs: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show the log of machines: what their software writes, and what checks that fail do.")
-        @Argument(help: "One machine or several.") var machines: [String] = []
-        @Option(help: "All machines of this group that can be heard.") var group: String?
+        @Argument(help: "One machine or several.", completion: .machines) var machines: [String] = []
+        @Option(help: "All machines of this group that can be heard.", completion: .groups) var group: String?
         @Option(help: "How many of the last lines.") var tail = 200
         @Flag(name: [.short, .long], help: "Go on with what is new until Ctrl-C.") var follow = false
         @OptionGroup var location: ManagerLocation
@@ -92,7 +92,7 @@ struct MachineCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Let a machine take no new work, while what runs on it may end.",
             discussion: "It stays so, whatever it is given to run, until `trunkline machine undrain`.")
-        @Argument var machine: String
+        @Argument(completion: .machines) var machine: String
         @Flag(help: "Until it has nothing more to do.") var wait = false
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -126,7 +126,7 @@ struct MachineCommand: AsyncParsableCommand {
     struct Undrain: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Let a drained machine take new work again; nothing restarts.")
-        @Argument var machine: String
+        @Argument(completion: .machines) var machine: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
         func run() async throws {
@@ -136,7 +136,7 @@ struct MachineCommand: AsyncParsableCommand {
 
     struct Restart: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Restart a machine's software.")
-        @Argument var machine: String
+        @Argument(completion: .machines) var machine: String
         @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
@@ -159,7 +159,7 @@ struct MachineCommand: AsyncParsableCommand {
 
     struct Replace: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Release a machine and launch another in its place.")
-        @Argument var machine: String
+        @Argument(completion: .machines) var machine: String
         @OptionGroup var waiting: WaitOptions
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
@@ -181,7 +181,7 @@ struct MachineCommand: AsyncParsableCommand {
     struct Revoke: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Take a machine's key away: it gets no order any more.")
-        @Argument var machine: String
+        @Argument(completion: .machines) var machine: String
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions

@@ -12,7 +12,7 @@ extension MachineCommand {
                 AGE: since it joined (or was asked for, or is leaving); HEARD: how long ago it last said something. -o wide also shows host, \
                 agent, platform and generation.
                 """)
-        @Option(help: "Of one group only.") var group: String?
+        @Option(help: "Of one group only.", completion: .groups) var group: String?
         @Option(
             help: ArgumentHelp(
                 "In these states only, such as away,failed; launching, leaving and revoked are some, too.",

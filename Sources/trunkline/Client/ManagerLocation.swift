@@ -29,7 +29,13 @@ struct ManagerLocation: ParsableArguments {
     func with<Answer>(_ body: (TrunklineClient) async throws -> Answer) async throws -> Answer {
         let (server, token, trust) = try find()
         do {
-            return try await withClient(server: server, token: token, trust: trust, body)
+            return try await withClient(server: server, token: token, trust: trust) { client in
+                do { return try await body(client) } catch let error as ClientError where error.status == 404 {
+                    let words = CommandLine.arguments.dropFirst(2).filter { !$0.hasPrefix("-") }
+                    guard let near = await ManagerNames.nearest(to: words, client) else { throw error }
+                    throw Failure("\(error.description) Did you mean \(near)?")
+                }
+            }
         } catch let error as ClientError {
             throw Failure(error.description)
         }

@@ -42,7 +42,7 @@ struct SecretCommand: AsyncParsableCommand {
     struct Remove: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "rm", abstract: "Remove a secret that no record names.")
-        @Argument var name: String
+        @Argument(completion: .secrets) var name: String
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation
 
@@ -60,8 +60,8 @@ struct SecretCommand: AsyncParsableCommand {
 struct EventsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Show the history; with --follow also what happens from now on, until Ctrl-C.")
-    @Option(help: "Of one group only.") var group: String?
-    @Option(help: "Of one machine only.") var machine: String?
+    @Option(help: "Of one group only.", completion: .groups) var group: String?
+    @Option(help: "Of one machine only.", completion: .machines) var machine: String?
     @Option(help: "Only events after this id.") var after: Int64 = 0
     @Option(help: ArgumentHelp("Only events of so long ago, such as 10m.", valueName: "time")) var since: TimeSpan?
     @Option(

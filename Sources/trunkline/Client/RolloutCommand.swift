@@ -16,7 +16,7 @@ struct RolloutCommand: AsyncParsableCommand {
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show the group's last rollout: waves, machines, and what it waits for.")
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
@@ -27,7 +27,7 @@ struct RolloutCommand: AsyncParsableCommand {
 
     struct History: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List how the group's rollouts went.")
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
 
@@ -41,7 +41,7 @@ struct RolloutCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Follow the group's rollout until it is over: in place on a terminal, a line a step elsewhere.",
             discussion: "Exit status 1 where it failed, was aborted or is paused.")
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @OptionGroup var location: ManagerLocation
 
         func run() async throws {
@@ -58,7 +58,7 @@ struct RolloutCommand: AsyncParsableCommand {
     struct Promote: RolloutInstructionCommand {
         static let configuration = CommandConfiguration(abstract: "Let a rollout go on behind its canaries.")
         static let instruction = TrunklineClient.RolloutInstruction.promote
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Option(help: "Why; it is kept in the audit log.") var reason: String?
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -68,7 +68,7 @@ struct RolloutCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Change no further machine until it is resumed; rules go on acting.")
         static let instruction = TrunklineClient.RolloutInstruction.pause
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Option(help: "Why; it is kept in the audit log.") var reason: String?
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -78,7 +78,7 @@ struct RolloutCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Go on with a paused rollout; the machines that failed so far are accepted.")
         static let instruction = TrunklineClient.RolloutInstruction.resume
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Option(help: "Why; it is kept in the audit log.") var reason: String?
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions
@@ -88,7 +88,7 @@ struct RolloutCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Give a rollout up: machines that were changed go back in waves, under the same drain.")
         static let instruction = TrunklineClient.RolloutInstruction.abort
-        @Argument var group: String
+        @Argument(completion: .groups) var group: String
         @Option(help: "Why; it is kept in the audit log.") var reason: String?
         @OptionGroup var location: ManagerLocation
         @OptionGroup var output: OutputOptions

@@ -98,7 +98,7 @@ struct SoftwareCommand: AsyncParsableCommand {
     struct Remove: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "rm", abstract: "Remove software that no group names.")
-        @Argument(help: ArgumentHelp("Which.", valueName: "name@version"))
+        @Argument(help: ArgumentHelp("Which.", valueName: "name@version"), completion: .software)
         var reference: SoftwareReference
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var location: ManagerLocation

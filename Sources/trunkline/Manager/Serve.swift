@@ -97,6 +97,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
     var logLevel = Logger.Level.notice
 
+    @Option(help: "Of the log on standard error: lines for people, or one JSON object a line.")
+    var logFormat = LogFormat.text
+
     func validate() throws {
         let address = try ListenAddress(listen)
         if insecure, !address.isLoopback {
@@ -122,7 +125,8 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let address = try ListenAddress(listen)
         let level = logLevel
-        LoggingSystem.bootstrap { PlainLog(label: $0, level: level) }
+        let form: PlainLog.Form = logFormat == .json ? .json : .text(forJournal: PlainLog.isJournal)
+        LoggingSystem.bootstrap { PlainLog(label: $0, level: level, form: form) }
         let agent = try self.agent ?? Programs.beside("trunkline-agent")
         var configuration = ManagerConfiguration(
             dataDirectory: Programs.absolute(data), host: address.host, port: address.port, brokers: broker,
@@ -153,6 +157,9 @@ struct Serve: AsyncParsableCommand {
         }
     }
 }
+
+/// `--log-format`
+enum LogFormat: String, ExpressibleByArgument, CaseIterable { case text, json }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
 

@@ -12,7 +12,7 @@ struct WatchCommand: AsyncParsableCommand {
             j and k or the arrows move, Enter explains a machine, l shows its log, / filters by name, group, state or software, q goes
             back and ends. With TERM=dumb, too, there are plain lines; NO_COLOR takes the colours away.
             """)
-    @Argument(help: "Of one group only.") var group: String?
+    @Argument(help: "Of one group only.", completion: .groups) var group: String?
     @OptionGroup var location: ManagerLocation
 
     func run() async throws {
