@@ -62,8 +62,8 @@ let package = Package(
         .executableTarget(
             name: "trunkline",
             dependencies: [
-                "Manager", "Client", "Simulator", "GroupLanguage", "Bundles", "Messaging", "OperatingSystem", "Fleet",
-                arguments,
+                "Manager", "Client", "Simulator", "GroupLanguage", "Bundles", "Messaging", "Records", "Sealing",
+                "OperatingSystem", "Fleet", arguments,
                 logging,
                 subprocess, systemPackage,
             ]),

@@ -29,7 +29,7 @@ struct Trunkline: AsyncParsableCommand {
             SecretCommand.self,
             TokenCommand.self, AuditCommand.self, KeyCommand.self, DebugCertificateCommand.self, EventsCommand.self,
             WatchCommand.self, ReplayCommand.self, SimulateCommand.self,
-            FormatCommand.self, CheckCommand.self,
+            BackupCommand.self, RestoreCommand.self, FormatCommand.self, CheckCommand.self,
         ])
 }
 
@@ -40,7 +40,7 @@ enum Program {
         Streams.prepare()
         do {
             try Verbs.check(Array(CommandLine.arguments.dropFirst()))
-            var command = try Trunkline.parseAsRoot()
+            var command = try await Trunkline.asyncParseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -49,7 +49,12 @@ enum Program {
         } catch {
             let code = Trunkline.exitCode(for: error)
             let text = Trunkline.fullMessage(for: error)
-            if code.isSuccess { StandardOutput.line(text) } else if !text.isEmpty { Note.line(text) }
+            if text.isEmpty {
+            } else if code.isSuccess {
+                StandardOutput.line(text)
+            } else {
+                Note.line(text)
+            }
             exit(code == .validationFailure ? 2 : code.rawValue)
         }
     }

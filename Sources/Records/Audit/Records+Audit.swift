@@ -129,7 +129,7 @@ extension AuditRow {
 }
 
 extension AuditHead {
-    fileprivate static func read(_ database: Database) throws -> AuditHead? {
+    static func read(_ database: Database) throws -> AuditHead? {
         try Row.fetchOne(try database.cachedStatement(sql: "SELECT * FROM audit_head")).map { row in
             AuditHead(
                 rows: try row.value("rows"), hash: try row.value("hash"), key: try row.value("key"),
