@@ -250,7 +250,7 @@ struct MachineModel {
         case .down, .ended: return
         }
         // From a tenth of the limit to the limit, as an agent does it; who shares his name waits longer.
-        if now - connectedAt > .seconds(30) { failures = 0 }
+        if case .up = link, now - connectedAt > .seconds(30) { failures = 0 }
         failures = min(failures + 1, 6)
         let limit = min((behaviour == .cloned ? 4000 : 200) << (failures - 1), behaviour == .cloned ? 60_000 : 10_000)
         down(until: now + dice.span(max(limit / 10, 1)...limit))

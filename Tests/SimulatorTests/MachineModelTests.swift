@@ -195,6 +195,21 @@ struct MachineModelTests {
         #expect(machine.deadline == nil && machine.handle(.disconnected, now: .seconds(31)).isEmpty)
     }
 
+    @Test("Where nobody answers it tries less and less often, however long that has been so")
+    func patience() throws {
+        var machine = machine()
+        var (attempts, now) = (0, Duration.zero)
+        while now < .seconds(300) {
+            now = try #require(machine.deadline)
+            _ = machine.handle(.due, now: now)
+            attempts += 1
+            let found = machine.handle(.disconnected, now: now)
+            #expect(found.contains { if case .found(.refusedConnection) = $0 { true } else { false } })
+        }
+        // From one to ten seconds each, in the end.
+        #expect((30...300).contains(attempts), "\(attempts)")
+    }
+
     @Test("Its behaviour shows: a check that flaps, nonsense that is never retained, a network that breaks")
     func behaves() throws {
         var flapping = machine(.flapping)

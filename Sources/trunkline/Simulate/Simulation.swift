@@ -14,6 +14,7 @@ final class Simulation: Sendable {
     private let seed: UInt64
     private let behaviours: [Behaviour]
     private let group: SimulatedGroup
+    private let broker: String
     private let client: TrunklineClient
     private let fleet: SimulatedFleet
     private let progress: SimulationProgress
@@ -34,6 +35,7 @@ final class Simulation: Sendable {
         seed = command.seed
         self.behaviours = behaviours
         self.group = group
+        broker = ticket.broker
         self.client = client
         do {
             fleet = try SimulatedFleet(
@@ -76,9 +78,17 @@ final class Simulation: Sendable {
     /// Until it is so, or `within` is over: what is missing then stands in the report.
     private func wait(_ what: String, _ isDone: (SimulatedFleet.Standing) -> Bool) async throws {
         let end = ContinuousClock.now + within
+        let warnAt = ContinuousClock.now + .seconds(5)
+        var isWarned = false
         while true {
             let standing = try await fleet.standing()
             progress.show(standing, fleet)
+            if !isWarned, ContinuousClock.now >= warnAt, standing.connected == 0, fleet.tally.now.refusedConnections > 0
+            {
+                isWarned = true
+                progress.say(
+                    "no connection with the broker, \(broker), comes about: does it run, and can it be reached?")
+            }
             if isDone(standing) {
                 return progress.say("all have \(what) \(TimeSpan(fleet.now).words) after the start")
             }
