@@ -34,8 +34,12 @@ import Testing
     func fairness() throws {
         let budgets = Budgets()
         var opened = 0
-        while (try? budgets.openFirst(at: start)) != nil { opened += 1 }
+        while (try? budgets.openFirst(ticket: "t", uses: 3, at: start)) != nil { opened += 1 }
         #expect(opened == 1000)
+        // Who has another ticket has what it was made for.
+        opened = 0
+        while (try? budgets.openFirst(ticket: "u", uses: 4000, at: start)) != nil { opened += 1 }
+        #expect(opened == 4000)
         #expect((0..<1000).filter { _ in budgets.mayRecord(refusalOf: nil, at: start).0 }.count == 60)
         #expect((0..<1000).filter { _ in budgets.mayRecord(refusalOf: "a", at: start).0 }.count == 10)
         try budgets.open(machine: "b", at: start)

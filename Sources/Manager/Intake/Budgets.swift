@@ -9,9 +9,10 @@ final class Budgets: Sendable {
 
     private struct State {
         /// Messages of those whom the manager has no key of: read far enough to see what they name.
-        var strangers = TokenBucket(burst: 5000, perSecond: 2000)
-        /// First registrations that have the secret of their ticket, which are opened.
-        var tickets = TokenBucket(burst: 1000, perSecond: 200)
+        var strangers = TokenBucket(burst: 12_000, perSecond: 2000)
+        /// First registrations that have the secret of their ticket, which are opened: by ticket, so that no holder of one uses up another's,
+        /// and as many at once as machines were invited with it.
+        var tickets = TokenBuckets(TokenBucket(burst: leastOfTicket, perSecond: 200))
         /// Registrations by the key that is known.
         var returns = TokenBuckets(TokenBucket(burst: 10, perHour: 720))
         var refusedOfMachine = TokenBuckets(TokenBucket(burst: 10, perHour: 20))
@@ -24,11 +25,15 @@ final class Budgets: Sendable {
 
     private let state = Mutex(State())
 
+    /// Registrations that one ticket may have opened at once, however few may use it: those who use it say the same again.
+    static let leastOfTicket: Int64 = 1000
+
     func mayRead(at now: Timestamp) -> Bool { state.withLock { $0.strangers.take(at: now) } }
 
-    /// One first registration whose MAC is right.
-    func openFirst(at now: Timestamp) throws(Exceeded) {
-        guard state.withLock({ $0.tickets.take(at: now) }) else { throw Exceeded() }
+    /// One first registration whose MAC is right, by a ticket for so many machines.
+    func openFirst(ticket: String, uses: Int, at now: Timestamp) throws(Exceeded) {
+        let bucket = TokenBucket(burst: max(Self.leastOfTicket, Int64(uses)), perSecond: 200)
+        guard state.withLock({ $0.tickets.take(ticket, of: bucket, at: now) }) else { throw Exceeded() }
     }
 
     /// One by which this machine comes back, whose MAC is right.

@@ -124,7 +124,7 @@ struct RegistrationOpener: Sendable {
             throw RegistrationRefusal(
                 "its MAC is wrong: another secret than the ticket's, or it was changed on its way")
         }
-        try budgets(boots).openFirst(at: now)
+        try budgets(boots).openFirst(ticket: id, uses: ticket.uses, at: now)
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         // A ticket that was given out before a rotation names the key before.
         guard let groupKey = try vault.key(of: row, withPublicHalf: ticket.groupKey),

@@ -34,7 +34,10 @@ struct TokenBuckets: Sendable {
 
     var count: Int { buckets.count }
 
-    mutating func take(_ key: String, at now: Timestamp) -> Bool {
+    mutating func take(_ key: String, at now: Timestamp) -> Bool { take(key, of: new, at: now) }
+
+    /// - Parameter new: the bucket that this one gets when it is first heard of.
+    mutating func take(_ key: String, of new: TokenBucket, at now: Timestamp) -> Bool {
         if buckets[key] == nil, buckets.count >= most {
             buckets = buckets.filter { !$0.value.isFull(at: now) }
             if buckets.count >= most { buckets.removeAll() }
