@@ -41,7 +41,10 @@ struct Housekeeping: Sendable {
     func prune() async throws {
         // The earlier of both clocks: where one of them was set forward, nothing goes before its time.
         let now = min(clock.now, clock.wall)
+        // Content keys go, too.
+        defer { control.sealerRows.forget() }
         while try await lane.run({ [records, retention] in try records.prune(retention, at: now) }) > 0 {
+            control.sealerRows.forget()
             try await Task.sleep(for: .milliseconds(Self.breath.milliseconds))
         }
     }

@@ -28,6 +28,7 @@ extension Control {
         if !burst.changes.isEmpty {
             burst.dateEvents()
             let events = try write(burst.changes + auditLines(of: burst))
+            sealerRows.forget(after: burst.changes)
             counters.committed(bursts: 1, changes: burst.changes.count)
             queries.view.setFresh()
             if let newWord { issue = newWord }

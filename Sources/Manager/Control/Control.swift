@@ -34,6 +34,7 @@ actor Control {
     nonisolated let statusKeys: StatusKeys
     /// What is to be done outside, after its burst was committed.
     nonisolated let lanes = Lanes()
+    nonisolated let sealerRows = SealerRows()
     /// The records' own, unless a test lets it fail.
     let write: @Sendable ([Records.Change]) throws -> [EventEntry]
 

@@ -13,7 +13,8 @@ extension Control {
 
     nonisolated var sealer: OrderSealer {
         OrderSealer(
-            records: records, vault: vault, issuer: issuer, topics: topics, brokers: configuration.orderBrokers,
+            records: records, rows: sealerRows, vault: vault, issuer: issuer, topics: topics,
+            brokers: configuration.orderBrokers,
             logger: logger)
     }
 

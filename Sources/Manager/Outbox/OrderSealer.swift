@@ -44,6 +44,7 @@ struct ContentKeyName: Hashable, Sendable {
 /// Makes orders out of drafts and what the records hold; it needs nothing of the control room.
 struct OrderSealer: Sendable {
     let records: Records
+    let rows: SealerRows
     let vault: Vault
     /// Nil with a plain broker.
     let issuer: CertificateIssuer?
@@ -58,8 +59,9 @@ struct OrderSealer: Sendable {
 
     /// Nil where there is none to send: the machine or its group is gone meanwhile.
     func seal(_ draft: OrderDraft) throws -> Message? {
-        guard let key = try records.machineKey(draft.machine), let row = try records.group(draft.group),
-            let software = try records.software(draft.order.software)
+        guard let key = try records.machineKey(draft.machine),
+            let row = try rows.group(draft.group, { try records.group($0) }),
+            let software = try rows.software(draft.order.software, { try records.software($0) })
         else { return nil }
         guard let groupKey = try vault.key(of: row, withPublicHalf: key.groupKey) else {
             logger.warning(
@@ -150,9 +152,11 @@ struct OrderSealer: Sendable {
     }
 
     func contentKey(_ name: ContentKeyName) throws -> ContentKey {
-        let sealed = try records.contentKey(group: name.group, digest: name.digest, machine: name.machine)
-        guard let sealed else { throw NoContentKey(name: name) }
-        return try vault.contentKey(sealed, of: name.digest)
+        try rows.contentKey(name) { name in
+            let sealed = try records.contentKey(group: name.group, digest: name.digest, machine: name.machine)
+            guard let sealed else { throw NoContentKey(name: name) }
+            return try vault.contentKey(sealed, of: name.digest)
+        }
     }
 
     /// What a stream of parts is made from; nil where the software is gone meanwhile.

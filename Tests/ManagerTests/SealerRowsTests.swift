@@ -1,0 +1,53 @@
+import Fleet
+import Foundation
+import Records
+import Sealing
+import Testing
+
+@testable import Manager
+
+@Suite("What orders of a group have in common is read once") struct SealerRowsTests {
+    private let name = ContentKeyName(group: "g", digest: "d", machine: nil)
+
+    @Test("Read once, until a commit that may change it; commits about machines change nothing of it")
+    func once() throws {
+        let rows = SealerRows()
+        var reads = 0
+        func read() -> ContentKey {
+            rows.contentKey(name) { _ in
+                reads += 1
+                return ContentKey()
+            }
+        }
+        let first = read()
+        #expect(read() == first && reads == 1)
+        rows.forget(after: [.issue(Issue(epoch: 1, number: 2)), .useTicket(ticket: "t", machine: "m")])
+        #expect(read() == first && reads == 1)
+        rows.forget(after: [.issue(Issue(epoch: 1, number: 2)), .removeSecret("s"), .forgetPreviousKey(group: "g")])
+        let second = read()
+        #expect(second != first && reads == 2)
+    }
+
+    @Test("What was read before a commit and comes after it is not kept, nor is what one machine alone has, nor nothing")
+    func races() throws {
+        let rows = SealerRows()
+        var reads = 0
+        let old = rows.contentKey(name) { _ in
+            rows.forget(after: [.removeGroup("g")])
+            return ContentKey()
+        }
+        let new = rows.contentKey(name) { _ in ContentKey() }
+        #expect(new != old)
+        let own = ContentKeyName(group: "g", digest: "d", machine: "m")
+        let keys = (0..<2).map { _ in rows.contentKey(own) { _ in ContentKey() } }
+        #expect(keys[0] != keys[1])
+        for _ in 0..<2 {
+            let row = rows.software(SoftwareReference(name: "s", version: "1")) { _ in
+                reads += 1
+                return nil
+            }
+            #expect(row == nil)
+        }
+        #expect(reads == 2)
+    }
+}
