@@ -35,17 +35,15 @@ func deliveryRows(_ site: Site, agents count: Int) async throws -> [Row] {
     let took = ContinuousClock.now - start
     var rows = [
         Row(
-            what: "50 MiB to \(count) machine\(count == 1 ? "" : "s"), until all run it", bare: bare.inMilliseconds,
-            trunkline: took.inMilliseconds, ratio: took.inSeconds / bare.inSeconds),
-        Row(
-            what: "  agent that runs software and is idle, private memory", bare: "",
-            trunkline: String(format: "%.1f MiB", idle), ratio: nil),
+            "50 MiB to \(count.machines), until all run it", baseline: bare, took, .seconds,
+            goal: count == 20 ? .atMost(3) : nil),
+        Row("50 MiB to \(count.machines), an idle agent's memory", idle, .mebibytes),
     ]
     if count == 20 {
         rows.append(
             Row(
-                what: "  manager after, private memory", bare: "",
-                trunkline: String(format: "%.1f MiB", try Memory(of: site.manager).mebibytes), ratio: nil))
+                "50 MiB to \(count.machines), manager's memory after", try Memory(of: site.manager).mebibytes,
+                .mebibytes))
     }
     return rows
 }
@@ -72,4 +70,8 @@ private func bareDelivery(_ site: Site, to count: Int) async throws -> Duration 
     }
     while zip(subscribers, bases).contains(where: { $0.receivedCount - $1 < parts }) { await Task.yield() }
     return ContinuousClock.now - start
+}
+
+extension Int {
+    var machines: String { "\(self) machine\(self == 1 ? "" : "s")" }
 }

@@ -31,13 +31,13 @@ func floodRows(_ site: Site) async throws -> [Row] {
                 let names = ["status to what people see", "drifted status to order", "renewal to certificate"]
                 func rows(_ what: String, _ before: [Duration], _ after: [Duration]) -> [Row] {
                     zip(names, zip(before, after)).map { name, times in
-                        Row(
-                            what: "\(name), p50, \(what)", bare: times.0.inMilliseconds,
-                            trunkline: times.1.inMilliseconds, ratio: times.1.inSeconds / times.0.inSeconds)
+                        Row("\(name), p50, \(what)", baseline: times.0, times.1, .milliseconds)
                     }
                 }
-                return rows("at rest and under a flood of \(sent) messages", rest, here)
-                    + rows("the same flood (\(sentAway)) at a broker elsewhere and at ours", away, here)
+                return rows("at rest and under a flood", rest, here)
+                    + rows("the same flood elsewhere and here", away, here) + [
+                        Row("messages of a flood", baseline: Double(sentAway), Double(sent), .none)
+                    ]
             })
     } catch { rows = .failure(error) }
     await elsewhere.stop()

@@ -1,66 +1,106 @@
 import Foundation
 
-/// `make bench`: what Trunkline adds to a bare broker, measured in one run on one machine. Ratios hold better than figures.
+/// `make bench`: what Trunkline costs, beside a bare broker or none, measured in one run on one machine. Ratios hold better than figures.
+///
+/// ROW names some of the rows, REPEAT says how often each is measured, MACHINES how many are simulated, RECORD=1 writes RESULT.md.
 @main
 struct Bench {
     static func main() async {
         do {
-            var rows: [Row] = []
-            try await Site.with { site in
-                say("statuses …")
-                rows += try await statusRows(site)
-                say("drift to order …")
-                rows += try await driftRows(site)
-            }
-            try await Site.with(secure: true) { site in
-                say("floods at the door …")
-                rows += try await floodRows(site)
-            }
-            for count in [1, 5, 20] {
-                try await Site.with { site in
-                    say("50 MiB to \(count) …")
-                    rows += try await deliveryRows(site, agents: count)
-                }
+            let order = try BenchOrder(ProcessInfo.processInfo.environment)
+            var results: [Measured] = []
+            for suite in Suite.all(machines: order.machines) {
+                let wanted = order.rows.intersection(suite.rows)
+                if !wanted.isEmpty { results += try await measured(suite, wanted, repeats: order.repeats) }
             }
             print("")
-            Row.show(rows)
+            print(Measured.table(results))
+            if let file = order.record { try Record.write(results, machines: order.machines, to: file) }
         } catch {
             FileHandle.standardError.write(Data("bench: \(error)\n".utf8))
             exit(1)
         }
     }
-}
 
-/// Progress, on standard error.
-private func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
-
-/// One line of the result.
-struct Row {
-    var what: String
-    var bare: String
-    var trunkline: String
-    /// Trunkline's share of the bare broker's speed, or how many times its time; nil where there is nothing to compare with.
-    var ratio: Double?
-
-    static func show(_ rows: [Row]) {
-        let table =
-            [["", "bare broker", "Trunkline", "ratio"]]
-            + rows.map { row in
-                [row.what, row.bare, row.trunkline, row.ratio.map { String(format: "%.2f", $0) } ?? ""]
-            }
-        let widths = (0..<4).map { column in table.map { $0[column].count }.max() ?? 0 }
-        for line in table {
-            print(
-                line.enumerated().map { index, cell in
-                    index == 0
-                        ? cell.padding(toLength: widths[0], withPad: " ", startingAt: 0)
-                        : String(repeating: " ", count: widths[index] - cell.count) + cell
-                }.joined(separator: "  "))
+    /// As often as was asked for; otherwise three times what takes less than twenty seconds.
+    private static func measured(_ suite: Suite, _ wanted: Set<String>, repeats: Int?) async throws -> [Measured] {
+        var results: [Measured] = []
+        var round = 0
+        while true {
+            round += 1
+            say("\(wanted.sorted().joined(separator: ", ")), \(round) …")
+            let start = ContinuousClock.now
+            for row in try await suite.run(wanted) { Measured.add(row, to: &results) }
+            let isQuick = ContinuousClock.now - start < .seconds(20)
+            if round >= repeats ?? (isQuick ? 3 : 1) { return results }
         }
     }
 }
 
+/// What the environment asks for.
+struct BenchOrder {
+    var rows: Set<String>
+    /// Nil: by how long it takes.
+    var repeats: Int?
+    var machines: Int
+    /// Where the result is to be kept; nil: nowhere.
+    var record: URL?
+
+    init(_ environment: [String: String]) throws {
+        func number(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
+            guard let text = environment[name], !text.isEmpty else { return nil }
+            guard let number = Int(text), range.contains(number) else {
+                throw BenchError("\(name)=\(text): it takes \(range.lowerBound) to \(range.upperBound)")
+            }
+            return number
+        }
+        repeats = try number("REPEAT", in: 1...100)
+        machines = try number("MACHINES", in: 10...10_000) ?? 1000
+        let all = Suite.all(machines: machines).flatMap(\.rows)
+        let named = (environment["ROW"] ?? "").split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+        for name in named where !all.contains(name) {
+            throw BenchError("there is no row \(name); there are \(all.joined(separator: ", "))")
+        }
+        rows = Set(named.isEmpty ? all : named)
+        if environment["RECORD"] == "1" {
+            record = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "RESULT.md")
+        }
+    }
+}
+
+/// Rows that are measured together.
+struct Suite: Sendable {
+    var rows: [String]
+    /// Returns what it measured of the wanted rows.
+    var run: @Sendable (Set<String>) async throws -> [Row]
+
+    /// The one list of what there is to measure.
+    static func all(machines: Int) -> [Suite] {
+        func site(_ row: String, secure: Bool = false, _ body: @escaping @Sendable (Site) async throws -> [Row])
+            -> Suite
+        {
+            Suite(rows: [row]) { _ in
+                var rows: [Row] = []
+                try await Site.with(secure: secure) { rows = try await body($0) }
+                return rows
+            }
+        }
+        return [
+            site("statuses", statusRows), site("settled", settledRows), site("drift", driftRows),
+            site("floods", secure: true, floodRows),
+        ] + [1, 5, 20].map { count in site("delivery-\(count)") { try await deliveryRows($0, agents: count) } } + [
+            Suite(rows: ["registration", "memory", "idle", "switch"]) { wanted in
+                var rows: [Row] = []
+                try await Site.with { rows = try await fleetRows($0, machines: machines, wanted) }
+                return rows
+            }
+        ]
+    }
+}
+
+/// Progress, on standard error.
+func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+
 extension Duration {
     var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
-    var inMilliseconds: String { String(format: "%.2f ms", inSeconds * 1000) }
 }

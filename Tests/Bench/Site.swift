@@ -124,22 +124,27 @@ final class Site: Sendable {
         return try await client.pushSoftware(SoftwareReference(name: name, version: version), bundleAt: packed)
     }
 
-    static func record(_ group: String, software: String, count: Int) -> String {
+    static func record(
+        _ group: String, software: String, count: Int, heartbeat: String = "10m", rollout: String = "settle = 0s"
+    ) -> String {
         """
         group "\(group)" {
           service   = voice
           software  = "\(software)"
-          heartbeat = 10m
+          heartbeat = \(heartbeat)
           machines { count = \(count)  platform = none }
-          rollout { settle = 0s }
+          rollout { \(rollout) }
           rule "deliver" { when software.digest != group.digest then deliver }
         }
         """
     }
 
     /// A started group that takes machines by invitation.
-    func group(_ name: String, software: String, count: Int) async throws -> BootTicket {
-        _ = try await client.createGroup(Self.record(name, software: software, count: count))
+    func group(
+        _ name: String, software: String, count: Int, heartbeat: String = "10m", rollout: String = "settle = 0s"
+    ) async throws -> BootTicket {
+        _ = try await client.createGroup(
+            Self.record(name, software: software, count: count, heartbeat: heartbeat, rollout: rollout))
         _ = try await client.instruct(group: name, .start)
         return try await client.invite(to: name, InvitationRequest(uses: count, ttl: .hours(1)))
     }
@@ -196,18 +201,36 @@ final class Spawned: Sendable {
     }
 }
 
-/// What `/proc` says of a process's memory.
+/// What `/proc` says of a process's memory: what it wrote, and not its program's pages.
 struct Memory {
-    /// Bytes that only this process has.
-    var own: Int
+    var bytes: Int
 
     init(of pid: Int32) throws {
         let text = try String(contentsOfFile: "/proc/\(pid)/smaps_rollup", encoding: .utf8)
-        own =
-            text.split(separator: "\n").filter { $0.hasPrefix("Private_") }.compactMap { line in
+        bytes =
+            text.split(separator: "\n").filter { $0.hasPrefix("Anonymous:") }.compactMap { line in
                 line.split(separator: " ").dropFirst().first.flatMap { Int($0) }
             }.reduce(0, +) * 1024
     }
 
-    var mebibytes: Double { Double(own) / 1_048_576 }
+    var mebibytes: Double { Double(bytes) / 1_048_576 }
+}
+
+/// What a process has taken of the processors so far.
+struct CPU {
+    private var ticks: Int
+
+    init(of pid: Int32) throws {
+        let text = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+        // Behind the name, which may have anything in it: the 12th and 13th field.
+        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        guard fields.count > 13, let user = Int(fields[12]), let system = Int(fields[13]) else {
+            throw BenchError("process \(pid) is gone")
+        }
+        ticks = user + system
+    }
+
+    func since(_ before: CPU) -> Duration {
+        .nanoseconds((ticks - before.ticks) * 1_000_000_000 / max(1, sysconf(Int32(_SC_CLK_TCK))))
+    }
 }

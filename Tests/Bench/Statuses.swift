@@ -11,7 +11,19 @@ private let machineCount = 500
 private let statusCount = 100_000
 
 /// Statuses a second: the manager, which checks each MAC and compares each status with the record, against a subscriber that only counts.
+/// Each says other metrics than the one before.
 func statusRows(_ site: Site) async throws -> [Row] {
+    try await floodedRows(site, "statuses, other metrics each", goal: 0.7) { ["calls": Double($0 % 97)] }
+}
+
+/// The same of machines that have nothing new to say.
+func settledRows(_ site: Site) async throws -> [Row] {
+    try await floodedRows(site, "statuses, settled", goal: 0.9) { _ in [:] }
+}
+
+private func floodedRows(
+    _ site: Site, _ what: String, goal: Double, metrics: (Int) -> [String: Double]
+) async throws -> [Row] {
     let publisher = try BareClient("publisher", port: site.broker.port)
     let software = try await site.push("steady", version: "1")
     let ticket = try await site.group("steady", software: "steady@1", count: machineCount)
@@ -19,22 +31,21 @@ func statusRows(_ site: Site) async throws -> [Row] {
     let running = RunningSoftware(
         name: "steady", version: "1", digest: software.digest, generation: 1, health: .passing,
         since: Timestamp(milliseconds: 1_767_225_600_000), restarts: 0)
-    func flood(session: Int) throws -> [(topic: String, payload: [UInt8])] {
-        try (0..<statusCount).map { number in
-            let machine = machines[number % machineCount]
-            let status = try machine.status(
-                session: session, sequence: number / machineCount + 1, state: .running, order: 1, software: running)
-            return (machine.statusTopic, Array(status))
-        }
+    let first = try (0..<statusCount).map { number in
+        let machine = machines[number % machineCount]
+        let round = number / machineCount
+        let status = try machine.status(
+            session: 1, sequence: round + 1, state: .running, order: 1, software: running, metrics: metrics(round))
+        return (topic: machine.statusTopic, payload: Array(status))
     }
-
-    let first = try flood(session: 1)
     let before = try await taken(site)
+    let cpu = try CPU(of: site.manager)
     let own = try await rate {
         for (topic, payload) in first { publisher.publish(payload, on: topic, qos: 0) }
     } count: {
         try await taken(site) - before
     }
+    let used = try CPU(of: site.manager).since(cpu)
 
     let subscriber = try BareClient("subscriber", port: site.broker.port)
     try await subscriber.subscribe("bare/+/machines/+/status", qos: 0)
@@ -46,21 +57,13 @@ func statusRows(_ site: Site) async throws -> [Row] {
         subscriber.receivedCount - base
     }
     return [
-        Row(
-            what: "status messages a second, \(machineCount) machines", bare: "\(Int(bare.perSecond))",
-            trunkline: "\(Int(own.perSecond))", ratio: own.perSecond / bare.perSecond),
-        Row(what: "  of \(statusCount), taken", bare: "\(bare.count)", trunkline: "\(own.count)", ratio: nil),
-        Row(
-            what: "manager with \(machineCount) machines, private memory", bare: "",
-            trunkline: String(format: "%.1f MiB", try Memory(of: site.manager).mebibytes), ratio: nil),
+        Row(what, baseline: bare.perSecond, own.perSecond, .perSecond, goal: .ratioAtLeast(goal)),
+        Row("\(what), of \(statusCount) taken", baseline: Double(bare.count), Double(own.count), .none),
+        Row("\(what), manager's CPU each", used.inSeconds * 1000 / Double(max(own.count, 1)), .milliseconds),
     ]
 }
 
-private func taken(_ site: Site) async throws -> Int {
-    let text = try await site.client.metrics()
-    let line = text.split(separator: "\n").first { $0.hasPrefix("trunkline_statuses_taken_total ") }
-    return line.flatMap { Int($0.split(separator: " ")[1]) } ?? 0
-}
+private func taken(_ site: Site) async throws -> Int { try await site.metric("trunkline_statuses_taken_total") }
 
 /// From the first publication to the last arrival.
 private func rate(
@@ -130,11 +133,29 @@ func driftRows(_ site: Site) async throws -> [Row] {
             })
         generations[index] += 1
     }
-    return [("p50", 0.5), ("p99", 0.99)].map { name, share in
-        let (bare, own) = (percentile(bare, share), percentile(own, share))
-        return Row(
-            what: "drifted status to order, \(name), against the round trip", bare: bare.inMilliseconds,
-            trunkline: own.inMilliseconds, ratio: own.inSeconds / bare.inSeconds)
+    let (round, sync) = (percentile(bare, 0.5), try syncs(in: site.directory))
+    let over = percentile(own, 0.5) - round
+    return [
+        Row("drift to order, p50", baseline: round, percentile(own, 0.5), .milliseconds),
+        Row("drift to order, p50 over the round trip", over, .milliseconds, goal: .atMost(0.8)),
+        Row("drift to order, p99", baseline: percentile(bare, 0.99), percentile(own, 0.99), .milliseconds),
+        Row(
+            "drift to order, p99 over fdatasync's p99", percentile(own, 0.99) - percentile(sync, 0.99), .milliseconds,
+            goal: .atMost(2)),
+    ]
+}
+
+/// How long the disk takes for a page that is to stay.
+private func syncs(in directory: URL) throws -> [Duration] {
+    let descriptor = open(directory.path + "/sync", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw BenchError("no file can be made in \(directory.path)") }
+    defer { close(descriptor) }
+    let page = [UInt8](repeating: 0x5A, count: 4096)
+    return try (0..<300).map { index in
+        let start = ContinuousClock.now
+        guard pwrite(descriptor, page, page.count, off_t(index * page.count)) == page.count, fdatasync(descriptor) == 0
+        else { throw BenchError("the disk takes nothing") }
+        return .now - start
     }
 }
 

@@ -1,0 +1,118 @@
+import Client
+import Fleet
+import Foundation
+import Simulator
+import TestSupport
+
+/// What so many simulated machines cost the manager: when all come at once, when all is well, and when all change. The simulator and the broker
+/// share the processors with it.
+func fleetRows(_ site: Site, machines count: Int, _ wanted: Set<String>) async throws -> [Row] {
+    // Goals are for 10,000 machines.
+    let share = Double(count) / 10_000
+    let name = "\(count) machines"
+    let first = try await site.push("fleet", version: "1")
+    let rollout = "batch = 100%  settle = 0s  max_failed = \(count)"
+    let ticket = try await site.group(
+        "fleet", software: "fleet@1", count: count, heartbeat: "10s", rollout: rollout)
+    let memory = try Memory(of: site.manager)
+    var cpu = try CPU(of: site.manager)
+    let fleet = try SimulatedFleet(
+        .init(ticket: ticket, behaviours: Array(repeating: .steady, count: count), seed: 1))
+    var rows: [Row] = []
+    do {
+        try await fleet.start()
+        try await all(of: fleet, "register") { $0.registered == count }
+        let took = fleet.tally.now.lastRegistration
+        let registration = try CPU(of: site.manager).since(cpu)
+        if wanted.contains("registration") {
+            rows += [
+                Row("\(name) register at once", took, .seconds, goal: .atMost(12 * share)),
+                Row("\(name) register, manager's CPU each", registration.inSeconds * 1000 / Double(count), .milliseconds),
+            ]
+        }
+        try await all(of: fleet, "run") { $0.settled == count }
+        // Nobody says anything new any more.
+        try await Task.sleep(for: .seconds(wanted.isSubset(of: ["registration"]) ? 0 : 5))
+        if wanted.contains("memory") {
+            let grown = Double(try Memory(of: site.manager).bytes - memory.bytes)
+            rows.append(
+                Row("\(name), manager's memory each", grown / 1024 / Double(count), .kibibytes, goal: .atMost(4)))
+        }
+        if wanted.contains("idle") {
+            cpu = try CPU(of: site.manager)
+            let (start, span) = (ContinuousClock.now, Duration.seconds(20))
+            try await Task.sleep(for: span)
+            let used = try CPU(of: site.manager).since(cpu)
+            rows.append(
+                Row(
+                    "\(name) idle, heartbeat 10 s, of a core", 100 * (used / (.now - start)), .percent,
+                    goal: .atMost(4 * share)))
+        }
+        if wanted.contains("switch") {
+            rows += try await switchRows(site, fleet, from: first.digest, count, rollout)
+        }
+        try await fleet.end()
+    } catch {
+        try? await fleet.end()
+        throw error
+    }
+    return rows
+}
+
+private func switchRows(
+    _ site: Site, _ fleet: SimulatedFleet, from digest: String, _ count: Int, _ rollout: String
+) async throws -> [Row] {
+    let share = Double(count) / 10_000
+    let name = "\(count) machines switch"
+    // Two parts.
+    let second = try await site.push("fleet", version: "2", padding: 400_000)
+    let cpu = try CPU(of: site.manager)
+    let database = site.databaseSize
+    let parts = try await site.metric("trunkline_parts_published_total")
+    let start = ContinuousClock.now
+    fleet.noteSwitch(from: digest)
+    let record = Site.record("fleet", software: "fleet@2", count: count, heartbeat: "10s", rollout: rollout)
+    _ = try await site.client.changeGroup("fleet", to: record)
+    let answered = ContinuousClock.now - start
+    try await all(of: fleet, "switch") { $0.running[second.digest] == count }
+    let used = try CPU(of: site.manager).since(cpu)
+    let took = (fleet.tally.now.switches.values.max() ?? .zero)
+    let sent = try await site.metric("trunkline_parts_published_total") - parts
+    return [
+        Row("\(name) in one wave", took, .seconds, goal: .atMost(8 * share)),
+        Row("\(name), until the change is answered", answered, .milliseconds),
+        Row("\(name), manager's CPU each", used.inSeconds * 1000 / Double(count), .milliseconds, goal: .atMost(1)),
+        Row(
+            "\(name), sendings of a part", Double(sent) / Double((second.size + 262_143) / 262_144), .none,
+            goal: .atMost(3)),
+        Row(
+            "\(name), database grows by", Double(site.databaseSize - database) / 1_048_576, .mebibytes,
+            goal: .atMost(8 * share)),
+    ]
+}
+
+private func all(
+    of fleet: SimulatedFleet, _ what: String, _ isDone: @escaping @Sendable (SimulatedFleet.Standing) -> Bool
+) async throws {
+    let done = try await eventually(within: .seconds(180), every: .milliseconds(100)) {
+        isDone(try await fleet.standing())
+    }
+    guard done else { throw BenchError("not all machines came to \(what): \(try await fleet.standing())") }
+}
+
+extension Site {
+    /// A counter of the manager's.
+    func metric(_ name: String) async throws -> Int {
+        let line = try await client.metrics().split(separator: "\n").first { $0.hasPrefix(name + " ") }
+        return line.flatMap { Int($0.split(separator: " ")[1]) } ?? 0
+    }
+
+    /// Bytes, with what is not merged into it yet.
+    var databaseSize: Int {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path + "/data")) ?? []
+        return names.filter { $0.contains(".sqlite") || $0.contains(".db") }.reduce(0) { sum, name in
+            let path = directory.path + "/data/" + name
+            return sum + ((try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? nil ?? 0)
+        }
+    }
+}
