@@ -27,7 +27,9 @@ func fleetRows(_ site: Site, machines count: Int, _ wanted: Set<String>) async t
         if wanted.contains("registration") {
             rows += [
                 Row("\(name) register at once", took, .seconds, goal: .atMost(12 * share)),
-                Row("\(name) register, manager's CPU each", registration.inSeconds * 1000 / Double(count), .milliseconds),
+                Row(
+                    "\(name) register, manager's CPU each", registration.inSeconds * 1000 / Double(count), .milliseconds
+                ),
             ]
         }
         try await all(of: fleet, "run") { $0.settled == count }

@@ -28,7 +28,8 @@ import Testing
         #expect(second != first && reads == 2)
     }
 
-    @Test("What was read before a commit and comes after it is not kept, nor is what one machine alone has, nor nothing")
+    @Test(
+        "What was read before a commit and comes after it is not kept, nor is what one machine alone has, nor nothing")
     func races() throws {
         let rows = SealerRows()
         var reads = 0

@@ -71,8 +71,9 @@ extension Records.Change {
     fileprivate var isOfGroups: Bool {
         switch self {
         case .saveMachine, .machineKey, .machineKnows, .revokeKey, .certificate, .revokeCertificates,
-            .removeCertificates, .ticket, .useTicket, .removeTickets, .ruleActs, .rollout, .token, .tokenUsed, .revokeToken,
-            .removeToken, .audit, .idempotentAnswer, .removeIdempotentAnswers, .event, .webhook, .clock, .issue:
+            .removeCertificates, .ticket, .useTicket, .removeTickets, .ruleActs, .rollout, .token, .tokenUsed,
+            .revokeToken, .removeToken, .audit, .idempotentAnswer, .removeIdempotentAnswers, .event, .webhook, .clock,
+            .issue:
             false
         default: true
         }
