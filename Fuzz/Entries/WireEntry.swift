@@ -115,6 +115,12 @@ enum WireEntry {
     }
 
     static func status(_ payload: Data) throws(Finding) -> Bool {
+        if let message = try? SignedStatus(payload) {
+            try Finding.require(
+                Result { () throws(WireError) in try message.status() }
+                    == Result { () throws(WireError) in try message.decodedStatus() },
+                "a status is read as the decoder for every form reads it")
+        }
         guard let message = try decoded(payload, largest: StatusMessage.largest, StatusMessage.decode) else {
             return false
         }

@@ -101,7 +101,7 @@ extension PaperMachine {
     ) throws -> Data {
         guard let statusKey else { throw PaperError(description: "\(id) has not registered") }
         let honest = try status(session: session, sequence: sequence, state: state)
-        var signed = try StatusMessage.signature(of: honest).signed
+        var signed = Data(try SignedStatus(honest).signed)
         signed += Data(",\"metrics\":".utf8) + (try JSONEncoder().encode(metrics))
         signed += Data(",\"reason\":".utf8) + (try JSONEncoder().encode(reason))
         let code = statusKey.code(for: signed).base64EncodedString()

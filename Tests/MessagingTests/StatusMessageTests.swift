@@ -62,6 +62,56 @@ struct StatusMessageTests {
         #expect(decoded.mac == Self.code(decoded.signed))
     }
 
+    /// What comes of it by either reading.
+    private func verdicts(_ payload: Data) throws -> [Result<Status, WireError>] {
+        let message = try SignedStatus(payload)
+        return [
+            Result { () throws(WireError) in try message.status() },
+            Result { () throws(WireError) in try message.decodedStatus() },
+        ]
+    }
+
+    @Test("whatever stands in it is read as a decoder for every form of JSON reads it", arguments: 0..<300)
+    func sameVerdict(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let honest = Array(StatusMessage.encode(Self.status(&random), code: Self.code))
+        let tail = try SignedStatus(Data(honest)).signed.count
+        let strange = Array("0123456789-+.eE\"\\,:{}[] \n\u{7f}nul\u{e9}".utf8)
+        var differing = 0
+        for _ in 0..<40 {
+            var payload = honest
+            for _ in 0..<Int.random(in: 0...2, using: &random) {
+                let place = Int.random(in: 1..<(tail - 1), using: &random)
+                let byte = strange.randomElement(using: &random) ?? 0
+                switch Int.random(in: 0..<3, using: &random) {
+                case 0: payload[place] = byte
+                case 1: payload.insert(byte, at: place)
+                default: payload.remove(at: place)
+                }
+            }
+            let verdicts = try verdicts(Data(payload))
+            #expect(verdicts[0] == verdicts[1], "\(String(decoding: payload, as: UTF8.self))")
+            if case .failure = verdicts[0] { differing += 1 }
+        }
+        #expect((1..<40).contains(differing))
+    }
+
+    @Test(
+        "numbers are read as JSON has them",
+        arguments: [
+            "0", "-0", "7", "-7", "007", "-01", "0.5", "-0.25", "0.30000000000000004", "1.", ".5", "+1", "1e3", "1E-3",
+            "9007199254740993", "12345678901234567890", "0.1234567890123456789012", "1e999", "-", "--1", "NaN", "0x10",
+            "1 ", " 1", "\"1\"", "null", "true", "1.5.5", "1,\"m\":2", "1,\"n\":2",
+        ])
+    func numbers(text: String) throws {
+        let status = Status(
+            group: "g", machine: "g-1", session: 1, sequence: 1, at: Timestamp(milliseconds: 0), state: .running,
+            metrics: ["m": 424_242])
+        let honest = String(decoding: StatusMessage.encode(status, code: Self.code), as: UTF8.self)
+        let verdicts = try verdicts(Data(honest.replacing("424242", with: text).utf8))
+        #expect(verdicts[0] == verdicts[1])
+    }
+
     @Test("what a hostile machine says for people is text in the status, and the machine is heard")
     func hostile() throws {
         let status = Status(

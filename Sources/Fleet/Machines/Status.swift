@@ -167,8 +167,10 @@ package enum Isolation: String, Hashable, Sendable, Codable, CaseIterable {
     case absent = "none"
 
     /// A word that is not known here promises nothing.
+    package init(saying word: String) { self = Isolation(rawValue: word) ?? .absent }
+
     package init(from decoder: any Decoder) throws {
-        self = Isolation(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .absent
+        self.init(saying: try decoder.singleValueContainer().decode(String.self))
     }
 }
 

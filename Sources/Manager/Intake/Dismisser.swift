@@ -41,9 +41,10 @@ final class Dismisser: Sendable {
     /// A status of a machine that is not known.
     func handle(status payload: Data, group: String, machine: String, at now: Timestamp) {
         guard let departed = departed(machine, of: group, at: now),
-            let (signed, mac) = try? StatusMessage.signature(of: payload),
-            let key = try? vault.statusKey(departed.statusKeySealed, of: machine), key.isValid(mac, for: signed),
-            let status = try? StatusMessage.decode(payload).status, status.group == group, status.machine == machine,
+            let message = try? SignedStatus(payload),
+            let key = try? vault.statusKey(departed.statusKeySealed, of: machine),
+            key.isValid(message.mac, for: message.signed), let status = try? message.status(),
+            status.group == group, status.machine == machine,
             // A last will: nobody is there to be told.
             status.state != .away
         else { return }

@@ -90,11 +90,11 @@ final class StatusReader: Sendable {
 
     private func look(_ payload: Data, group: String, machine: String, key: StatusKey, since: Timestamp) {
         do {
-            let (signed, mac) = try StatusMessage.signature(of: payload)
-            guard key.isValid(mac, for: signed) else {
+            let message = try SignedStatus(payload)
+            guard key.isValid(message.mac, for: message.signed) else {
                 return refuse(group: group, machine: machine, "a status had a wrong MAC")
             }
-            let status = try StatusMessage.decode(payload).status
+            let status = try message.status()
             guard status.group == group, status.machine == machine else {
                 return refuse(group: group, machine: machine, "a status of another machine came on this topic")
             }

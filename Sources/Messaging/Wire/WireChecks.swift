@@ -90,19 +90,25 @@ enum WireChecks {
 /// The end of a message whose beginning is covered by a seal or MAC: members that are found by their place, not by
 /// parsing, so that what is verified is exactly the bytes that came.
 struct SealedTail {
-    /// The bytes before the tail.
-    let header: Data
+    /// The whole message.
+    let bytes: [UInt8]
+    /// Where the tail begins.
+    let start: Int
     let values: [Data]
+
+    /// The bytes before the tail.
+    var header: Data { Data(bytes[..<start]) }
 
     /// Splits `{…,"first":"BASE64","second":"BASE64"}` before `,"first"`.
     init(_ payload: Data, keys: [String], limits: [Int]) throws(WireError) {
         let bytes = [UInt8](payload)
         let marker = Array(",\"\(keys[0])\":\"".utf8)
         // Base64 has no quotes, so the last place where the marker stands is the only one that can be the tail's.
-        guard bytes.count > marker.count, bytes.first == UInt8(ascii: "{"),
-            let start = stride(from: bytes.count - marker.count, through: 0, by: -1)
-                .first(where: { bytes[$0] == marker[0] && bytes[$0..<($0 + marker.count)].elementsEqual(marker) })
-        else { throw WireError(.malformed, "there is no \(keys[0])") }
+        var start = bytes.count - marker.count
+        while start >= 0, bytes[start] != marker[0] || !bytes[start...].starts(with: marker) { start -= 1 }
+        guard start >= 0, bytes.first == UInt8(ascii: "{") else {
+            throw WireError(.malformed, "there is no \(keys[0])")
+        }
         var position = start
         var values: [Data] = []
         for (key, limit) in zip(keys, limits) {
@@ -118,8 +124,7 @@ struct SealedTail {
         guard bytes[position...].elementsEqual([UInt8(ascii: "}")]) else {
             throw WireError(.malformed, "something stands after \(keys[keys.count - 1])")
         }
-        header = Data(bytes[..<start])
-        self.values = values
+        (self.bytes, self.start, self.values) = (bytes, start, values)
     }
 
     /// The header as an object of its own, to be parsed.
