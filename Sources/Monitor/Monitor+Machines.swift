@@ -12,18 +12,20 @@ extension Monitor {
     /// Looks at one machine with the eyes of the present: level-triggered, so that it may be called at any time.
     mutating func reconcile(_ id: String) {
         guard let machine = fleet[id] else { return }
-        let next: Timestamp? =
-            switch machine.phase {
-            case .launching: awaitRegistration(machine)
-            case .joined: reconcileJoined(id)
-            case .leaving: awaitStop(machine)
-            case .revoked: machine.platform == .none ? nil : release(machine)
-            }
+        var (next, silent): (Timestamp?, Timestamp?) = (nil, nil)
+        switch machine.phase {
+        case .launching: next = awaitRegistration(machine)
+        case .joined: if let times = reconcileJoined(id) { (next, silent) = times }
+        case .leaving: next = awaitStop(machine)
+        case .revoked: next = machine.platform == .none ? nil : release(machine)
+        }
         // Who waits for a place that it does not need any more passes it on.
         if groups[machine.group]?.waitForSlot.isEmpty == false { step.groups.insert(machine.group) }
         // Whoever took it into another phase has set the deadline of that one.
         guard fleet[id]?.phase == machine.phase else { return }
-        deadlines.set(.machine(id), at: [next, flush(machine: id)].compactMap(\.self).min())
+        next = [next, flush(machine: id)].compactMap(\.self).min()
+        notes[id, default: Notes()].looksAgainAt = next
+        deadlines.set(.machine(id), at: [next, silent].compactMap(\.self).min())
     }
 
     /// The platform says that there is no such machine. What it left behind is the platform's to clear: it is still to be released.

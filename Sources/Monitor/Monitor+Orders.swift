@@ -7,8 +7,8 @@ extension Monitor {
         group.record.run == .running && machine.index < group.record.definition.machines.count ? .run : .stop
     }
 
-    /// One joined machine, seen now; returns when to look again.
-    mutating func reconcileJoined(_ id: String) -> Timestamp? {
+    /// One joined machine, seen now; returns when to look again, and until when silence is nothing.
+    mutating func reconcileJoined(_ id: String) -> (next: Timestamp?, silent: Timestamp?)? {
         guard let joined = fleet[id], let group = living(joined.group) else { return nil }
         let wanted = wantedAction(joined, group)
         if joined.wanted.order == nil {
@@ -26,7 +26,7 @@ extension Monitor {
         let settled = settle(id, group)
         let defies = checkStop(id, group)
         let recheck = judge(id)
-        return [drained, silent, settled, defies, recheck].compactMap(\.self).min()
+        return ([drained, settled, defies, recheck].compactMap(\.self).min(), silent)
     }
 
     /// So often an order is sent again before the history says that it is in vain.

@@ -150,6 +150,8 @@ extension Monitor {
         /// When each kind of warning was last written into the history: one of each kind an hour.
         var warnedAt: [EventEntry.Kind: Timestamp] = [:]
         var flaps: [String: Flap] = [:]
+        /// When it is to be looked at again for anything but silence.
+        var looksAgainAt: Timestamp?
     }
 
     struct Act: Hashable, Sendable {

@@ -32,6 +32,8 @@ package struct Monitor: Sendable {
     var toldSilent: Set<String> = []
     /// Machines of which the last event concluded that they are away since nothing was heard of them.
     package internal(set) var silenced: Set<String> = []
+    /// Whether the last event was a status that said what the machine had said before, so that nothing followed from it.
+    package internal(set) var wasSteady = false
     var step = Step()
 
     /// - Parameters:
@@ -154,6 +156,7 @@ package struct Monitor: Sendable {
     package mutating func handle(_ event: Event, at now: Timestamp) -> [Effect] {
         step = Step(now: now)
         silenced = []
+        wasSteady = false
         if let next = deadlines.next, next + Self.longestLag < now {
             wake(after: now - next)
             meetDeadlines()
@@ -171,7 +174,7 @@ package struct Monitor: Sendable {
         case .releaseMachines(let name): releaseMachines(of: name)
         case .forgetMachines(let name): forgetMachines(of: name)
         case .registered(let registered): accept(registered)
-        case .status(let status): accept(status)
+        case .status(let status): if !takeSteady(status) { accept(status) }
         case .windows(let states): take(states)
         case .launched(let id): launched(id)
         case .launchFailed(let id, let reason, let isCertain): launchFailed(id, reason, isCertain: isCertain)

@@ -32,7 +32,8 @@ extension Control {
         let unlisted = monitor.unlisted
         let groups = journal == nil ? [] : monitor.groups(of: event)
         let effects = monitor.handle(event, at: burst.now)
-        note(event, of: groups, moved: !effects.isEmpty, in: &burst)
+        // Of what was said again the journal has the first time.
+        if !monitor.wasSteady { note(event, of: groups, moved: !effects.isEmpty, in: &burst) }
         counters.eventsUnlisted(monitor.unlisted - unlisted)
         for effect in effects {
             burst.touched.insert(effect)

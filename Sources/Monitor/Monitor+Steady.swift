@@ -1,0 +1,62 @@
+import Fleet
+
+/// Most statuses say what the one before them said. All that follows is that the machine lives.
+extension Monitor {
+    /// Takes a status of which nothing else follows; false: it is to be looked at.
+    mutating func takeSteady(_ status: Status) -> Bool {
+        // By index: a copy of a record costs more than all of this.
+        guard let place = fleet.index(forKey: status.machine), let group = groups.index(forKey: status.group),
+            fleet.values[place].isSteady(under: status), groups.values[group].isSteady(at: status.heartbeat),
+            let note = notes.index(forKey: status.machine), notes.values[note].isSettled,
+            unheard[status.group]?.contains(status.machine) != true
+        else { return false }
+        if hearing.deafness == nil, hearsSilence {
+            let silent = now + groups.values[group].record.definition.heartbeat * 3
+            deadlines.set(.machine(status.machine), at: min(notes.values[note].looksAgainAt ?? silent, silent))
+        }
+        fleet.values[place].reported.heardAt = now
+        fleet.values[place].reported.status?.sequence = status.sequence
+        fleet.values[place].reported.status?.at = status.at
+        fleet.values[place].reported.status?.issue = status.issue
+        wasSteady = true
+        return true
+    }
+}
+
+extension MachineRecord {
+    /// Whether it is verified, all is quiet around it, and this says again what it said last.
+    fileprivate func isSteady(under status: Status) -> Bool {
+        guard phase == .joined, judged.verified, judged.awaySince == nil, judged.held.isEmpty,
+            judged.platformState != .gone, wanted.drain == nil, wanted.sessionFloor == nil,
+            let order = wanted.order, order.action == .run, order.generation == status.order,
+            reported.session == status.session, reported.holder == status.holder, let last = reported.status
+        else { return false }
+        return last.session == status.session && last.sequence < status.sequence && last.says(what: status)
+    }
+}
+
+extension Status {
+    fileprivate func says(what other: Status) -> Bool {
+        state == other.state && order == other.order && group == other.group && metrics == other.metrics
+            && software == other.software && receiving == nil && other.receiving == nil && reason == other.reason
+            && holder == other.holder && heartbeat == other.heartbeat && agent == other.agent && wires == other.wires
+            && isolation == other.isolation
+    }
+}
+
+extension Monitor.Group {
+    /// Whether none of its rules looks at more than the machine itself, and nothing of it is on its way.
+    fileprivate func isSteady(at heartbeat: TimeSpan?) -> Bool {
+        !isDeleted && record.run == .running && !machineRulesLookAround && counters.isEmpty
+            && rollout?.record.isOpen != true
+            && (heartbeat ?? record.definition.heartbeat) == record.definition.heartbeat
+    }
+}
+
+extension Monitor.Notes {
+    /// Whether there is nothing that the next status would settle.
+    fileprivate var isSettled: Bool {
+        behind == nil && absentSince == nil && !isUndraining && !mayBeAhead && defiesSince == nil && resends == 0
+            && !waitsForSlot
+    }
+}
