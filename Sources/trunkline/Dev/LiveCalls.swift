@@ -25,15 +25,10 @@ struct LiveCalls: Sendable {
             output: .fileDescriptor(output, closeAfterSpawningProcess: false),
             error: .fileDescriptor(output, closeAfterSpawningProcess: true)
         ) { execution in
-            do {
-                for _ in 0..<300 where !said().contains("calling") { try await Task.sleep(for: .milliseconds(50)) }
-                try await body()
-            } catch {
-                try? execution.send(signal: .terminate)
-                throw error
-            }
-            // Those that are up come to their end.
-            try execution.send(signal: .terminate)
+            // Those that are up come to their end, whatever became of the change.
+            defer { try? execution.send(signal: .terminate) }
+            for _ in 0..<300 where !said().contains("calling") { try await Task.sleep(for: .milliseconds(50)) }
+            try await body()
         }
         let last = said().split(separator: "\n").last.map(String.init) ?? ""
         guard result.terminationStatus.isSuccess else {
