@@ -27,7 +27,9 @@ struct SecretTests {
                 ] { #expect((200..<300).contains(reply.status) && !reply.body.contains(value)) }
                 let machine = try await joined(site)
 
-                for route in site.api.routes where route.method == .get && !route.path.hasSuffix("/logs") {
+                // Streams do not end; the live view says what these say.
+                for route in site.api.routes
+                where route.method == .get && !route.path.hasSuffix("/logs") && route.path != "/v1/watch" {
                     let path = route.path.replacing("{group}", with: "test").replacing("{machine}", with: machine.id)
                         .replacing("{name}/{version}", with: "soft/1").replacing("{revision}", with: "1")
                     let reply = try await ask(.get, path + (path.hasSuffix("/diff") ? "?from=1&to=1" : ""))

@@ -1,11 +1,11 @@
-// `timespec` is its, too, wherever the compiler meets it there first.
-import Dispatch
 import Fleet
 import Foundation
 import Records
 import Synchronization
 
 #if canImport(Glibc)
+    // `timespec` is whose header the compiler meets first.
+    import CDispatch
     import Glibc
 #endif
 
