@@ -42,6 +42,8 @@ struct LogTests {
                 #expect(try installation.trunkline("machine", "logs", machine, "--tail", "0").output == "")
 
                 // The broker's operator sees that something was said, and nothing of it.
+                let isSeen = try await eventually { !tap.messages(on: topic).isEmpty }
+                #expect(isSeen)
                 let sealed = try #require(tap.messages(on: topic).first)
                 let header = try #require(
                     try JSONSerialization.jsonObject(with: sealed.payload) as? [String: Any])
