@@ -14,6 +14,8 @@ package func withClient<Answer>(
     let (server, token) = (try ServerAddress.check(server), try ServerAddress.check(token: token))
     var configuration = HTTPClient.Configuration()
     configuration.timeout.connect = .seconds(5)
+    // A stream beats every 15 s: one that is as silent as this has lost its manager, whatever the connection looks like.
+    configuration.timeout.read = .seconds(120)
     // Who named a wrong address wants to hear it now.
     configuration.connectionPool.retryConnectionEstablishment = false
     if let trust {

@@ -11,7 +11,8 @@ import Testing
 @testable import Manager
 import TestSupport
 
-@Suite("The live view")
+// Where something does not come, they wait for it.
+@Suite("The live view", .timeLimit(.minutes(2)))
 struct WatchTests {
     /// Groups `a` and `b` of two machines each.
     private func site(_ body: @escaping @Sendable (Site, Asker) async throws -> Void) async throws {
