@@ -5,7 +5,8 @@ package import Fleet
 /// Receivers say what they have; what anyone still lacks is sent, lowest first, never more than a window ahead of the slowest
 /// receiver that keeps up. A part counts as lost for a receiver as soon as it has one that was sent later, since a broker
 /// keeps the order; what was sent last counts as lost after a pause. A receiver that does not take what is under way to it
-/// within `patience` leaves the pacing set, and is served when the others need nothing. Pure, like `Monitor`.
+/// within `patience` leaves the pacing set, and is served when the others need nothing. Who comes when a part was just sent is gathered with
+/// others like him before it is sent again, and gets what else he lacks first. Pure, like `Monitor`.
 package struct Delivery: Sendable {
     package enum Step: Hashable, Sendable {
         case publish(Int)
@@ -16,11 +17,21 @@ package struct Delivery: Sendable {
     /// A receiver that takes longer than this for a part no longer holds up the others.
     package static let patience = TimeSpan.seconds(2)
     private static let longestPause = TimeSpan.seconds(30)
+    /// Who comes after a part was sent waits so long for others who lack it; twice as long each time that it had to be sent again.
+    package static let gathering = TimeSpan.milliseconds(50)
+    package static let longestGathering = TimeSpan.seconds(1)
+    /// A part that was not sent for so long is as one that was not sent again.
+    private static let forgotten = TimeSpan.seconds(10)
+    /// Where more than this receive, what they say is answered by one decision for all within `glance`: each decision looks at all of them.
+    package static let crowd = 64
+    package static let glance = TimeSpan.milliseconds(10)
 
     private struct Receiver: Sendable {
         var have: PartRanges
         /// What was sent up to this count and is not in `have` is lost for it.
         var floor: Int
+        /// What was sent up to this count was sent before it came.
+        let joined: Int
         var progressAt: Timestamp
         /// Doubles with each pause that brought nothing.
         var pause = Delivery.patience
@@ -38,6 +49,13 @@ package struct Delivery: Sendable {
     private var receivers: [String: Receiver] = [:]
     /// When each part was last sent, as a count of all sendings from 1; 0: never.
     private var sentAs: [Int]
+    private var sentAt: [Timestamp]
+    /// How often each was sent again.
+    private var repeats: [Int]
+    /// When the first may go of what is held back for others to come.
+    private var gatheredAt: Timestamp?
+    /// When a crowd is answered.
+    private var decidesAt: Timestamp?
     private var sendings = 0
     /// The last sendings, oldest first.
     private var recent: [(sending: Int, part: Int, at: Timestamp)] = []
@@ -55,6 +73,8 @@ package struct Delivery: Sendable {
         self.window = max(window, 1)
         self.bandwidth = bandwidth
         sentAs = Array(repeating: 0, count: max(parts, 0))
+        sentAt = Array(repeating: now, count: max(parts, 0))
+        repeats = sentAs
         freeAt = now
     }
 
@@ -64,7 +84,8 @@ package struct Delivery: Sendable {
     /// A machine says which parts it has; one that has them all leaves.
     package mutating func wants(_ machine: String, have: PartRanges, at now: Timestamp) -> [Step] {
         guard have.firstMissing(below: parts) != nil else { return left(machine, at: now) }
-        var receiver = receivers[machine] ?? Receiver(have: have, floor: sendings, progressAt: now)
+        var receiver =
+            receivers[machine] ?? Receiver(have: have, floor: sendings, joined: sendings, progressAt: now)
         let gained = recent.last { have.contains($0.part) && !receiver.have.contains($0.part) }
         if receiver.have != have {
             receiver.progressAt = now
@@ -78,19 +99,25 @@ package struct Delivery: Sendable {
         weigh(&receiver)
         if progressed { receiver.keepsUp = receiver.waitsSince.map { $0 + Self.patience > now } ?? true }
         receivers[machine] = receiver
-        return next(at: now)
+        return decide(at: now)
     }
 
     /// A machine no longer receives.
     package mutating func left(_ machine: String, at now: Timestamp) -> [Step] {
         receivers[machine] = nil
-        return next(at: now)
+        return decide(at: now)
+    }
+
+    private mutating func decide(at now: Timestamp) -> [Step] {
+        guard receivers.count > Self.crowd else { return next(at: now) }
+        decidesAt = decidesAt ?? now + Self.glance
+        return []
     }
 
     /// The broker took the part, or the attempt failed: both are told apart by what receivers report.
     package mutating func sent(part: Int, at now: Timestamp) -> [Step] {
         handedOut.remove(part)
-        return next(at: now)
+        return decide(at: now)
     }
 
     /// To be called when `nextDeadline` has come.
@@ -116,13 +143,14 @@ package struct Delivery: Sendable {
 
     /// When to call `due`, unless something comes before.
     package var nextDeadline: Timestamp? {
+        // Whatever else is due is looked at then.
+        if let decidesAt { return decidesAt }
         let stalls = receivers.values.map { receiver in
             let stall = receiver.progressAt + receiver.pause
             guard receiver.keepsUp, let since = receiver.waitsSince else { return stall }
             return min(stall, since + Self.patience)
         }.min()
-        guard isThrottled else { return stalls }
-        return stalls.map { min($0, freeAt) } ?? freeAt
+        return [stalls, isThrottled ? freeAt : nil, gatheredAt].compactMap(\.self).min()
     }
 
     /// Set while only the bandwidth holds a part back.
@@ -131,7 +159,9 @@ package struct Delivery: Sendable {
     private mutating func next(at now: Timestamp) -> [Step] {
         var steps: [Step] = []
         isThrottled = false
-        while handedOut.count < window, let part = candidate() {
+        gatheredAt = nil
+        decidesAt = nil
+        while handedOut.count < window, let part = candidate(at: now) {
             if let bandwidth {
                 guard freeAt <= now else {
                     isThrottled = true
@@ -151,7 +181,9 @@ package struct Delivery: Sendable {
 
     private mutating func take(_ part: Int, at now: Timestamp) {
         sendings += 1
+        if sentAs[part] != 0 { repeats[part] = sentAt[part] + Self.forgotten < now ? 0 : repeats[part] + 1 }
         sentAs[part] = sendings
+        sentAt[part] = now
         handedOut.insert(part)
         recent.append((sendings, part, now))
         if recent.count > 8 * window { recent.removeFirst(4 * window) }
@@ -167,20 +199,28 @@ package struct Delivery: Sendable {
     }
 
     /// The lowest part that somebody lacks, if the window has room for it.
-    private func candidate() -> Int? {
-        let pacing = receivers.values.filter(\.keepsUp)
-        if !pacing.isEmpty {
-            // One that waits for what is under way is waited for, also on behalf of those behind.
-            guard pacing.allSatisfy({ $0.underWay < window }) else { return nil }
-            if let part = pacing.compactMap(lacking).min() { return part }
+    private mutating func candidate(at now: Timestamp) -> Int? {
+        // One that waits for what is under way is waited for, also on behalf of those behind.
+        guard receivers.values.allSatisfy({ !$0.keepsUp || $0.underWay < window }) else { return nil }
+        var (best, bestOfSlow): (Int?, Int?)
+        for receiver in receivers.values where receiver.underWay < window {
+            guard let part = lacking(receiver, at: now) else { continue }
+            if receiver.keepsUp { best = min(best ?? part, part) } else { bestOfSlow = min(bestOfSlow ?? part, part) }
         }
-        return receivers.values.filter { !$0.keepsUp && $0.underWay < window }.compactMap(lacking).min()
+        return best ?? bestOfSlow
     }
 
-    private func lacking(_ receiver: Receiver) -> Int? {
+    private mutating func lacking(_ receiver: Receiver, at now: Timestamp) -> Int? {
         var part = receiver.have.firstMissing(below: parts)
         while let candidate = part {
-            if sentAs[candidate] <= receiver.floor, !handedOut.contains(candidate) { return candidate }
+            if sentAs[candidate] <= receiver.floor, !handedOut.contains(candidate) {
+                let isLost = sentAs[candidate] > receiver.joined
+                guard sentAs[candidate] != 0, !isLost else { return candidate }
+                let span = min(Self.gathering * Int64(1 << min(repeats[candidate], 10)), Self.longestGathering)
+                let at = sentAt[candidate] + span
+                if at <= now { return candidate }
+                gatheredAt = min(gatheredAt ?? at, at)
+            }
             part = receiver.have.firstMissing(from: candidate + 1, below: parts)
         }
         return nil

@@ -50,6 +50,22 @@ struct DeliverySimulationTests {
         #expect(whole <= 1.05 * 400 * 262_144 / Double(rate) + 1, "and it is used")
     }
 
+    @Test(
+        "Hundreds who come one after the other over seconds are all served soon, and no part is sent for each of them")
+    func stream() {
+        var site = DeliverySimulator(parts: 2)
+        for index in 0..<400 {
+            site.later(.milliseconds(Int64(index) * 10), .act { $0.join("m\(index)", .init()) })
+        }
+        site.run(for: .seconds(10))
+        #expect(site.machines.count == 400)
+        #expect(site.machines.values.allSatisfy { $0.doneAt != nil })
+        for part in 0..<2 {
+            let sendings = site.sendings.count { $0.part == part }
+            #expect(sendings <= 10, "\(sendings)")
+        }
+    }
+
     @Test("A part that came damaged is sent again until it is whole")
     func damaged() {
         var site = DeliverySimulator(parts: 50, seed: 3)

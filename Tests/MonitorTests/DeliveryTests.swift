@@ -36,10 +36,15 @@ struct DeliveryTests {
         let first = Self.parts(delivery.wants("a", have: PartRanges(), at: start))
         #expect(Self.take(&delivery, first).isEmpty)
         #expect(delivery.wants("b", have: PartRanges(), at: start).isEmpty)
-        // Of what was sent before it came nobody knows whether it reached it.
-        #expect(Self.parts(delivery.wants("a", have: Self.have("0-7"), at: start)) == first)
-        #expect(Self.take(&delivery, first).isEmpty)
-        #expect(Self.parts(delivery.wants("b", have: Self.have("0-1"), at: start)) == [8, 9])
+        // Of what was sent before it came nobody knows whether it reached it; what follows comes first.
+        let second = Self.parts(delivery.wants("a", have: Self.have("0-7"), at: start))
+        #expect(second == Array(8..<16))
+        #expect(Self.take(&delivery, second).isEmpty)
+        #expect(delivery.wants("b", have: Self.have("8-9"), at: start).isEmpty)
+        #expect(Self.parts(delivery.wants("a", have: Self.have("0-15"), at: start)) == [16, 17])
+        _ = Self.take(&delivery, [16, 17])
+        let now = start + Delivery.gathering
+        #expect(Self.parts(delivery.wants("b", have: Self.have("8-17"), at: now)) == first)
     }
 
     @Test("A lost part is sent again as soon as a later one is reported")
@@ -93,8 +98,54 @@ struct DeliveryTests {
         var delivery = Self.delivery(parts: 10, window: 10)
         _ = Self.take(&delivery, Self.parts(delivery.wants("a", have: PartRanges(), at: start)))
         _ = delivery.wants("a", have: Self.have("0-8"), at: start)
-        #expect(Self.parts(delivery.wants("late", have: Self.have("3-9"), at: start)) == [0, 1, 2])
-        #expect(delivery.wants("a", have: Self.have("0-9"), at: start).isEmpty)
+        // Others may come who lack them, too.
+        #expect(delivery.wants("late", have: Self.have("3-9"), at: start).isEmpty)
+        #expect(delivery.wants("later", have: Self.have("2-9"), at: start).isEmpty)
+        let due = start + Delivery.gathering
+        #expect(delivery.nextDeadline == due)
+        #expect(Self.parts(delivery.due(at: due)) == [0, 1, 2])
+        #expect(delivery.wants("a", have: Self.have("0-9"), at: due).isEmpty)
+    }
+
+    @Test("What has to be sent again and again for newcomers is sent less and less often, but once a second")
+    func newcomers() throws {
+        var delivery = Self.delivery(parts: 1)
+        _ = Self.take(&delivery, Self.parts(delivery.wants("first", have: PartRanges(), at: start)))
+        _ = delivery.left("first", at: start)
+        var pauses: [Int64] = []
+        var (now, last) = (start, start)
+        for index in 0..<7 {
+            let machine = "m\(index)"
+            #expect(delivery.wants(machine, have: PartRanges(), at: now).isEmpty)
+            now = try #require(delivery.nextDeadline)
+            let sent = Self.parts(delivery.due(at: now))
+            #expect(sent == [0])
+            _ = Self.take(&delivery, sent, at: now)
+            pauses.append((now - last).milliseconds)
+            last = now
+            _ = delivery.left(machine, at: now)
+        }
+        #expect(pauses == [50, 100, 200, 400, 800, 1000, 1000])
+        now = now + .seconds(11)
+        #expect(Self.parts(delivery.wants("much later", have: PartRanges(), at: now)) == [0])
+    }
+
+    @Test("A crowd is answered together, within a glance")
+    func crowd() throws {
+        var delivery = Self.delivery(parts: 3)
+        var answers = 0
+        for index in 0..<Delivery.crowd { answers += delivery.wants("m\(index)", have: PartRanges(), at: start).count }
+        #expect(answers == 3)
+        _ = Self.take(&delivery, [0, 1, 2])
+        let now = start + .seconds(1)
+        for index in 100..<200 {
+            #expect(delivery.wants("m\(index)", have: PartRanges(), at: now).isEmpty)
+        }
+        let due = try #require(delivery.nextDeadline)
+        #expect(due == now + Delivery.glance)
+        #expect(Self.parts(delivery.due(at: due)) == [0, 1, 2])
+        #expect(Self.take(&delivery, [0, 1, 2], at: due).isEmpty)
+        #expect(try #require(delivery.nextDeadline) > due)
     }
 
     @Test("A receiver that lost its store gets everything again")

@@ -71,11 +71,11 @@ actor PartServer {
         guard let receiving = status.receiving else { return absent(status.machine) }
         if receivers[status.machine] != source.stream { absent(status.machine) }
         do {
-            var open = try streams[source.stream] ?? self.open(source)
+            if streams[source.stream] == nil { streams[source.stream] = try self.open(source) }
             receivers[status.machine] = source.stream
-            let steps = open.delivery.wants(status.machine, have: receiving.have, at: .now)
-            streams[source.stream] = open
-            take(steps, for: source.stream)
+            // In place, here and below: a copy of all receivers for each of their words would cost more than the rest.
+            let steps = streams[source.stream]?.delivery.wants(status.machine, have: receiving.have, at: .now)
+            take(steps ?? [], for: source.stream)
         } catch {
             logger.error("a bundle can't be read", metadata: ["digest": "\(source.digest)", "error": "\(error)"])
         }
@@ -84,9 +84,9 @@ actor PartServer {
 
     /// A machine no longer receives: it has all, went away, or was ordered something else.
     func absent(_ machine: String) {
-        guard let stream = receivers.removeValue(forKey: machine), var open = streams[stream] else { return }
-        let steps = open.delivery.left(machine, at: .now)
-        streams[stream] = open
+        guard let stream = receivers.removeValue(forKey: machine),
+            let steps = streams[stream]?.delivery.left(machine, at: .now)
+        else { return }
         take(steps, for: stream)
         settle()
     }
@@ -102,11 +102,7 @@ actor PartServer {
     }
 
     private func due() {
-        for (stream, var open) in streams {
-            let steps = open.delivery.due(at: .now)
-            streams[stream] = open
-            take(steps, for: stream)
-        }
+        for stream in Array(streams.keys) { take(streams[stream]?.delivery.due(at: .now) ?? [], for: stream) }
         settle()
     }
 
@@ -125,15 +121,15 @@ actor PartServer {
     }
 
     private func publish(_ part: Int, of stream: PartSource.Stream) async {
-        guard let open = streams[stream] else { return }
+        guard let (file, size, seal) = streams[stream].map({ ($0.file, $0.source.size, $0.seal) }) else { return }
         do {
             let offset = part * Control.partSize
-            try open.file.seek(toOffset: UInt64(offset))
-            let wanted = min(Control.partSize, open.source.size - offset)
-            guard let bytes = try open.file.read(upToCount: wanted), bytes.count == wanted else {
+            try file.seek(toOffset: UInt64(offset))
+            let wanted = min(Control.partSize, size - offset)
+            guard let bytes = try file.read(upToCount: wanted), bytes.count == wanted else {
                 throw StartError("the bundle is shorter than its record says")
             }
-            let sealed = try open.seal.seal(bytes, index: part)
+            let sealed = try seal.seal(bytes, index: part)
             let topic =
                 stream.machine.map {
                     topics.machinePart(group: stream.group, machine: $0, digest: stream.digest, index: part)
@@ -145,9 +141,7 @@ actor PartServer {
             logger.debug("a part was not published", metadata: ["part": "\(part)", "error": "\(error)"])
         }
         // Also where it failed: Delivery sees from the receivers' reports that the part is missing, and sends it again.
-        guard var again = streams[stream] else { return }
-        let steps = again.delivery.sent(part: part, at: .now)
-        streams[stream] = again
+        guard let steps = streams[stream]?.delivery.sent(part: part, at: .now) else { return }
         take(steps, for: stream)
         settle()
     }
