@@ -1,13 +1,8 @@
 import Fleet
 import Foundation
+import OperatingSystem
 import Records
 import Synchronization
-
-#if canImport(Glibc)
-    // `timespec` is whose header the compiler meets first.
-    import CDispatch
-    import Glibc
-#endif
 
 /// The two times of the manager.
 ///
@@ -22,8 +17,8 @@ final class ManagerClock: Sendable {
     private let sinceBoot: @Sendable () -> Int64
 
     init(
-        wall: @escaping @Sendable () -> Timestamp = { .reading(CLOCK_REALTIME) },
-        sinceBoot: @escaping @Sendable () -> Int64 = { Timestamp.reading(CLOCK_BOOTTIME).milliseconds }
+        wall: @escaping @Sendable () -> Timestamp = { Timestamp(milliseconds: KernelClock.realTime) },
+        sinceBoot: @escaping @Sendable () -> Int64 = { KernelClock.sinceBoot }
     ) {
         readWall = wall
         self.sinceBoot = sinceBoot
@@ -56,10 +51,4 @@ extension Timestamp {
     static var now: Timestamp { ManagerClock.process.now }
     /// The time of day.
     static var wall: Timestamp { ManagerClock.process.wall }
-
-    fileprivate static func reading(_ clock: clockid_t) -> Timestamp {
-        var time = timespec()
-        clock_gettime(clock, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
-    }
 }

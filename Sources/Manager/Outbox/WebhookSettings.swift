@@ -1,5 +1,6 @@
 import Fleet
 import Foundation
+import OperatingSystem
 
 /// Where notifications go, and how patiently.
 package struct WebhookSettings: Sendable {
@@ -37,12 +38,13 @@ package struct WebhookSettings: Sendable {
             throw StartError(
                 "--webhook sends to https only, or to this machine: on the way to \(host) everybody would read it")
         }
-        var status = stat()
-        guard stat(secretFile, &status) == 0, let bytes = FileManager.default.contents(atPath: secretFile) else {
+        guard let status = FileStatus(following: secretFile),
+            let bytes = FileManager.default.contents(atPath: secretFile)
+        else {
             throw StartError(
                 "the webhook's secret can't be read from \(secretFile): \(String(cString: strerror(errno)))")
         }
-        guard status.st_mode & 0o077 == 0 else {
+        guard status.permissions & 0o077 == 0 else {
             throw StartError("\(secretFile) can be read by others; give it to its owner alone: chmod 600 \(secretFile)")
         }
         let secret = bytes.last == 10 ? bytes.dropLast() : bytes
