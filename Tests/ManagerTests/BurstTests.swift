@@ -211,6 +211,12 @@ struct BurstTests {
                 let text = await site.metrics
                 #expect(text.value("statuses_taken_total") < 500)
                 #expect(text.value("statuses_passed_over_total") > 2000)
+                #expect(text.value("statuses_merged_total") > 0)
+                // None of them went anywhere else.
+                let counted = ["taken", "passed_over", "merged", "dropped", "unknown"]
+                #expect(
+                    counted.map { text.value("statuses_\($0)_total") }.reduce(0, +)
+                        == text.value("statuses_received_total"))
             }
         }
     }

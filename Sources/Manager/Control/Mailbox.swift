@@ -25,17 +25,23 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
         /// Places in `items` of what waits about somebody, oldest first.
         var places: [String: [Int]] = [:]
 
-        mutating func add(_ new: Waiting) {
-            guard let about = new.item.about else { return items.append(new) }
+        /// Whether it took the place of an older one.
+        @discardableResult
+        mutating func add(_ new: Waiting) -> Bool {
+            guard let about = new.item.about else {
+                items.append(new)
+                return false
+            }
             if let place = places[about]?.last, let older = items[place],
                 new.item.replaces(older.item) || places[about, default: []].count >= Mailbox.mostAboutOne
             {
                 // It has waited since the older one came.
                 items[place] = Waiting(item: new.item, since: older.since)
-                return
+                return true
             }
             places[about, default: []].append(items.count)
             items.append(new)
+            return false
         }
 
         mutating func removeFirst() -> Waiting? {
@@ -74,15 +80,12 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
 
     var count: Int { state.withLock { $0.items.count - $0.head } }
 
-    /// Returns how many items wait now, so that a fast source can hold back.
+    /// Returns whether it took the place of an older one, which nobody will see.
     @discardableResult
-    func put(_ item: Item, since: Timestamp = .now) -> Int {
-        let count = state.withLock { state in
-            state.add(Waiting(item: item, since: since))
-            return state.items.count - state.head
-        }
+    func put(_ item: Item, since: Timestamp = .now) -> Bool {
+        let isMerged = state.withLock { $0.add(Waiting(item: item, since: since)) }
         signal.yield()
-        return count
+        return isMerged
     }
 
     /// The oldest ones, in order.

@@ -56,9 +56,9 @@ final class Intake: Sendable {
     func receive(_ message: Message, at now: Timestamp = .now) -> Bool {
         switch topics.parse(message.topic) {
         case .status(let group, let machine):
-            counters.statusReceived()
             // An empty retained message is our own clearing of a machine that is gone.
             guard !message.payload.isEmpty else { return true }
+            counters.statusReceived()
             let (lane, reader) = Self.one(of: statuses, for: machine)
             let taken = lane.add {
                 reader.read(message.payload, group: group, machine: machine, since: now)

@@ -98,7 +98,7 @@ final class StatusReader: Sendable {
             guard status.group == group, status.machine == machine else {
                 return refuse(group: group, machine: machine, "a status of another machine came on this topic")
             }
-            mailbox.put(.status(status), since: since)
+            if mailbox.put(.status(status), since: since) { counters.statusMerged() }
         } catch {
             refuse(group: group, machine: machine, "a status could not be read: \(error)")
         }

@@ -8,6 +8,7 @@ final class Counters: Sendable {
         var taken = 0
         var unknown = 0
         var passedOver = 0
+        var merged = 0
         var dropped = 0
         var registrations = 0
         var registrationsDropped = 0
@@ -36,6 +37,7 @@ final class Counters: Sendable {
     func statusReceived() { values.withLock { $0.statuses += 1 } }
     func statusTaken() { values.withLock { $0.taken += 1 } }
     func statusPassedOver() { values.withLock { $0.passedOver += 1 } }
+    func statusMerged() { values.withLock { $0.merged += 1 } }
     func messageDropped() { values.withLock { $0.dropped += 1 } }
     func statusUnknown() { values.withLock { $0.unknown += 1 } }
     func registrationReceived() { values.withLock { $0.registrations += 1 } }
@@ -90,6 +92,10 @@ final class Counters: Sendable {
         text.counter(
             "statuses_passed_over_total", "Statuses over a machine's budget, for which a newer one stood.",
             now.passedOver)
+        text.counter(
+            "statuses_merged_total",
+            "Statuses of which a newer one of the machine took the place while they waited for the control room.",
+            now.merged)
         text.counter(
             "statuses_dropped_total", "Statuses for which the intake had no room; they are asked for again.",
             now.dropped)
