@@ -72,7 +72,7 @@ enum Verbs {
                 let path = command == Trunkline.self ? "trunkline" : "trunkline \(name(of: command))"
                 let close = Suggestion.nearest(to: word, among: children.map(name))
                 throw ValidationError(
-                    "`\(path)` has no verb `\(word)`\(close.map { "; did you mean `\($0)`?" } ?? ""). `\(path) --help` lists those that it has."
+                    "`\(path)` has no verb `\(word)`\(close.map { "; did you mean `\($0)`?" } ?? ".") `\(path) --help` lists those that it has."
                 )
             }
             command = child
