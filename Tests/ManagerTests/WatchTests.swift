@@ -186,19 +186,23 @@ struct WatchTests {
     func ends() async throws {
         try await site { site, ask in
             let (token, port) = (try await site.token(.viewer), try #require(ask.client.port))
-            func stream(_ token: String) async throws -> String {
-                try await Wire.exchange(
-                    port,
+            func open(_ token: String) throws -> Int32 {
+                let descriptor = try TCP.connect(to: port)
+                Wire.send(
+                    descriptor,
                     "GET /v1/watch HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(token)\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
                 )
+                return descriptor
             }
-            async let ended = stream(token)
-            async let other = stream(site.token)
-            #expect(try await eventually { try await site.control.tokens().allSatisfy { $0.lastUsed != nil } })
+            let (ended, other) = (try open(token), try open(site.token))
+            defer { for descriptor in [ended, other] { close(descriptor) } }
+            for descriptor in [ended, other] {
+                #expect(await Wire.read(from: descriptor, until: "event: ready").contains("event: ready"))
+            }
             try await site.control.revokeToken("t-viewer", by: Site.user)
-            #expect(try await ended.contains("event: ready"))
+            #expect(await Wire.read(from: ended).hasSuffix("0\r\n\r\n"))
             site.control.queries.view.changed.close()
-            let rest = try await other
+            let rest = await Wire.read(from: other)
             #expect(rest.contains("token.revoked") && rest.hasSuffix("0\r\n\r\n"))
         }
     }

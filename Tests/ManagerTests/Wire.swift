@@ -60,7 +60,18 @@ enum Wire {
         let descriptor = try TCP.connect(to: port)
         defer { close(descriptor) }
         send(descriptor, request)
-        let deadline = ContinuousClock.now.advanced(by: .seconds(20))
+        return blockingRead(descriptor, until: nil)
+    }
+
+    /// What comes until this stands in it, or until the other side closes.
+    static func read(from descriptor: Int32, until end: String? = nil) async -> String {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: blockingRead(descriptor, until: end)) }
+        }
+    }
+
+    private static func blockingRead(_ descriptor: Int32, until end: String?) -> String {
+        let deadline = ContinuousClock.now.advanced(by: .seconds(60))
         var answer: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65536)
         while true {
@@ -69,6 +80,7 @@ enum Wire {
             if count < 0, errno == EAGAIN, ContinuousClock.now < deadline { continue }
             guard count > 0 else { break }
             answer += buffer.prefix(count)
+            if let end, String(decoding: answer, as: UTF8.self).contains(end) { break }
         }
         return String(decoding: answer, as: UTF8.self)
     }

@@ -58,6 +58,17 @@ extension GroupDefinition {
         Set(conditions.flatMap(\.parts).compactMap { if case .window(let window) = $0 { window } else { nil } })
     }
 
+    /// The metrics that it names.
+    package var metrics: Set<String> {
+        Set(
+            conditions.flatMap(\.parts).compactMap {
+                switch $0 {
+                case .metric(let name), .rate(let name): name
+                default: nil
+                }
+            })
+    }
+
     /// The metrics of which it asks how fast they grow.
     package var counters: Set<String> {
         Set(conditions.flatMap(\.parts).compactMap { if case .rate(let name) = $0 { name } else { nil } })

@@ -68,7 +68,8 @@ extension Control {
         return status
     }
     nonisolated func metricsText(within pattern: GroupPattern?) async -> String {
-        await queries.metricsText(within: pattern, waiting: mailbox.count, lanes: lanes.waiting)
+        await queries.metricsText(
+            within: pattern, waiting: mailbox.count, lanes: lanes.waiting, authorityExpires: issuer?.authorityExpires)
     }
     nonisolated func authenticate(token: String, address: String) async throws -> Authentication {
         try await queries.authenticate(token: token, address: address)

@@ -8,8 +8,12 @@ struct MetricsText {
 
     private(set) var text = ""
 
-    mutating func family(_ name: String, _ kind: Kind, _ help: String, _ samples: [([String: String], Double)]) {
-        let name = "trunkline_\(name)"
+    /// - Parameter prefix: of the name; what every program has, has none.
+    mutating func family(
+        _ name: String, _ kind: Kind, _ help: String, prefix: String = "trunkline_",
+        _ samples: [([String: String], Double)]
+    ) {
+        let name = prefix + name
         text += "# HELP \(name) \(help.escaped(quotes: false))\n# TYPE \(name) \(kind.rawValue)\n"
         for (labels, value) in samples {
             let pairs = labels.sorted { $0.key < $1.key }.map { "\($0.key)=\"\($0.value.escaped(quotes: true))\"" }

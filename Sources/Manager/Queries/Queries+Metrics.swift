@@ -24,9 +24,20 @@ extension Queries {
     }
 
     /// - Parameter waiting: what the control room has before it.
-    func metricsText(within pattern: GroupPattern?, waiting: Int, lanes: [String: Int]) async -> String {
+    func metricsText(
+        within pattern: GroupPattern?, waiting: Int, lanes: [String: Int], authorityExpires: Timestamp?
+    ) async -> String {
         var text = MetricsText()
+        text.family(
+            "build_info", .gauge, "1; the label says which version runs.", [(["version": Version.text], 1)])
+        ProcessMetrics.write(to: &text, wall: clock.wall)
         counters.write(to: &text)
+        if let authorityExpires {
+            text.gauge(
+                "authority_expires_timestamp_seconds",
+                "When the certificate authority of machines and brokers ends, since the Unix epoch.",
+                Double(authorityExpires.milliseconds / 1000))
+        }
         let hearing = view.hearing
         let now = clock.now
         text.gauge("broker_connected", "1 while the broker answers.", hearing.isConnected ? 1 : 0)
@@ -58,6 +69,7 @@ extension Queries {
         text.family(
             "group_holding", .gauge, "1 while rules about absence hold.",
             groups.map { name, group in (["group": name], group.status.holding == nil ? 0 : 1) })
+        writeMachines(of: groups, to: &text)
         if let sizes = try? await reading({ try $0.sizes() }) {
             text.family(
                 "records_rows", .gauge, "Rows of the tables that grow.",
