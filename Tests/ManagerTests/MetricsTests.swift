@@ -26,7 +26,8 @@ struct MetricsTests {
                 var record = Site.record(count: 3, platform: "none")
                 let end = try #require(record.lastIndex(of: "}"))
                 record.insert(
-                    contentsOf: "rule \"busy\" { when metric(\"calls\") > 90 for 10s then notify(\"busy\") }\n", at: end)
+                    contentsOf: "rule \"busy\" { when metric(\"calls\") > 90 for 10s then notify(\"busy\") }\n", at: end
+                )
                 let created = try await ask(.post, "/v1/groups", record)
                 #expect(created.status == 201, "\(created.body)")
                 _ = try await ask(.post, "/v1/groups/test/start")

@@ -18,7 +18,8 @@ enum ProcessMetrics {
             text.family("process_" + name, kind, help, prefix: "", [([:], value)])
         }
         write(
-            "cpu_seconds_total", .counter, "Processor time, user and system.", (fields[11] + fields[12]) / ticksPerSecond)
+            "cpu_seconds_total", .counter, "Processor time, user and system.",
+            (fields[11] + fields[12]) / ticksPerSecond)
         write("resident_memory_bytes", .gauge, "Memory that is resident.", fields[21] * pageSize)
         write("start_time_seconds", .gauge, "When the process began, since the Unix epoch.", started.rounded())
         if let open = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {

@@ -22,7 +22,8 @@ extension Queries {
             }
         }
         text.family(
-            "group_state_machines", .gauge, "Machines of a group by the state that they are in: each is in one.", states)
+            "group_state_machines", .gauge, "Machines of a group by the state that they are in: each is in one.", states
+        )
         text.family(
             "group_metric_sum", .gauge,
             "Metrics of the software that the group's record names, added up over machines that are present.", sums)
