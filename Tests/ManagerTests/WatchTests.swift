@@ -46,13 +46,12 @@ struct WatchTests {
     @Test("A picture comes first, groups before machines before rollouts, and then what is committed")
     func pictureThenLive() async throws {
         try await site { site, ask in
+            var replies: [Int] = []
             let items = try await read(ask, token: site.token) { items in
-                if case .ready = items.last {
-                    let reply = try await ask(.post, "/v1/groups/b/pause")
-                    #expect(reply.status == 202)
-                }
+                if case .ready = items.last { replies.append(try await ask(.post, "/v1/groups/b/pause").status) }
                 return items.contains { if case .event(let event) = $0 { event.kind == .groupPaused } else { false } }
             }
+            #expect(replies == [202])
             let names = items.map(\.name)
             #expect(names.prefix(6) == [.snapshot, .group, .group, .machine, .machine, .machine])
             let ready = try #require(names.firstIndex(of: .ready))
@@ -211,15 +210,16 @@ struct WatchTests {
     func scope() async throws {
         try await site { site, ask in
             let narrow = try await site.token(.viewer, of: "b")
+            var replies: [Int] = []
             let items = try await read(ask, token: narrow) { items in
                 if case .ready = items.last {
                     for group in ["a", "b"] {
-                        let reply = try await ask(.post, "/v1/groups/\(group)/pause")
-                        #expect(reply.status == 202)
+                        replies.append(try await ask(.post, "/v1/groups/\(group)/pause").status)
                     }
                 }
                 return items.contains { $0.event?.kind == .groupPaused }
             }
+            #expect(replies == [202, 202])
             let groups = Set(items.flatMap(\.groups))
             #expect(groups == ["b"])
             #expect(items.first?.snapshot?.groups == 1 && items.first?.snapshot?.machines == 2)

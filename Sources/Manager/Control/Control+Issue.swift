@@ -10,13 +10,16 @@ extension Control {
     private static let longestLead = 1_000_000
     /// How far beyond it the records then go: others may have heard some more.
     private static let leap = 1000
+    /// A restoration from a backup begins an epoch at its Unix seconds, by a clock that may have been wrong; records from before it know of
+    /// none so high, and whoever puts those back must be obeyed all the same. Beyond this an epoch is only believed where it is near.
+    private static let highestEpoch = 1 << 40
 
     /// A machine has heard words that the records do not know: they are older ones, put back. What the manager says from now on is
-    /// newer than that; a machine that lies about it costs one number a minute.
+    /// newer than that; a machine that lies about it costs one number a minute, and once the epochs up to `highestEpoch`.
     func raiseIssue(over status: Status, in burst: inout Burst) {
         let heard = status.issue
         guard heard > max(issue, burst.overtaken ?? .none) else { return }
-        guard heard.epoch - issue.epoch <= Self.leap,
+        guard heard.epoch <= Self.highestEpoch || heard.epoch - issue.epoch <= Self.leap,
             heard.epoch > issue.epoch || heard.number - issue.number <= Self.longestLead,
             issueRaisedAt.map({ $0 + .minutes(1) <= burst.now }) ?? true
         else { return }
