@@ -54,6 +54,9 @@ package final class Journal: Sendable {
         }
     }
 
+    /// Bytes that it takes, as the directory says.
+    package var size: Int { JournalSegment.all(in: directory).reduce(0) { $0 + $1.size } }
+
     /// Begins a segment; `shift`: how far the time of day is ahead of the monitor's clock.
     package func begin(_ snapshot: Monitor.Snapshot, at now: Timestamp, shift: TimeSpan) {
         let group = snapshot.record.name

@@ -9,6 +9,8 @@ package struct RecordsSizes: Hashable, Sendable {
     package var database: Int
     package var log: Int
     package var free: Int
+    /// Bytes of the bundles, each digest once.
+    package var bundles: Int
 }
 
 extension Records {
@@ -29,7 +31,8 @@ extension Records {
             let page = try count("PRAGMA page_size")
             return RecordsSizes(
                 rows: rows, database: try count("PRAGMA page_count") * page, log: Self.size(ofFile: path + "-wal"),
-                free: try count("PRAGMA freelist_count") * page)
+                free: try count("PRAGMA freelist_count") * page,
+                bundles: try count("SELECT COALESCE(SUM(size), 0) FROM (SELECT DISTINCT digest, size FROM software)"))
         }
     }
 

@@ -2,7 +2,9 @@ import Fleet
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
+import OperatingSystem
 import Simulator
+import TestSupport
 import Testing
 
 @testable import Manager
@@ -54,6 +56,90 @@ struct MetricsTests {
         }
     }
 
+    @Test("An order is timed from the status that led to it, also where a newer one takes its place; others are not")
+    func orderLatency() async throws {
+        try await Site.with { (site) async throws in
+            try await site.rest { (ask) async throws in
+                _ = try await ask.push(try site.bundle())
+                #expect(try await ask(.post, "/v1/groups", Site.record(count: 1, platform: "none")).status == 201)
+                _ = try await ask(.post, "/v1/groups/test/start")
+                let ticket = try await site.control.invite(
+                    to: "test", InvitationRequest(uses: 1, ttl: .hours(1)), by: Site.user)
+                var machine = PaperMachine("test-xaaaaaaa", ticket: ticket)
+                try await site.say(machine.registration(), on: machine.registerTopic)
+                #expect(site.drafts.map(\.asked) == [nil])
+                // Another digest than its order's.
+                let other = RunningSoftware(
+                    name: "soft", version: "1", digest: String(repeating: "0", count: 64), generation: 1,
+                    health: .passing, since: .now, restarts: 0)
+                let before = Timestamp.now
+                try await site.say(machine.status(sequence: 1, order: 1, software: other), on: machine.statusTopic)
+                let after = Timestamp.now
+                // It waits still, and what takes its place was asked for by a person.
+                _ = try await ask(.post, "/v1/machines/\(machine.id)/restart")
+                await site.control.drain()
+                let drafts = site.drafts
+                let asked = try #require(drafts.first?.asked)
+                #expect(drafts.count == 1 && asked >= before && asked <= after)
+                // Nor is what was answered once asked for for ever.
+                _ = try await ask(.post, "/v1/machines/\(machine.id)/restart")
+                await site.control.drain()
+                #expect(site.drafts.map(\.asked) == [nil])
+            }
+        }
+    }
+
+    @Test("How long orders took stands in buckets of which each has what is in those before it")
+    func histogram() {
+        let counters = Counters()
+        counters.orderPublished()
+        for milliseconds in [0, 1, 2, 3, 70, 60_000, 60_001] as [Int64] {
+            counters.orderPublished(after: .milliseconds(milliseconds))
+        }
+        var text = MetricsText()
+        counters.write(to: &text)
+        #expect(text.text.contains("# TYPE trunkline_order_latency_seconds histogram\n"))
+        let found = series(text.text)
+        let buckets = ["0.001", "0.002", "0.005", "0.05", "0.1", "30", "60", "+Inf"].map {
+            found["trunkline_order_latency_seconds_bucket{le=\"\($0)\"}"]
+        }
+        #expect(buckets == [2, 3, 4, 4, 5, 5, 6, 7])
+        #expect(found["trunkline_order_latency_seconds_count"] == 7)
+        #expect(found["trunkline_order_latency_seconds_sum"] == 120.077)
+        #expect(found["trunkline_orders_published_total"] == 8)
+    }
+
+    @Test("Sizes of what grows and ends of certificates are those of the files")
+    func sizes() async throws {
+        try await Site.with(secure: true) { (site) async throws in
+            try await site.rest { (ask) async throws in
+                let bundle = try site.bundle()
+                _ = try await ask.push(bundle)
+                #expect(try await ask(.post, "/v1/groups", Site.record(count: 1, platform: "none")).status == 201)
+                let text = await site.control.metricsText(within: nil)
+                let found = series(text)
+                #expect(found["trunkline_bundles_bytes"] == Double(bundle.count))
+                let log = try FileManager.default.attributesOfItem(atPath: site.database + "-wal")[.size] as? Int
+                #expect(found["trunkline_records_bytes{file=\"log\"}"] == log.map { Double($0) })
+                let journal = site.configuration.path("journal")
+                #expect(
+                    try await eventually {
+                        let files = try FileManager.default.subpathsOfDirectory(atPath: journal)
+                        let bytes = try files.map { "\(journal)/\($0)" }.reduce(0) { sum, path in
+                            let file = try FileManager.default.attributesOfItem(atPath: path)
+                            return file[.type] as? FileAttributeType == .typeRegular
+                                ? sum + (file[.size] as? Int ?? 0) : sum
+                        }
+                        let said = series(await site.control.metricsText(within: nil))["trunkline_journal_bytes"]
+                        return bytes > 0 && said == Double(bytes)
+                    })
+                let end = try #require(found["trunkline_broker_certificate_expires_timestamp_seconds"])
+                let days = (end - Date().timeIntervalSince1970) / 86400
+                #expect(days > 729 && days < 731)
+            }
+        }
+    }
+
     @Test("Of the process they say what Prometheus' libraries say of every process")
     func process() async throws {
         try await Site.with { (site) async throws in
@@ -75,12 +161,25 @@ struct MetricsTests {
             contentsOf: home.appending(path: "Config/prometheus/trunkline.rules.yml"), encoding: .utf8)
         let asked = Set(rules.matches(of: /trunkline_[a-z_]+/).map { String($0.output) })
         #expect(asked.count > 8)
-        try await Site.with { (site) async throws in
+        try await Site.with(secure: true) { (site) async throws in
             let text = await site.control.metricsText(within: nil)
-            // A plain broker has no authority.
-            for name in asked where name != "trunkline_authority_expires_timestamp_seconds" {
-                #expect(text.contains("# TYPE \(name) "), "\(name)")
+            for name in asked {
+                // Of a histogram its buckets are asked for.
+                let family = name.replacing("_bucket", with: "")
+                #expect(text.contains("# TYPE \(family) "), "\(name)")
             }
         }
+    }
+}
+
+extension Site {
+    /// Orders that wait for the broker, taken out.
+    fileprivate var drafts: [OrderDraft] {
+        var all: [OrderDraft] = []
+        while let (key, element) = control.lanes.publications.next() {
+            if case .order(let draft) = element { all.append(draft) }
+            control.lanes.publications.finish(key)
+        }
+        return all
     }
 }

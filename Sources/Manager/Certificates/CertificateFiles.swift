@@ -138,6 +138,10 @@ struct CertificateFiles: Sendable {
         try PrivateFile.write(Data(text.utf8), to: "\(brokerDirectory)/\(name)")
     }
 
+    func forBroker(_ name: String) -> String? {
+        try? String(contentsOfFile: "\(brokerDirectory)/\(name)", encoding: .utf8)
+    }
+
     func written(_ name: String) -> Timestamp? {
         let attributes = try? FileManager.default.attributesOfItem(atPath: "\(brokerDirectory)/\(name)")
         guard let date = attributes?[.modificationDate] as? Date else { return nil }

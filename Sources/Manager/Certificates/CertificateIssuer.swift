@@ -101,6 +101,11 @@ final class CertificateIssuer: Sendable {
     /// When the authority that signs for machines and brokers ends.
     var authorityExpires: Timestamp { state.withLock { $0.current.notAfter } }
 
+    /// When the certificate ends that was written for the brokers last; whether they have read it only they know.
+    var brokerExpires: Timestamp? {
+        files.forBroker("broker.pem").flatMap { try? TransportCertificate(pem: $0) }?.notAfter
+    }
+
     var view: AuthorityRotationView {
         state.withLock { AuthorityRotationView(authority: $0.current.identifier, trusted: $0.previous == nil ? 1 : 2) }
     }

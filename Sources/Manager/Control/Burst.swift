@@ -14,6 +14,8 @@ extension Control {
         /// What the audit log says beside the event at that place in `changes`.
         var details: [Int: AuditDetail] = [:]
         var work: [Work] = []
+        /// Of machines whose status led to an order for them: when it came.
+        var asked: [String: Timestamp] = [:]
         var touched = Touched()
         /// What the journal is told.
         var happenings: [Happening] = []

@@ -41,7 +41,7 @@ extension Control {
             publish(burst.touched)
         }
         tellJournal(burst)
-        handOver(burst.work)
+        handOver(burst.work, asked: burst.asked)
         for revision in burst.revisions { mailbox.put(.revision(revision)) }
         timer?.set(monitor.nextDeadline)
     }

@@ -24,6 +24,10 @@ extension Control {
         case exclude(machine: String, group: String? = nil)
         /// The list of revoked certificates is to be written anew.
         case revocations
+
+        func isOrder(for status: Status) -> Bool {
+            if case .order(let machine) = self { machine == status.machine } else { false }
+        }
     }
 
     /// Moves the monitor and gathers what it asks for.

@@ -176,7 +176,7 @@ actor Control {
                 guard burst.isEmpty else { break }
                 return follow(effect, putBack: taken)
             }
-            apply(waiting.item, in: &burst)
+            apply(waiting, in: &burst)
             handled += 1
             if clock.now - burst.now >= Self.longestBurst { break }
         }
@@ -191,13 +191,17 @@ actor Control {
         return true
     }
 
-    private func apply(_ item: Input, in burst: inout Burst) {
-        switch item {
+    private func apply(_ waiting: Mailbox<Input>.Waiting, in burst: inout Burst) {
+        switch waiting.item {
         case .event(let event): advance(event, in: &burst)
         case .windows: tellWindows(in: &burst)
         case .status(let status):
             raiseIssue(over: status, in: &burst)
+            let before = burst.work.count
             advance(.status(status), in: &burst)
+            if burst.asked[status.machine] == nil, burst.work[before...].contains(where: { $0.isOrder(for: status) }) {
+                burst.asked[status.machine] = waiting.since
+            }
             counters.statusTaken()
             if status.receiving != nil || counters.isDelivering { burst.work.append(.receiving(status)) }
         case .registration(let registration): decide(registration, in: &burst)

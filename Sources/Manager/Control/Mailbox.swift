@@ -78,6 +78,8 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
         (arrivals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
+    /// Since when the one that comes next has waited; nil: nothing waits.
+    var oldest: Timestamp? { state.withLock { $0.head < $0.items.count ? $0.items[$0.head]?.since : nil } }
     var count: Int { state.withLock { $0.items.count - $0.head } }
 
     /// Returns whether it took the place of an older one, which nobody will see.

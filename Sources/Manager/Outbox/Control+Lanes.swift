@@ -7,11 +7,14 @@ import Records
 
 extension Control {
     /// Puts into the lanes what was committed, with what the monitor has to say of it now.
-    func handOver(_ work: [Work]) {
+    ///
+    /// - Parameter asked: when the status came that led to a machine's order.
+    func handOver(_ work: [Work], asked: [String: Timestamp] = [:]) {
         for work in work {
             switch work {
             case .order(let machine):
-                guard let draft = draft(of: machine) else { continue }
+                guard var draft = draft(of: machine) else { continue }
+                draft.asked = asked[machine]
                 lanes.publications.put(.order(draft), for: machine)
             case .clearTopics(let group, let machine, let after):
                 lanes.publications.put(.clear(group: group, machine: machine, after: after), for: machine)

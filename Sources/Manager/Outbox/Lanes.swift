@@ -84,9 +84,11 @@ final class Lanes: Sendable {
     /// older one, and so does a clearing, after which there is nothing to order.
     private static func coalesce(_ waiting: inout [Publication], _ new: Publication) {
         switch new {
-        case .order:
+        case .order(var draft):
+            // Who asked for the older one has waited since then.
+            for case .order(let older) in waiting { draft.asked = older.asked ?? draft.asked }
             waiting.removeAll { if case .order = $0 { true } else { false } }
-            waiting.append(new)
+            waiting.append(.order(draft))
         case .clear(let group, let machine, var after):
             for case .clear(_, _, let earlier?) in waiting where after == nil { after = earlier }
             waiting.removeAll { if case .answer = $0 { false } else { true } }

@@ -22,6 +22,8 @@ struct OrderDraft: Hashable, Sendable {
     var watch: OrderContent.Watch?
     /// Which agent it is to be; nil: the one that is installed there.
     var agent: SoftwareReference?
+    /// When the status came that led to it; nil: something else did.
+    var asked: Timestamp?
 
     /// Under which content key its software comes.
     var contentKey: ContentKeyName {

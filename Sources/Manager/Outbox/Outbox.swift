@@ -69,7 +69,7 @@ struct Outbox: Sendable {
         do {
             guard let message = try await doors.seal(draft) else { return }
             try await doors.publish(message)
-            counters.orderPublished()
+            counters.orderPublished(after: draft.asked.map { Timestamp.now - $0 })
         } catch {
             // Nothing is lost: every current order is published again when the broker is back.
             counters.publishFailed()

@@ -1,4 +1,5 @@
 import Fleet
+import Journal
 import GroupLanguage
 import Monitor
 import OperatingSystem
@@ -69,7 +70,11 @@ extension Control {
     }
     nonisolated func metricsText(within pattern: GroupPattern?) async -> String {
         await queries.metricsText(
-            within: pattern, waiting: mailbox.count, lanes: lanes.waiting, authorityExpires: issuer?.authorityExpires)
+            within: pattern,
+            Queries.Surroundings(
+                waiting: mailbox.count, oldest: mailbox.oldest, lanes: lanes.waiting,
+                authorityExpires: issuer?.authorityExpires, brokerExpires: issuer?.brokerExpires,
+                journal: journal?.size))
     }
     nonisolated func authenticate(token: String, address: String) async throws -> Authentication {
         try await queries.authenticate(token: token, address: address)

@@ -19,6 +19,7 @@ final class Counters: Sendable {
         var bursts = 0
         var changes = 0
         var orders = 0
+        var orderLatency = Histogram()
         var parts = 0
         var partBytes = 0
         var publishFailures = 0
@@ -52,7 +53,13 @@ final class Counters: Sendable {
             $0.changes += changes
         }
     }
-    func orderPublished() { values.withLock { $0.orders += 1 } }
+    /// - Parameter latency: since the status that led to it came; nil: something else did.
+    func orderPublished(after latency: TimeSpan? = nil) {
+        values.withLock {
+            $0.orders += 1
+            if let latency { $0.orderLatency.add(latency) }
+        }
+    }
     func partPublished(bytes: Int) {
         values.withLock {
             $0.parts += 1
@@ -120,6 +127,10 @@ final class Counters: Sendable {
         text.counter("commits_total", "Transactions committed for bursts of events.", now.bursts)
         text.counter("changes_total", "Changes in those transactions.", now.changes)
         text.counter("orders_published_total", "Orders that the broker acknowledged.", now.orders)
+        text.histogram(
+            "order_latency_seconds",
+            "From the arrival of a status that is not what the record says to the broker's word that it has the machine's order.",
+            now.orderLatency)
         text.counter("parts_published_total", "Software parts that the broker acknowledged.", now.parts)
         text.counter("part_bytes_total", "Bytes of those parts.", now.partBytes)
         text.counter("publish_failures_total", "Publications that the broker did not acknowledge.", now.publishFailures)

@@ -3,7 +3,7 @@ import Fleet
 /// Writes the Prometheus text format, version 0.0.4: each family once, with its help and its type.
 struct MetricsText {
     enum Kind: String {
-        case counter, gauge
+        case counter, gauge, histogram
     }
 
     private(set) var text = ""
@@ -25,6 +25,18 @@ struct MetricsText {
 
     mutating func counter(_ name: String, _ help: String, _ value: Int) {
         family(name, .counter, help, [([:], Double(value))])
+    }
+
+    /// Every bucket counts what is in those before it, too.
+    mutating func histogram(_ name: String, _ help: String, _ histogram: Histogram) {
+        family(name, .histogram, help, [])
+        let name = "trunkline_" + name
+        var count = 0
+        for (bound, inside) in zip(Histogram.bounds + [.infinity], histogram.counts) {
+            count += inside
+            text += "\(name)_bucket{le=\"\(number(bound))\"} \(count)\n"
+        }
+        text += "\(name)_sum \(number(histogram.sum))\n\(name)_count \(count)\n"
     }
 
     /// Whole numbers without a fraction.

@@ -23,20 +23,33 @@ extension Queries {
         return nil
     }
 
-    /// - Parameter waiting: what the control room has before it.
-    func metricsText(
-        within pattern: GroupPattern?, waiting: Int, lanes: [String: Int], authorityExpires: Timestamp?
-    ) async -> String {
+    /// What is known of them elsewhere than in the records.
+    struct Surroundings: Sendable {
+        /// What the control room has before it, and since when the first of it.
+        var waiting: Int
+        var oldest: Timestamp?
+        var lanes: [String: Int]
+        /// Nil with a plain broker.
+        var authorityExpires: Timestamp?
+        var brokerExpires: Timestamp?
+        /// Bytes; nil: there is none.
+        var journal: Int?
+    }
+
+    func metricsText(within pattern: GroupPattern?, _ around: Surroundings) async -> String {
         var text = MetricsText()
         text.family(
             "build_info", .gauge, "1; the label says which version runs.", [(["version": Version.text], 1)])
         ProcessMetrics.write(to: &text, wall: clock.wall)
         counters.write(to: &text)
-        if let authorityExpires {
+        for (name, what, end) in [
+            ("authority", "the certificate authority of machines and brokers ends", around.authorityExpires),
+            ("broker_certificate", "the certificate that was written for the brokers ends", around.brokerExpires),
+        ] {
+            guard let end else { continue }
             text.gauge(
-                "authority_expires_timestamp_seconds",
-                "When the certificate authority of machines and brokers ends, since the Unix epoch.",
-                Double(authorityExpires.milliseconds / 1000))
+                "\(name)_expires_timestamp_seconds", "When \(what), since the Unix epoch.",
+                Double(end.milliseconds / 1000))
         }
         let hearing = view.hearing
         let now = clock.now
@@ -53,10 +66,14 @@ extension Queries {
         text.gauge(
             "webhook_failing_seconds", "Since when the webhook takes nothing; 0: it does.",
             seconds(from: counters.notificationsFailingSince, to: now))
-        text.gauge("control_waiting_items", "Messages and events that wait for the control room.", Double(waiting))
+        text.gauge(
+            "control_waiting_items", "Messages and events that wait for the control room.", Double(around.waiting))
+        text.gauge(
+            "control_lag_seconds", "How long the first of them has waited.",
+            around.oldest.map { Double(max(0, (now - $0).milliseconds)) / 1000 } ?? 0)
         text.family(
             "lane_waiting_items", .gauge, "What was committed and waits to leave.",
-            lanes.sorted { $0.key < $1.key }.map { (["lane": $0.key], Double($0.value)) })
+            around.lanes.sorted { $0.key < $1.key }.map { (["lane": $0.key], Double($0.value)) })
         let groups = view.groups(within: pattern)
         text.family(
             "group_machines", .gauge, "Machines of a group by what they are.",
@@ -75,9 +92,13 @@ extension Queries {
                 "records_rows", .gauge, "Rows of the tables that grow.",
                 sizes.rows.sorted { $0.key < $1.key }.map { (["table": $0.key], Double($0.value)) })
             text.family(
-                "records_bytes", .gauge, "Size of the database and of its log.",
+                "records_bytes", .gauge, "Size of the database and of its write-ahead log.",
                 [(["file": "database"], Double(sizes.database)), (["file": "log"], Double(sizes.log))])
+            text.gauge("bundles_bytes", "Size of the bundles of software and agents.", Double(sizes.bundles))
             text.gauge("records_free_bytes", "Of the database, what is free for new rows.", Double(sizes.free))
+        }
+        if let journal = around.journal {
+            text.gauge("journal_bytes", "Size of the journal from which rules are replayed.", Double(journal))
         }
         text.gauge("events_newest_id", "Of the history.", Double(signal.newest))
         return text.text
