@@ -1,6 +1,6 @@
 package import Fleet
 
-/// The language of `.trunk` files: groups and software.
+/// The language of `.trunk` files: groups, software, and the manager's own configuration.
 ///
 /// Everything here is pure, takes texts of at most 1 MiB, and answers any text with a value or at least one diagnostic.
 package enum GroupLanguage {
@@ -22,7 +22,19 @@ package enum GroupLanguage {
         return software
     }
 
-    /// Every fault of a text of either kind, in the order of the text; only warnings where it can be sent.
+    /// Reads the manager's configuration file; gives every fault of the text at once. A text without a block says nothing.
+    package static func manager(from text: String, name: String) throws(Diagnostics) -> ManagerFile {
+        let bytes = Array(text.utf8)
+        let (content, faults) = read(Parser.file(bytes), expected: "manager")
+        guard case .manager(let values) = content else { throw thrown(faults, in: bytes) }
+        return ManagerFile(
+            name: name,
+            values: values.mapValues { entry in
+                (entry.value, bytes[..<entry.span.start].count { $0 == UInt8(ascii: "\n") } + 1)
+            })
+    }
+
+    /// Every fault of a text of any kind, in the order of the text; only warnings where it can be sent.
     ///
     /// - Parameter manifest: of the software that a group names, where it is known.
     package static func check(
@@ -32,7 +44,7 @@ package enum GroupLanguage {
         let (content, faults) = read(Parser.file(bytes), expected: nil)
         switch content {
         case nil: return thrown(faults, in: bytes).all
-        case .software: return []
+        case .software, .manager: return []
         case .group(let group): return warnings(of: text, manifest: manifest(group.software))
         }
     }

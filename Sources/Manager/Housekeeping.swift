@@ -6,7 +6,8 @@ import OperatingSystem
 /// Deletes what is kept no longer, a slice at a time, beside everything else; and bundles that nothing names.
 struct Housekeeping: Sendable {
     let records: Records
-    let retention: Retention
+    /// As it is in force now.
+    let retention: @Sendable () -> Retention
     let control: Control
     let clock: ManagerClock
     let logger: Logger
@@ -43,7 +44,8 @@ struct Housekeeping: Sendable {
         let now = min(clock.now, clock.wall)
         // Content keys go, too.
         defer { control.sealerRows.forget() }
-        while try await lane.run({ [records, retention] in try records.prune(retention, at: now) }) > 0 {
+        let retention = retention()
+        while try await lane.run({ [records] in try records.prune(retention, at: now) }) > 0 {
             control.sealerRows.forget()
             try await Task.sleep(for: .milliseconds(Self.breath.milliseconds))
         }

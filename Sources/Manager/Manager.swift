@@ -16,10 +16,16 @@ import UnixSignals
 package struct ManagerService: Sendable {
     private let configuration: ManagerConfiguration
     private let logger: Logger
+    private let reload: @Sendable () -> ManagerConfiguration.Live?
 
-    package init(configuration: ManagerConfiguration, logger: Logger) {
+    /// - Parameter reload: what is in force from now on, asked for at each SIGHUP; nil: everything stays as it is.
+    package init(
+        configuration: ManagerConfiguration, logger: Logger,
+        reload: @escaping @Sendable () -> ManagerConfiguration.Live? = { nil }
+    ) {
         self.configuration = configuration
         self.logger = logger
+        self.reload = reload
     }
 
     /// Runs until SIGTERM or SIGINT. Machines are left running: whoever starts the manager again takes them over.
@@ -27,6 +33,8 @@ package struct ManagerService: Sendable {
     /// Throws a description of what to do when something that it needs is missing or taken.
     package func run() async throws {
         DescriptorLimit.raise()
+        let service = ServiceManager(environment: EnvironmentVariable.given)
+        let live = LiveConfiguration(configuration.live)
         let directory = DataDirectory(configuration: configuration, logger: logger)
         try directory.prepare()
         let opened = try directory.openRecords()
@@ -36,7 +44,9 @@ package struct ManagerService: Sendable {
             file: configuration.path("master.key"), environment: ProcessInfo.processInfo.environment,
             for: try opened.masterKeyID())
         // Of no use to drivers, to the broker's reload or to whoever looks at this process.
-        for secret in ["TRUNKLINE_MASTER_KEY", "TRUNKLINE_TOKEN"] { EnvironmentVariable.erase(secret) }
+        for secret in ["TRUNKLINE_MASTER_KEY", "TRUNKLINE_TOKEN"] + ServiceManager.variables {
+            EnvironmentVariable.erase(secret)
+        }
         let records = try vault.audited(opened)
         try directory.report(records)
         try directory.sweep(records)
@@ -74,13 +84,14 @@ package struct ManagerService: Sendable {
             configuration: RESTConfiguration(
                 host: configuration.host, port: configuration.port, uploadDirectory: configuration.uploadDirectory,
                 largestBundle: configuration.largestBundle,
-                tls: tls, limits: AccessLimits(requestsPerSecond: configuration.requestsPerSecond)),
+                tls: tls, limits: AccessLimits(liveRequestsPerSecond: { live.value.requestsPerSecond })),
             logger: logger,
             onListening: { port in
                 do { try serverFile.write(port: port) } catch {
                     logger.error("server.json can't be written", metadata: ["error": "\(error)"])
                 }
                 logger.notice("listening", metadata: ["address": "\(serverFile.address(port: port))"])
+                service.say("READY=1")
             })
 
         if configuration.isInsecure {
@@ -89,12 +100,7 @@ package struct ManagerService: Sendable {
             )
         }
         let housekeeping = Housekeeping(
-            records: records, retention: configuration.retention, control: control, clock: .process, logger: logger)
-        let webhook = configuration.webhook.map {
-            Webhook(
-                settings: $0, records: records, signal: control.queries.signal, counters: control.counters,
-                clock: .process, logger: logger)
-        }
+            records: records, retention: { live.value.retention }, control: control, clock: .process, logger: logger)
         let intake = Intake(control: control)
         let link = BrokerLink(connection: connection, control: control, intake: intake, logger: logger)
         let bootLink = boot.map { BootLink(connection: $0, control: control, intake: intake, logger: logger) }
@@ -128,8 +134,17 @@ package struct ManagerService: Sendable {
                     },
                     Part("broker link") { await link.run() },
                     Part("housekeeping") { await housekeeping.run() },
-                ] + (webhook.map { webhook in [Part("webhook") { await webhook.run() }] } ?? [])
-                    + (bootLink.map { Self.parts(of: $0) } ?? [])
+                    Part("webhook") { [logger] in
+                        await live.deliver { settings in
+                            await Webhook(
+                                settings: settings, records: records, signal: control.queries.signal,
+                                counters: control.counters, clock: .process, logger: logger
+                            ).run()
+                        }
+                    },
+                    Part("configuration") { [reload] in await live.follow(service, read: reload) },
+                    Part("watchdog") { await service.watch(control) },
+                ] + (bootLink.map { Self.parts(of: $0) } ?? [])
                     + (revocations.map { revocations in [Part("certificates") { await revocations.keepFresh() }] } ?? []))
                     .map {
                         .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
@@ -138,6 +153,7 @@ package struct ManagerService: Sendable {
                         .init(
                             service: Part("farewell") { [logger] in
                                 try? await gracefulShutdown()
+                                service.say("STOPPING=1")
                                 logger.notice("told to end: what is under way is finished, and machines run on")
                             } stop: {
                             }, successTerminationBehavior: .gracefullyShutdownGroup),

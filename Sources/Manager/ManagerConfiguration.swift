@@ -40,13 +40,8 @@ package struct ManagerConfiguration: Sendable {
     package var launchTicketLife: TimeSpan = .minutes(10)
     /// Bytes; larger bundles are refused.
     package var largestBundle = 1 << 30
-    /// Where notifications go besides the history; nil: nowhere.
-    package var webhook: WebhookSettings?
-    /// Of the REST API, for one token, on average; twice as many at once.
-    package var requestsPerSecond = 100
-
-    /// Of what grows.
-    var retention = Retention()
+    /// What may change while the manager runs, as it is at its start.
+    package var live = Live()
     /// Bytes that the journal of what moved the monitor may take; 0: there is none, and neither replays nor explanations of earlier times.
     package var largestJournal = 512 << 20
     /// How long it is kept, where there is room.
@@ -99,7 +94,17 @@ package struct ManagerConfiguration: Sendable {
 }
 
 extension ManagerConfiguration {
-    package mutating func keepEvents(_ age: TimeSpan, rows: Int) { retention.events = .init(age: age, rows: rows) }
-    package mutating func keepAudit(_ age: TimeSpan, rows: Int) { retention.audit = .init(age: age, rows: rows) }
-    package mutating func keepRevisions(_ count: Int) { retention.revisions = count }
+    /// What may change while the manager runs.
+    package struct Live: Sendable {
+        /// Where notifications go besides the history; nil: nowhere.
+        package var webhook: WebhookSettings?
+        /// Of the REST API, for one token, on average; twice as many at once.
+        package var requestsPerSecond = 100
+        /// Of what grows.
+        var retention = Retention()
+
+        package mutating func keepEvents(_ age: TimeSpan, rows: Int) { retention.events = .init(age: age, rows: rows) }
+        package mutating func keepAudit(_ age: TimeSpan, rows: Int) { retention.audit = .init(age: age, rows: rows) }
+        package mutating func keepRevisions(_ count: Int) { retention.revisions = count }
+    }
 }

@@ -2,6 +2,7 @@ import Fleet
 import FoundationEssentials
 import Glibc
 package import Logging
+import Synchronization
 
 /// The program's log on standard error: each entry is one line that only shows itself, whoever is quoted in it.
 package struct PlainLog: LogHandler {
@@ -14,11 +15,23 @@ package struct PlainLog: LogHandler {
 
     private let label: String
     private let form: Form
-    package var logLevel: Logger.Level
+    private let threshold: LogThreshold
+    /// Of a logger that was given one of its own.
+    private var own: Logger.Level?
     package var metadata: Logger.Metadata = [:]
 
+    package var logLevel: Logger.Level {
+        get { own ?? threshold.level }
+        set { own = newValue }
+    }
+
     package init(label: String, level: Logger.Level, form: Form = .text(forJournal: PlainLog.isJournal)) {
-        (self.label, self.form, logLevel) = (label, form, level)
+        self.init(label: label, threshold: LogThreshold(level), form: form)
+    }
+
+    /// - Parameter threshold: may be set while the log is written.
+    package init(label: String, threshold: LogThreshold, form: Form = .text(forJournal: PlainLog.isJournal)) {
+        (self.label, self.form, self.threshold) = (label, form, threshold)
     }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -97,6 +110,20 @@ package struct PlainLog: LogHandler {
         case .string, .stringConvertible: .string(text("\(value)"))
         }
     }
+}
+
+/// How urgent what is logged must be: of all loggers that have it, also of those that are there already.
+package final class LogThreshold: Sendable {
+    private let index: Atomic<Int>
+
+    package init(_ level: Logger.Level) { index = Atomic(Self.index(of: level)) }
+
+    package var level: Logger.Level {
+        get { Logger.Level.allCases[index.load(ordering: .relaxed)] }
+        set { index.store(Self.index(of: newValue), ordering: .relaxed) }
+    }
+
+    private static func index(of level: Logger.Level) -> Int { Logger.Level.allCases.firstIndex(of: level) ?? 0 }
 }
 
 extension Logger.Level {

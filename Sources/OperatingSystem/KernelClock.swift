@@ -8,6 +8,13 @@ package enum KernelClock {
     /// Since the machine booted, sleep included; it only grows. In milliseconds.
     package static var sinceBoot: Int64 { read(CLOCK_BOOTTIME) }
 
+    /// Like `sinceBoot` without sleep: what systemd's protocols take. In microseconds.
+    package static var monotonicMicroseconds: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+    }
+
     private static func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()
         clock_gettime(clock, &time)

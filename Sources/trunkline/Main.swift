@@ -30,6 +30,7 @@ struct Trunkline: AsyncParsableCommand {
             TokenCommand.self, AuditCommand.self, KeyCommand.self, DebugCertificateCommand.self, EventsCommand.self,
             WatchCommand.self, ReplayCommand.self, SimulateCommand.self,
             BackupCommand.self, RestoreCommand.self, FormatCommand.self, CheckCommand.self,
+            ManualCommand.self,
         ])
 }
 

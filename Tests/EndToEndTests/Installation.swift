@@ -101,7 +101,7 @@ final class Installation: Sendable {
         process.executableURL = Self.programs.appending(path: "trunkline")
         process.environment = ProcessInfo.processInfo.environment.merging(environment.withLock { $0 }) { $1 }
         process.arguments =
-            ["serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "info"]
+            ["serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "info", "--config", ""]
             + told.known.flatMap { ["--broker", $0] }
             + (geteuid() == 0 ? [] : ["--local-without-isolation"])
             + (broker.bootURL == nil ? ["--insecure"] : told.boot.flatMap { ["--boot", $0] })

@@ -4,10 +4,12 @@ import Fleet
 enum Content: Sendable {
     case group(GroupDefinition)
     case software(SoftwareManifest)
+    case manager(Checker.ManagerValues)
 }
 
 extension Checker {
-    static let kinds = ["group", "software"]
+    static let kinds = ["group", "software", "manager"]
+    private static let names = ["group": "a group", "software": "software", "manager": "a manager's configuration"]
 
     /// Checks a whole file: exactly one block, of the kind that is expected if one is given.
     mutating func content(of body: Body, expected: String? = nil) -> Content? {
@@ -24,28 +26,41 @@ extension Checker {
             if let first {
                 faults.add(
                     "second-block", block.keyword.span, "a file holds one block, and this is the second",
-                    hint: first == kind
-                        ? "put each \(kind) into a file of its own" : "a group and software stand in files of their own"
-                )
+                    hint: kind == "manager"
+                        ? "the manager has one configuration, in a file of its own"
+                        : first == kind
+                            ? "put each \(kind) into a file of its own"
+                            : "a group and software stand in files of their own")
                 continue
             }
             first = kind
             if let expected, kind != expected {
                 faults.add(
                     "wrong-file", block.keyword.span,
-                    "this is \(kind == "group" ? "a group" : "software"), not \(expected == "group" ? "a group" : "software")",
-                    hint: "write `\(expected) \"name\" { … }`")
+                    "this is \(Self.names[kind] ?? kind), not \(Self.names[expected] ?? expected)",
+                    hint: "write `\(Self.form(of: expected))`")
                 continue
             }
-            content = kind == "group" ? group(block).map(Content.group) : software(block).map(Content.software)
+            content =
+                switch kind {
+                case "group": group(block).map(Content.group)
+                case "software": software(block).map(Content.software)
+                default: manager(block).map(Content.manager)
+                }
         }
         if first == nil, !isDamaged, faults.isEmpty {
+            // One that says nothing leaves everything as it is.
+            if expected == "manager" { return .manager([:]) }
             let kind = expected ?? "group"
             faults.add(
                 "missing-block", Span(start: 0, end: 0), "there is no `\(kind)` in this text",
-                hint: "write `\(kind) \"name\" { … }`")
+                hint: "write `\(Self.form(of: kind))`")
         }
         return faults.isEmpty ? content : nil
+    }
+
+    private static func form(of kind: String) -> String {
+        kind == "manager" ? "manager { … }" : "\(kind) \"name\" { … }"
     }
 
     private mutating func stray(_ entry: Entry) {

@@ -3,7 +3,7 @@ import Foundation
 import OperatingSystem
 
 /// Where notifications go, and how patiently.
-package struct WebhookSettings: Sendable {
+package struct WebhookSettings: Hashable, Sendable {
     /// `https`, or `http` on this machine.
     package var url: String
     /// Under which what is sent is signed.

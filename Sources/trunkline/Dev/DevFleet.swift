@@ -26,6 +26,8 @@ struct DevFleet {
             arguments: [
                 "serve", "--data", directory.path, "--listen", "127.0.0.1:\(port)", "--broker",
                 "mqtts://127.0.0.1:\(brokerPort)", "--boot", "mqtts://127.0.0.1:\(bootPort)",
+                // What the machine's own manager is told is no business of this one's.
+                "--config", "",
             ] + (Capabilities.mayChangeUsers ? [] : ["--local-without-isolation"]), log: directory.file("manager.log"))
         try await broker.run {
             try await manager.run {

@@ -1,7 +1,8 @@
-public import ArgumentParser
+import ArgumentParser
 import Fleet
 import Foundation
-public import Logging
+import GroupLanguage
+import Logging
 import Manager
 import Messaging
 
@@ -12,171 +13,54 @@ struct Serve: AsyncParsableCommand {
         discussion: """
             It keeps everything in the data directory (records, keys, bundles, local machines), which it makes at first start together
             with admin.token (0600). Ctrl-C or SIGTERM ends it and leaves machines running: the next start takes them over.
+
+            Everything that it can be told stands in a configuration file, too, and in the environment: --keep-events as \
+            `retention { events = 90d }` and as TRUNKLINE_SERVE_KEEP_EVENTS. A flag wins over the environment, which wins over the file. \
+            SIGHUP reads the file again: what can change while the manager runs changes, the rest at the next start, and the log says which.
             """)
 
-    @Option(help: ArgumentHelp("Where everything is kept.", valueName: "dir"))
-    var data = ManagerLocation.defaultData
-
-    @Option(help: ArgumentHelp("Address of the REST API; port 0 takes a free one.", valueName: "host:port"))
-    var listen = "127.0.0.1:7070"
+    @OptionGroup var settings: ServeOptions
 
     @Option(
         help: ArgumentHelp(
-            "The known broker: for machines with a certificate, and the manager. Once for each address that is to be tried in turn.",
-            valueName: "url"))
-    var broker = ["mqtts://127.0.0.1:8883"]
-
-    @Option(
-        help: ArgumentHelp(
-            "The broker's address as machines see it, if it is another; once for each that they are to try in turn.",
-            valueName: "url"))
-    var brokerForMachines: [String] = []
-
-    @Option(
-        help: ArgumentHelp(
-            "The boot broker, where machines without a certificate get one; the broker's host and next port unless given. Once for each address that is to be tried in turn.",
-            valueName: "url"))
-    var boot: [String] = []
-
-    @Option(
-        help: ArgumentHelp(
-            "Shell command that makes brokers elsewhere read their certificates again (the directory broker/ in the data directory).",
-            valueName: "command"))
-    var brokerReload: String?
-
-    @Option(help: ArgumentHelp("How long a machine's certificate is good.", valueName: "time"))
-    var certificateLife = "7d"
-
-    @Option(
-        help: ArgumentHelp(
-            "One more name or address under which the REST API is reached, for its certificate.", valueName: "host"))
-    var serverName: [String] = []
-
-    @Option(help: ArgumentHelp("A certificate of your own for the REST API, PEM.", valueName: "file"))
-    var tlsCertificate: String?
-
-    @Option(help: ArgumentHelp("Its key.", valueName: "file"))
-    var tlsKey: String?
-
-    @Flag(help: "Plain MQTT and plain HTTP, on loopback: for trying things out only.")
-    var insecure = false
-
-    @Option(help: ArgumentHelp("Requests a second that the REST API takes from one token.", valueName: "count"))
-    var requestRate = 100
-
-    @Option(
-        help: ArgumentHelp(
-            "Where what `notify` says is sent, signed; see --webhook-secret.", valueName: "url"))
-    var webhook: String?
-
-    @Option(help: ArgumentHelp("A file with the secret under which it is signed, 0600.", valueName: "file"))
-    var webhookSecret: String?
-
-    @OptionGroup(title: "What is kept") var keep: KeepOptions
-
-    @Option(help: ArgumentHelp("First level of every topic.", valueName: "name"))
-    var root = "trunkline"
-
-    @Option(
-        help: ArgumentHelp(
-            "The trunkline-agent that local machines run; beside this program unless given.", valueName: "file"))
-    var agent: String?
+            "The configuration file; \"\" for none. \(ConfigurationFile.standard) unless given, if that is there.",
+            valueName: "file"),
+        completion: .file())
+    var config: String?
 
     @Flag(
         help:
-            "Launch local machines also where their software runs as the manager's own user and can read its keys: where the manager is not root."
+            "Print what is in force, as a configuration file, with where each value comes from, and exit. Nothing secret is printed."
     )
-    var localWithoutIsolation = false
-
-    @Option(help: ArgumentHelp("Directory of driver programs for exec(\"NAME\") platforms.", valueName: "dir"))
-    var drivers: String?
-
-    @Option(help: "How long a driver may take to answer; then the manager goes by its list.")
-    var driverTimeout = TimeSpan.seconds(60)
-
-    @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
-    var logLevel = Logger.Level.notice
-
-    @Option(help: "Of the log on standard error: lines for people, or one JSON object a line.")
-    var logFormat = LogFormat.text
-
-    func validate() throws {
-        let address = try ListenAddress(listen)
-        if insecure, !address.isLoopback {
-            throw ValidationError(
-                "--insecure listens on loopback only (127.0.0.1, ::1 or localhost): on \(address.host) everybody would read the tokens"
-            )
-        }
-        guard let life = TimeSpan(certificateLife), life >= .seconds(10) else {
-            throw ValidationError("--certificate-life takes a time of at least 10s, such as 7d; got \(certificateLife)")
-        }
-        guard (tlsCertificate == nil) == (tlsKey == nil) else {
-            throw ValidationError("--tls-certificate and --tls-key go together")
-        }
-        guard driverTimeout >= .seconds(1), driverTimeout <= .hours(1) else {
-            throw ValidationError("--driver-timeout takes a time from 1s to 1h; got \(driverTimeout)")
-        }
-        guard (webhook == nil) == (webhookSecret == nil) else {
-            throw ValidationError("--webhook and --webhook-secret go together")
-        }
-        guard requestRate > 0 else { throw ValidationError("--request-rate must be 1 or more") }
-    }
+    var printConfiguration = false
 
     func run() async throws {
-        let address = try ListenAddress(listen)
-        let level = logLevel
-        let form: PlainLog.Form = logFormat == .json ? .json : .text(forJournal: PlainLog.isJournal)
-        LoggingSystem.bootstrap { PlainLog(label: $0, level: level, form: form) }
-        let agent = try self.agent ?? Programs.beside("trunkline-agent")
-        var configuration = ManagerConfiguration(
-            dataDirectory: Programs.absolute(data), host: address.host, port: address.port, brokers: broker,
-            brokersForMachines: brokerForMachines, root: root, agent: Programs.absolute(agent),
-            driverDirectory: drivers.map(Programs.absolute))
-        configuration.boots = boot
-        configuration.isInsecure = insecure
-        configuration.brokerReload = brokerReload
-        configuration.certificateLife = TimeSpan(certificateLife) ?? configuration.certificateLife
-        configuration.serverNames = serverName
-        if let tlsCertificate, let tlsKey {
-            configuration.serverCertificate = (Programs.absolute(tlsCertificate), Programs.absolute(tlsKey))
-        }
-        configuration.requestsPerSecond = requestRate
-        configuration.driverTimeout = driverTimeout
-        configuration.allowsLocalWithoutIsolation = localWithoutIsolation
-        keep.apply(to: &configuration)
-        if let webhook, let webhookSecret {
-            do {
-                configuration.webhook = try WebhookSettings(
-                    url: webhook, secretFile: Programs.absolute(webhookSecret))
-            } catch { throw Failure("\(error)") }
-        }
+        let environment = ProcessInfo.processInfo.environment
+        let file = ConfigurationFile(config)
+        let begun: ManagerSettings
         do {
-            try await ManagerService(configuration: configuration, logger: Logger(label: "trunkline")).run()
+            begun = try ManagerSettings(flags: settings.given, environment: environment, file: try file?.read())
+        } catch let fault as ManagerSettings.Fault {
+            Note.line(fault.lines.map { "Error: \($0)" }.joined(separator: "\n"))
+            throw ExitCode(2)
+        }
+        if printConfiguration { return StandardOutput.write(begun.text) }
+        let threshold = LogThreshold(begun.logLevel)
+        let form: PlainLog.Form = begun.text(.logFormat) == "json" ? .json : .text(forJournal: PlainLog.isJournal)
+        LoggingSystem.bootstrap { PlainLog(label: $0, threshold: threshold, form: form) }
+        let logger = Logger(label: "trunkline")
+        let reload = ConfigurationReload(
+            file: file, flags: settings.given, environment: environment, begun: begun, threshold: threshold,
+            logger: logger)
+        do {
+            let configuration = try ManagerConfiguration(begun)
+            try await ManagerService(configuration: configuration, logger: logger, reload: { reload.read() }).run()
+        } catch let failure as Failure {
+            throw failure
         } catch {
             throw Failure("the manager stopped: \(error)")
         }
     }
-}
-
-/// `--log-format`
-enum LogFormat: String, ExpressibleByArgument, CaseIterable { case text, json }
-
-extension Logger.Level: @retroactive ExpressibleByArgument {}
-
-/// `HOST:PORT`, or `[V6]:PORT`.
-struct ListenAddress {
-    var host: String
-    var port: Int
-
-    init(_ text: String) throws {
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (0...65_535).contains(port), colon != text.startIndex
-        else { throw ValidationError("--listen takes HOST:PORT, such as 127.0.0.1:7070; got \(text)") }
-        host = String(text[..<colon]).trimmingCharacters(in: ["[", "]"])
-        self.port = port
-    }
-
-    var isLoopback: Bool { ["localhost", "::1"].contains(host) || host.hasPrefix("127.") }
 }
 
 /// Where programs and files of this installation are.

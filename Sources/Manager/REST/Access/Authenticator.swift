@@ -8,6 +8,8 @@ import Synchronization
 struct AccessLimits: Sendable {
     /// Of one token.
     var requestsPerSecond = 100
+    /// The same, where it may change while the manager runs.
+    var liveRequestsPerSecond: (@Sendable () -> Int)?
     /// Open at a time, in all.
     var connections = 1000
     var connectionsOfOneAddress = 200
@@ -31,8 +33,12 @@ final class Authenticator: Sendable {
         var failures = FailureLimiter()
     }
     private let state: Mutex<State>
+    private let limits: AccessLimits
 
-    init(limits: AccessLimits) { state = Mutex(State(requests: RequestLimiter(perSecond: limits.requestsPerSecond))) }
+    init(limits: AccessLimits) {
+        self.limits = limits
+        state = Mutex(State(requests: RequestLimiter(perSecond: limits.requestsPerSecond)))
+    }
 
     /// The caller, or why there is none.
     ///
@@ -50,7 +56,12 @@ final class Authenticator: Sendable {
         }
         switch try await operations.authenticate(token: token, address: address) {
         case .caller(let caller):
-            if let wait = state.withLock({ $0.requests.take(caller.name, at: .now) }) {
+            let rate = limits.liveRequestsPerSecond?() ?? limits.requestsPerSecond
+            let wait = state.withLock { state in
+                state.requests.set(perSecond: rate)
+                return state.requests.take(caller.name, at: .now)
+            }
+            if let wait {
                 throw Turned.away(
                     .tooManyRequests,
                     "The token \(caller.name) makes more requests than the manager takes; slow down, or start the manager with a higher --request-rate.",

@@ -2,7 +2,7 @@ import Fleet
 
 /// How many requests a token may make: so many a second on average, twice as many at once. Takes the time as a value.
 struct RequestLimiter: Sendable {
-    let perSecond: Int64
+    private(set) var perSecond: Int64 = 1
     /// Thousandths of a request, so that nothing is lost to rounding.
     private var burst: Int64 { perSecond * 2000 }
 
@@ -14,9 +14,9 @@ struct RequestLimiter: Sendable {
     /// More than anybody has tokens; what is full again is forgotten before that.
     static let most = 10_000
 
-    init(perSecond: Int) {
-        self.perSecond = Int64(min(max(1, perSecond), 1_000_000))
-    }
+    init(perSecond: Int) { set(perSecond: perSecond) }
+
+    mutating func set(perSecond: Int) { self.perSecond = Int64(min(max(1, perSecond), 1_000_000)) }
 
     var count: Int { buckets.count }
 
