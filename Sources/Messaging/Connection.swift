@@ -77,6 +77,10 @@ package final class Connection: Sendable {
         events = AsyncStream { await queue.next() }
     }
 
+    /// Has messages taken on the connection's thread as they come, without a hand-over to the consumer's; what is refused (false) is among the
+    /// `events`. It is to return at once: until then nothing more is read.
+    package func takeMessages(_ take: @escaping @Sendable (Message) -> Bool) { queue.set(take) }
+
     package var isConnected: Bool { mailbox.isConnected }
 
     /// Incoming messages that were too large or had too long a topic.

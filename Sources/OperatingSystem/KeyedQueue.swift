@@ -39,6 +39,9 @@ package final class KeyedQueue<Key: Hashable & Sendable, Element: Sendable>: Sen
     /// How many elements wait.
     package var count: Int { state.withLock { $0.waiting } }
 
+    /// Whether something of this key waits or is at work.
+    package func isBusy(with key: Key) -> Bool { state.withLock { $0.lines[key] != nil } }
+
     /// Whether the element was taken; not where `limit` of its key wait already, or after `close`.
     @discardableResult
     package func put(_ element: Element, for key: Key) -> Bool {

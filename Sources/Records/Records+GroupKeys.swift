@@ -30,7 +30,7 @@ extension Records {
         try row(
             """
             SELECT expires FROM tickets t WHERE "group" = ? AND group_key = ? AND expires > ?
-                AND uses > (SELECT count(*) FROM ticket_uses u WHERE u.ticket = t.id)
+                AND uses > used
             ORDER BY expires DESC LIMIT 1
             """, [group, key, now.milliseconds]
         ) { try $0.instant("expires") }

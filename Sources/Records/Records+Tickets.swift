@@ -5,10 +5,7 @@ import GRDB
 /// Boot tickets and content keys.
 extension Records {
     package func ticket(_ id: String) throws(RecordsError) -> TicketRow? {
-        try row(
-            """
-            SELECT *, (SELECT COUNT(*) FROM ticket_uses u WHERE u.ticket = t.id) AS used FROM tickets t WHERE id = ?
-            """, [id], TicketRow.init(row:))
+        try row("SELECT * FROM tickets WHERE id = ?", [id], TicketRow.init(row:))
     }
 
     /// Who registered with a ticket, by id.
@@ -42,7 +39,7 @@ extension Transaction {
         try run(
             """
             INSERT INTO ticket_uses (ticket, machine) SELECT id, ?2 FROM tickets t WHERE id = ?1 AND (
-                uses > (SELECT COUNT(*) FROM ticket_uses u WHERE u.ticket = t.id)
+                uses > used
                 OR EXISTS (SELECT 1 FROM ticket_uses u WHERE u.ticket = t.id AND u.machine = ?2))
             ON CONFLICT (ticket, machine) DO UPDATE SET machine = excluded.machine
             """, [ticket, machine])

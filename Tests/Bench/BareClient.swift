@@ -8,7 +8,11 @@ final class BareClient: Sendable {
     nonisolated(unsafe) private let client: OpaquePointer
     private let received = Atomic<Int>(0)
     private let acknowledged = Atomic<Int>(0)
-    private let arrival = Mutex<(@Sendable (UnsafePointer<mosquitto_message>) -> Void)?>(nil)
+    /// A function by itself would be wrapped once more at each look into the mutex.
+    private struct Arrival {
+        var perform: (@Sendable (UnsafePointer<mosquitto_message>) -> Void)?
+    }
+    private let arrival = Mutex(Arrival())
 
     init(_ name: String, port: Int) throws {
         mosquitto_lib_init()
@@ -23,7 +27,7 @@ final class BareClient: Sendable {
                 guard let context, let message else { return }
                 let own = Unmanaged<BareClient>.fromOpaque(context).takeUnretainedValue()
                 own.received.add(1, ordering: .relaxed)
-                own.arrival.withLock { $0 }?(message)
+                own.arrival.withLock { $0.perform }?(message)
             },
             { _, context, _, _, _ in
                 guard let context else { return }
@@ -47,7 +51,7 @@ final class BareClient: Sendable {
     var acknowledgedCount: Int { acknowledged.load(ordering: .relaxed) }
 
     func onArrival(_ body: @escaping @Sendable (UnsafePointer<mosquitto_message>) -> Void) {
-        arrival.withLock { $0 = body }
+        arrival.withLock { $0.perform = body }
     }
 
     /// Returns when the broker will deliver: a message to oneself has come back.

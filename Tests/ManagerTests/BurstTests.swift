@@ -5,6 +5,7 @@ import HTTPTypes
 import HummingbirdTesting
 import Messaging
 import Monitor
+import OperatingSystem
 import Simulator
 import Records
 import Synchronization
@@ -67,6 +68,47 @@ struct BurstTests {
                 #expect(try Set(site.control.records.machines(usingTicket: ticket.ticket)) == Set(joined))
                 let events = try await site.control.events(EventFilter(), after: 0, limit: 1000).items
                 #expect(events.filter { $0.kind == .registrationRefused }.count >= 2)
+            }
+        }
+    }
+
+    @Test(
+        "A registration that is said again while the first is in hand costs nothing and uses up nothing of its ticket's"
+    )
+    func repetitions() async throws {
+        try await Site.with { (site) async throws in
+            try await site.rest { (ask) async throws in
+                _ = try await ask.push(try site.bundle())
+                _ = try await ask(.post, "/v1/groups", Site.record(count: 5, platform: "none"))
+                _ = try await ask(.post, "/v1/groups/test/start")
+                let ticket = try await site.control.invite(
+                    to: "test", InvitationRequest(uses: 2, ttl: .hours(1)), by: Site.user)
+                var (loud, quiet) = (
+                    PaperMachine("test-xaaaaaaa", ticket: ticket), PaperMachine("test-xbbbbbbb", ticket: ticket)
+                )
+                let payload = try loud.registration()
+                // More than one ticket may have opened at once.
+                for _ in 0..<(Budgets.leastOfTicket + 500) {
+                    site.intake.receive(Message(topic: loud.registerTopic, payload: payload))
+                }
+                await site.intake.settle()
+                #expect(site.control.mailbox.count == 1)
+                let repeated = "registrations_repeated_total"
+                #expect(await site.metrics.value(repeated) == Int(Budgets.leastOfTicket) + 499)
+                try await site.say(quiet.registration(), on: quiet.registerTopic)
+                #expect(await site.control.monitor.machines(of: "test").map(\.id) == [loud.id, quiet.id])
+                #expect(await site.metrics.value("registrations_dropped_total") == 0)
+                // Its order is on its way.
+                let publications = site.control.lanes.publications
+                #expect(publications.isBusy(with: loud.id))
+                let before = await site.metrics.value(repeated)
+                try await site.say(payload, on: loud.registerTopic)
+                #expect(await site.metrics.value(repeated) == before + 1)
+                // It was sent and got lost: it is sent again.
+                while let (machine, _) = publications.next() { publications.finish(machine) }
+                try await site.say(payload, on: loud.registerTopic)
+                #expect(await site.metrics.value(repeated) == before + 1)
+                #expect(publications.isBusy(with: loud.id))
             }
         }
     }

@@ -52,7 +52,20 @@ import Testing
         let taken = mailbox.take(atMost: 3)
         mailbox.put(Note(about: "a", number: 9))
         mailbox.putBack(taken)
-        #expect(mailbox.take(atMost: 10).map(\.item.number) == [9, 1, 2, 3, 4, 5])
+        #expect(mailbox.count == 7)
+        #expect(mailbox.take(atMost: 10).map(\.item.number) == [0, 1, 2, 3, 4, 5, 9])
+    }
+
+    @Test("takes back what was its last, and what comes then still stands for what waits")
+    func putBackAll() {
+        let mailbox = Mailbox<Note>()
+        for number in 0..<3 { mailbox.put(Note(about: "m\(number)", number: number)) }
+        mailbox.putBack(mailbox.take(atMost: 10))
+        mailbox.put(Note(about: "m1", number: 9))
+        mailbox.put(Note(about: "m3", number: 3))
+        #expect(mailbox.take(atMost: 1).map(\.item.number) == [0])
+        #expect(mailbox.take(atMost: 10).map(\.item.number) == [9, 2, 3])
+        #expect(mailbox.count == 0 && mailbox.take(atMost: 1).isEmpty)
     }
 
     @Test("stays right over many thousands that come and go")

@@ -43,6 +43,25 @@ struct EventQueueTests {
         #expect(messages.map(\.payload) == (7..<12).map { Data("\($0)".utf8) } && others == 1)
     }
 
+    @Test("who takes messages at once gets each of them, and the consumer what he refuses")
+    func taker() async {
+        let queue = queue()
+        let taken = Mutex(0)
+        queue.set { message in
+            guard message.topic == "a" else { return false }
+            taken.withLock { $0 += 1 }
+            return true
+        }
+        // So many that whatever is left behind by each would be noticed.
+        for _ in 0..<100_000 { queue.yield(.message(text("a", ""))) }
+        queue.yield(.message(text("b", "1")))
+        queue.yield(.connected)
+        queue.finish()
+        let (messages, others) = await drain(queue)
+        #expect(taken.withLock { $0 } == 100_000)
+        #expect(messages.map(\.topic) == ["b"] && others == 1)
+    }
+
     @Test("its bytes fill it too")
     func bytes() async {
         let queue = queue()

@@ -39,7 +39,8 @@ extension Control {
     private func standing(of registration: OpenedRegistration, in burst: Burst) throws -> RegistrationStanding {
         let machine = registration.machine
         var standing = RegistrationStanding(
-            group: monitor.group(registration.group) == nil ? nil : try records.group(registration.group),
+            group: monitor.group(registration.group) == nil
+                ? nil : try sealerRows.group(registration.group) { try records.group($0) },
             known: try burst.admitted.keys[machine] ?? records.machineKey(machine), machine: monitor.machine(machine))
         guard case .ticket(let id, _, _, _) = registration.proof, standing.known == nil else { return standing }
         standing.ticket = try records.ticket(id)

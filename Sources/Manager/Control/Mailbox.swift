@@ -24,6 +24,8 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
         var head = 0
         /// Places in `items` of what waits about somebody, oldest first.
         var places: [String: [Int]] = [:]
+        /// Whether the consumer is woken soon.
+        var isGathering = false
 
         /// Whether it took the place of an older one.
         @discardableResult
@@ -63,19 +65,40 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
             }
             return first
         }
+
+        /// Where they were, without touching what came later, which may be a hundred times as much.
+        mutating func putBack(_ taken: some Collection<Waiting>) {
+            if head < taken.count {
+                let room = taken.count - head
+                items.insert(contentsOf: repeatElement(nil, count: room), at: 0)
+                places = places.mapValues { $0.map { $0 + room } }
+                head += room
+            }
+            for item in taken.reversed() {
+                head -= 1
+                items[head] = item
+                if let about = item.item.about { places[about, default: []].insert(head, at: 0) }
+            }
+        }
     }
 
-    /// About one machine, so that statuses, wills and those of two holders each have a place.
+    /// About one machine, one more after a burst that could not be committed, so that statuses, wills and those of two holders each have a place.
     static var mostAboutOne: Int { 4 }
 
     private let state = Mutex(State())
     private let signal: AsyncStream<Void>.Continuation
-    /// One element at least after every `put` and `wake`. One consumer.
+    /// One element at least after every `put` and `wake`, at most `gatheringTime` later. One consumer.
     let arrivals: AsyncStream<Void>
+    private let gathering: DeadlineTimer
+
+    /// So long what is not urgent is gathered, so that one wake-up does for all of it.
+    static var gatheringTime: TimeSpan { .milliseconds(100) }
 
     init() {
         // One pending signal is enough: it stands for everything that waits.
-        (arrivals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let (arrivals, signal) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (self.arrivals, self.signal) = (arrivals, signal)
+        gathering = DeadlineTimer(label: "trunkline.gathering") { signal.yield() }
     }
 
     /// Since when the one that comes next has waited; nil: nothing waits.
@@ -84,15 +107,21 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
 
     /// Returns whether it took the place of an older one, which nobody will see.
     @discardableResult
-    func put(_ item: Item, since: Timestamp = .now) -> Bool {
-        let isMerged = state.withLock { $0.add(Waiting(item: item, since: since)) }
-        signal.yield()
+    func put(_ item: Item, since: Timestamp = .now, isUrgent: Bool = true) -> Bool {
+        let (isMerged, wakesLater) = state.withLock { state in
+            let isMerged = state.add(Waiting(item: item, since: since))
+            guard !isUrgent, !state.isGathering else { return (isMerged, false) }
+            state.isGathering = true
+            return (isMerged, true)
+        }
+        if isUrgent { signal.yield() } else if wakesLater { gathering.set(.now + Self.gatheringTime) }
         return isMerged
     }
 
     /// The oldest ones, in order.
     func take(atMost count: Int) -> [Waiting] {
         state.withLock { state in
+            state.isGathering = false
             var taken: [Waiting] = []
             while taken.count < count, let next = state.removeFirst() { taken.append(next) }
             return taken
@@ -102,12 +131,7 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
     /// What was taken and could not be handled is at the front again.
     func putBack(_ items: some Collection<Waiting>) {
         guard !items.isEmpty else { return }
-        state.withLock { state in
-            let later = state.items[state.head...].compactMap { $0 }
-            state = State()
-            for item in items { state.add(item) }
-            for item in later { state.add(item) }
-        }
+        state.withLock { $0.putBack(items) }
         signal.yield()
     }
 

@@ -12,12 +12,16 @@ struct BrokerLink: Sendable {
     let intake: Intake
     let logger: Logger
     private let drops = Drops()
+    /// Statuses were dropped: they are to be asked for again.
+    private let lost: AsyncStream<Void>
+    private let lostContinuation: AsyncStream<Void>.Continuation
 
     init(connection: Connection, control: Control, intake: Intake, logger: Logger) {
         self.connection = connection
         self.control = control
         self.intake = intake
         self.logger = logger
+        (lost, lostContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     static func connection(
@@ -68,8 +72,15 @@ struct BrokerLink: Sendable {
 
     /// Hands on what comes until the connection is closed.
     func run() async {
+        connection.takeMessages { [self] message in
+            // Lines of logs are for an actor.
+            guard !message.topic.hasSuffix("/log") else { return false }
+            if !intake.receive(message) { noteDrop() }
+            return true
+        }
         // Every attempt at the subscriptions belongs to one connection, and ends with it.
         await withTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in lost { await askAgain() } }
             var attempt: Task<Void, Never>?
             var overflows = connection.overflowedMessages
             for await event in connection.events {
@@ -86,24 +97,24 @@ struct BrokerLink: Sendable {
                         logger.warning("the broker is gone", metadata: ["reason": "\(reason)"])
                     }
                 case .message(let message):
-                    if message.topic.hasSuffix("/log"), case .log(_, let machine) = control.topics.parse(message.topic)
-                    {
+                    if case .log(_, let machine) = control.topics.parse(message.topic) {
                         await control.logRelay.receive(message.payload, of: machine)
-                    } else {
-                        let isTaken = intake.receive(message)
-                        let now = connection.overflowedMessages
-                        guard !isTaken || now != overflows else { break }
-                        overflows = now
-                        if drops.note({ control.hearing.lost(.drops, "statuses were dropped") }) {
-                            group.addTask { await askAgain() }
-                        }
                     }
+                    // While these filled the connection's room it read no statuses.
+                    let now = connection.overflowedMessages
+                    guard now != overflows else { break }
+                    overflows = now
+                    noteDrop()
                 }
             }
             group.cancelAll()
             attempt?.cancel()
             await attempt?.value
         }
+    }
+
+    private func noteDrop() {
+        if drops.note({ control.hearing.lost(.drops, "statuses were dropped") }) { lostContinuation.yield() }
     }
 
     /// Subscribes until everything is granted, says that the manager is there, and only then counts as hearing.

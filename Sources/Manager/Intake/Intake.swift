@@ -1,6 +1,9 @@
+import Dispatch
 import Fleet
 import Foundation
 import Messaging
+import OperatingSystem
+import Synchronization
 
 /// The first room: what arrives by MQTT is hostile until its MAC or seal has been checked, in lanes beside the control room.
 ///
@@ -15,11 +18,15 @@ final class Intake: Sendable {
     private let strangers: [Lane]
     var lanes: [Lane] { statuses.map(\.lane) + registrations + strangers }
     private let opener: RegistrationOpener
+    private let inHand = RegistrationsInHand()
 
     /// Messages that wait in one lane; more are dropped, which is deafness where they are statuses.
     static let mostWaiting = 20_000
     /// Opened ones that wait for their decision.
     static let mostUndecided = 20_000
+    /// Nanoseconds; what is further apart than this is read where it came.
+    static let unhurried = 100_000
+    private let lastCame = Atomic(0)
     /// Of who has no certificate: what waits in a lane, and what is opened and undecided by all when no more of theirs is taken.
     static let mostStrangers = 5_000
 
@@ -30,10 +37,12 @@ final class Intake: Sendable {
         let budgets = control.budgets
         let dismisser = Dismisser(control: control)
         opener = RegistrationOpener(
-            records: control.records, vault: control.vault, issuer: control.issuer, topics: control.topics,
+            records: control.records, rows: control.sealerRows, vault: control.vault, issuer: control.issuer,
+            topics: control.topics,
             clock: control.clock, mailbox: control.mailbox, keys: control.statusKeys,
             budgets: (known: budgets, boot: Budgets()),
-            counters: control.counters, logger: control.logger, dismisser: dismisser)
+            counters: control.counters, logger: control.logger, dismisser: dismisser,
+            isAnswering: { [lanes = control.lanes] in lanes.publications.isBusy(with: $0) })
         let width = max(2, min(8, ProcessInfo.processInfo.activeProcessorCount))
         statuses = (0..<width).map { index in
             let lane = Lane(label: "trunkline.status.\(index)", most: mostWaiting)
@@ -60,9 +69,11 @@ final class Intake: Sendable {
             guard !message.payload.isEmpty else { return true }
             counters.statusReceived()
             let (lane, reader) = Self.one(of: statuses, for: machine)
-            let taken = lane.add {
+            let read: @Sendable () -> Void = {
                 reader.read(message.payload, group: group, machine: machine, since: now)
             }
+            // What comes fast is taken from the broker first, so that it is known how late it is.
+            let taken = isUnhurried() ? lane.performOrAdd(read) : lane.add(read)
             if !taken { counters.messageDropped() }
             return taken
         case .registration(let group, let machine), .renewal(let group, let machine):
@@ -74,6 +85,12 @@ final class Intake: Sendable {
         return true
     }
 
+    /// Whether nothing came for a while.
+    private func isUnhurried() -> Bool {
+        let now = Int(clamping: DispatchTime.now().uptimeNanoseconds)
+        return now - lastCame.exchange(now, ordering: .relaxed) >= Self.unhurried
+    }
+
     /// What the boot broker has: registrations, and nothing else is taken from there. Returns at once.
     func receiveAtBoot(_ message: Message) {
         guard case .registration(let group, let machine) = topics.parse(message.topic) else { return }
@@ -82,11 +99,12 @@ final class Intake: Sendable {
 
     private func open(_ payload: Data, group: String, machine: String, boots: Bool) {
         counters.registrationReceived()
+        guard let hold = inHand.take(payload) else { return counters.registrationRepeated() }
         // Who gets no answer says it again, later and later.
         let taken =
             opener.mailbox.count < (boots ? Self.mostStrangers : Self.mostUndecided)
             && Self.one(of: boots ? strangers : registrations, for: machine).add { [opener] in
-                opener.open(payload, group: group, machine: machine, boots: boots)
+                opener.open(payload, hold, group: group, machine: machine, boots: boots)
             }
         if !taken { counters.registrationDropped() }
     }

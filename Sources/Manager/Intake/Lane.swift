@@ -24,6 +24,17 @@ final class Lane: Sendable {
         return true
     }
 
+    /// The same, at once and on the caller's thread where the lane has nothing to do: waking a thread costs more than a status. For one caller
+    /// at a time.
+    func performOrAdd(_ work: @escaping @Sendable () -> Void) -> Bool {
+        guard waiting.compareExchange(expected: 0, desired: 1, ordering: .acquiringAndReleasing).exchanged else {
+            return add(work)
+        }
+        work()
+        waiting.subtract(1, ordering: .releasing)
+        return true
+    }
+
     /// Of the lane itself: always taken.
     func perform(_ work: @escaping @Sendable () -> Void) { queue.async(execute: work) }
 

@@ -29,6 +29,8 @@ struct OpenedRegistration: Sendable {
     var key: SecurityKey.PublicKey
     /// The public half of the group's key that the machine knows.
     var groupKey: Data
+    /// Until it is decided; nil only in tests.
+    var hold: RegistrationsInHand.Hold?
     /// The sealed answer with its certificate; nil where it asks for none.
     var answer: Message?
     /// Nil where it has its certificate already.

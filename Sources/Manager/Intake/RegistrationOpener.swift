@@ -11,6 +11,7 @@ import Sealing
 /// Nothing is changed here. A certificate that comes to no commit was never sent, and its key's holder has the machine's own key.
 struct RegistrationOpener: Sendable {
     let records: Records
+    let rows: SealerRows
     let vault: Vault
     /// Nil with a plain broker.
     let issuer: CertificateIssuer?
@@ -23,12 +24,17 @@ struct RegistrationOpener: Sendable {
     let counters: Counters
     let logger: Logger
     let dismisser: Dismisser
+    /// Whether something is on its way to a machine.
+    let isAnswering: @Sendable (String) -> Bool
+
+    /// The same was accepted before, and the answer is on its way.
+    private struct Answering: Error {}
 
     /// Puts it into the mailbox, opened or refused.
-    func open(_ payload: Data, group: String, machine: String, boots: Bool) {
+    func open(_ payload: Data, _ hold: RegistrationsInHand.Hold, group: String, machine: String, boots: Bool) {
         let now = clock.now
         do {
-            var opened = try opened(payload, group: group, machine: machine, boots: boots, at: now)
+            var opened = try opened(payload, hold, group: group, machine: machine, boots: boots, at: now)
             try certify(&opened.registration, from: opened.groupKey)
             mailbox.put(.registration(opened.registration), since: now)
         } catch let refusal as RegistrationRefusal {
@@ -40,6 +46,8 @@ struct RegistrationOpener: Sendable {
             refuse(refusal.reason, group: group, machine: machine, boots: boots, at: now)
         } catch is Budgets.Exceeded {
             counters.registrationDropped()
+        } catch is Answering {
+            counters.registrationRepeated()
         } catch {
             // It is said again.
             counters.registrationDropped()
@@ -61,9 +69,10 @@ struct RegistrationOpener: Sendable {
                 RefusedMessage(kind: .registrationRefused, group: group, machine: machine, reason: reason, more: more)))
     }
 
-    private func opened(_ payload: Data, group: String, machine: String, boots: Bool, at now: Timestamp) throws -> (
-        registration: OpenedRegistration, groupKey: SecurityKey
-    ) {
+    private func opened(
+        _ payload: Data, _ hold: RegistrationsInHand.Hold, group: String, machine: String, boots: Bool,
+        at now: Timestamp
+    ) throws -> (registration: OpenedRegistration, groupKey: SecurityKey) {
         if boots || keys[machine] == nil, !budgets(boots).mayRead(at: now) { throw Budgets.Exceeded() }
         let message: RegistrationMessage
         do { message = try RegistrationMessage.decode(payload) } catch {
@@ -72,18 +81,21 @@ struct RegistrationOpener: Sendable {
         guard message.group == group, message.machine == machine else {
             throw RegistrationRefusal("it names another machine than its topic")
         }
-        guard let row = try records.group(group) else { throw RegistrationRefusal("there is no group \(group)") }
+        guard let row = try rows.group(group, { try records.group($0) }) else {
+            throw RegistrationRefusal("there is no group \(group)")
+        }
         switch message.credential {
-        case .key: return try openReturn(message, to: row, boots: boots, at: now)
+        case .key: return try openReturn(message, hold, to: row, boots: boots, at: now)
         case .ticket(let ticket, let key):
-            return try openFirst(message, ticket: ticket, key: key, to: row, payload: payload, boots: boots, at: now)
+            return try openFirst(message, hold, ticket: ticket, key: key, to: row, boots: boots, at: now)
         }
     }
 
     /// A machine that registered before asks for a certificate, proved by its key.
-    private func openReturn(_ message: RegistrationMessage, to group: GroupRow, boots: Bool, at now: Timestamp) throws
-        -> (OpenedRegistration, SecurityKey)
-    {
+    private func openReturn(
+        _ message: RegistrationMessage, _ hold: RegistrationsInHand.Hold, to group: GroupRow, boots: Bool,
+        at now: Timestamp
+    ) throws -> (OpenedRegistration, SecurityKey) {
         guard let known = try records.machineKey(message.machine), message.credential == .key(known.fingerprint) else {
             throw RegistrationRefusal("no machine of this name and key is registered")
         }
@@ -108,13 +120,13 @@ struct RegistrationOpener: Sendable {
         else { throw RegistrationRefusal("its content is not a registration of this machine") }
         let registration = OpenedRegistration(
             group: message.group, machine: message.machine, boots: boots, proof: .key(fingerprint: known.fingerprint),
-            content: content, key: key, groupKey: groupKey.publicKey.rawRepresentation)
+            content: content, key: key, groupKey: groupKey.publicKey.rawRepresentation, hold: hold)
         return (registration, groupKey)
     }
 
     private func openFirst(
-        _ message: RegistrationMessage, ticket id: String, key: Data, to row: GroupRow, payload: Data,
-        boots: Bool, at now: Timestamp
+        _ message: RegistrationMessage, _ hold: RegistrationsInHand.Hold, ticket id: String, key: Data,
+        to row: GroupRow, boots: Bool, at now: Timestamp
     ) throws -> (OpenedRegistration, SecurityKey) {
         guard let ticket = try records.ticket(id), ticket.group == message.group else {
             throw RegistrationRefusal("its boot ticket is not known here")
@@ -124,7 +136,13 @@ struct RegistrationOpener: Sendable {
             throw RegistrationRefusal(
                 "its MAC is wrong: another secret than the ticket's, or it was changed on its way")
         }
-        try budgets(boots).openFirst(ticket: id, uses: ticket.uses, at: now)
+        if try records.machineKey(message.machine)?.registrationDigest == hold.digest {
+            // It was accepted: what it says again uses up nothing of its ticket's.
+            if isAnswering(message.machine) { throw Answering() }
+            try budgets(boots).open(machine: message.machine, at: now)
+        } else {
+            try budgets(boots).openFirst(ticket: id, uses: ticket.uses, at: now)
+        }
         let sealed = Sealed(encapsulated: message.encapsulated, ciphertext: message.ciphertext)
         // A ticket that was given out before a rotation names the key before.
         guard let groupKey = try vault.key(of: row, withPublicHalf: ticket.groupKey),
@@ -141,9 +159,9 @@ struct RegistrationOpener: Sendable {
         let registration = OpenedRegistration(
             group: message.group, machine: message.machine, boots: boots,
             proof: .ticket(
-                id, digest: BundleDigest.hex(of: payload), statusKey: opened.statusKey,
+                id, digest: hold.digest, statusKey: opened.statusKey,
                 sealedStatusKey: try vault.seal(opened.statusKey, of: message.machine)),
-            content: content, key: key, groupKey: ticket.groupKey)
+            content: content, key: key, groupKey: ticket.groupKey, hold: hold)
         return (registration, groupKey)
     }
 

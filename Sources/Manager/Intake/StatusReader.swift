@@ -24,6 +24,8 @@ final class StatusReader: Sendable {
     private struct State {
         var looks = TokenBuckets(TokenBucket(burst: 100, perSecond: 20))
         var held: [String: Held] = [:]
+        /// What each machine said last, times and numbers left out, as a hash: two that are the same by accident wait for a moment.
+        var said: [String: Int] = [:]
         var timer: DeadlineTimer?
         var isSet = false
 
@@ -35,6 +37,8 @@ final class StatusReader: Sendable {
         }
     }
 
+    /// Machines of which it is known what they said; beyond them all are forgotten.
+    private static let mostSaid = 100_000
     /// Between two looks at what is held.
     private static let pause = TimeSpan.milliseconds(250)
 
@@ -98,9 +102,18 @@ final class StatusReader: Sendable {
             guard status.group == group, status.machine == machine else {
                 return refuse(group: group, machine: machine, "a status of another machine came on this topic")
             }
-            if mailbox.put(.status(status), since: since) { counters.statusMerged() }
+            if mailbox.put(.status(status), since: since, isUrgent: isNews(status)) { counters.statusMerged() }
         } catch {
             refuse(group: group, machine: machine, "a status could not be read: \(error)")
+        }
+    }
+
+    /// Whether it says something else than the one before; a heartbeat need not wake anybody.
+    private func isNews(_ status: Status) -> Bool {
+        let hash = status.newsHash
+        return state.withLock { state in
+            if state.said.count >= Self.mostSaid { state.said = [:] }
+            return state.said.updateValue(hash, forKey: status.machine) != hash
         }
     }
 
@@ -110,5 +123,21 @@ final class StatusReader: Sendable {
         guard may else { return counters.refusalUnlisted() }
         mailbox.put(
             .refused(RefusedMessage(kind: .statusRefused, group: group, machine: machine, reason: reason, more: more)))
+    }
+}
+
+extension Status {
+    /// Of everything that an order may follow from; metrics are values of rules, which look at them some moments later.
+    fileprivate var newsHash: Int {
+        var hasher = Hasher()
+        hasher.combine(session)
+        hasher.combine(state)
+        hasher.combine(order)
+        hasher.combine(issue)
+        hasher.combine(software)
+        hasher.combine(receiving)
+        hasher.combine(reason)
+        hasher.combine(holder)
+        return hasher.finalize()
     }
 }

@@ -12,6 +12,7 @@ final class Counters: Sendable {
         var dropped = 0
         var registrations = 0
         var registrationsDropped = 0
+        var registrationsRepeated = 0
         var refused = 0
         var refusalsUnlisted = 0
         var eventsUnlisted = 0
@@ -42,6 +43,7 @@ final class Counters: Sendable {
     func messageDropped() { values.withLock { $0.dropped += 1 } }
     func statusUnknown() { values.withLock { $0.unknown += 1 } }
     func registrationReceived() { values.withLock { $0.registrations += 1 } }
+    func registrationRepeated() { values.withLock { $0.registrationsRepeated += 1 } }
     func registrationDropped() { values.withLock { $0.registrationsDropped += 1 } }
     func refused() { values.withLock { $0.refused += 1 } }
     func refusalUnlisted() { values.withLock { $0.refusalsUnlisted += 1 } }
@@ -110,6 +112,10 @@ final class Counters: Sendable {
         text.counter(
             "registrations_dropped_total", "Registrations not opened, because too many came; they are said again.",
             now.registrationsDropped)
+        text.counter(
+            "registrations_repeated_total",
+            "Registrations that were said again while the same one was being opened, decided or answered.",
+            now.registrationsRepeated)
         text.counter("refused_total", "Messages whose seal or MAC was wrong, or that were malformed.", now.refused)
         text.counter(
             "refusals_unlisted_total",

@@ -39,7 +39,13 @@ final class EventQueue: Sendable {
         }
     }
 
+    /// A function by itself would be wrapped once more at each look into the mutex, without end.
+    private struct Taker {
+        var take: (@Sendable (Message) -> Bool)?
+    }
+
     private let state = Mutex(State())
+    private let taker = Mutex(Taker())
     private let room: Connection.Room
     private let logger: Logger
     private let roomAgain: @Sendable () -> Void
@@ -57,8 +63,12 @@ final class EventQueue: Sendable {
     /// How often it became full.
     var overflows: Int { state.withLock { $0.overflows } }
 
-    /// Everything is kept; a message may make it full.
+    /// Asked for each message on the loop's thread; what he does not take waits for the consumer.
+    func set(_ new: @escaping @Sendable (Message) -> Bool) { taker.withLock { $0.take = new } }
+
+    /// Everything is kept that nobody takes; a message may make it full.
     func yield(_ event: ConnectionEvent) {
+        if case .message(let message) = event, let take = taker.withLock({ $0.take }), take(message) { return }
         enum Outcome {
             case kept
             case full(Int)

@@ -30,6 +30,7 @@ enum Schema {
         migrator.registerMigration("v10-origins") { try $0.execute(sql: v10Origins) }
         migrator.registerMigration("v11-webhook") { try $0.execute(sql: v11Webhook) }
         migrator.registerMigration("v12-rollouts") { try $0.execute(sql: v12Rollouts) }
+        migrator.registerMigration("v13-uses") { try $0.execute(sql: v13Uses) }
         return migrator
     }
 
@@ -261,5 +262,14 @@ enum Schema {
             "group" TEXT NOT NULL REFERENCES groups (name) ON DELETE CASCADE, number INTEGER NOT NULL,
             content TEXT NOT NULL, PRIMARY KEY ("group", number)
         ) STRICT, WITHOUT ROWID;
+        """
+
+    /// How often a ticket was used: counted as it happens, since thousands may use one.
+    private static let v13Uses = """
+        ALTER TABLE tickets ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+        UPDATE tickets SET used = (SELECT COUNT(*) FROM ticket_uses u WHERE u.ticket = tickets.id);
+        CREATE TRIGGER tickets_used AFTER INSERT ON ticket_uses BEGIN
+            UPDATE tickets SET used = used + 1 WHERE id = NEW.ticket;
+        END;
         """
 }
