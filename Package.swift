@@ -78,7 +78,7 @@ let package = Package(
                 "OperatingSystem", "Fleet",
                 crypto, httpClient, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging,
                 httpTypes,
-                nio, nioHTTP, nioHTTPTypes,
+                nio, nioHTTP, nioHTTPTypes, subprocess, systemPackage,
             ]),
         .target(
             name: "Agent",

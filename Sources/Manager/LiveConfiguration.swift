@@ -9,15 +9,15 @@ import UnixSignals
 /// What is in force of what may change while the manager runs.
 final class LiveConfiguration: Sendable {
     private let state: Mutex<ManagerConfiguration.Live>
-    /// The newest one, and at first the one at the start; one reader.
-    let webhooks: AsyncStream<WebhookSettings?>
-    private let webhook: AsyncStream<WebhookSettings?>.Continuation
+    let webhooks = NewestSettings<WebhookSettings>()
+    let programs = NewestSettings<NotificationProgram>()
+    let mails = NewestSettings<MailSettings>()
 
     init(_ start: ManagerConfiguration.Live) {
         state = Mutex(start)
-        // Only the newest counts.
-        (webhooks, webhook) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-        webhook.yield(start.webhook)
+        webhooks.set(start.webhook)
+        programs.set(start.notifyProgram)
+        mails.set(start.mail)
     }
 
     var value: ManagerConfiguration.Live { state.withLock { $0 } }
@@ -27,19 +27,9 @@ final class LiveConfiguration: Sendable {
             defer { state = new }
             return state
         }
-        if old.webhook != new.webhook { webhook.yield(new.webhook) }
-    }
-
-    /// Delivers by one webhook at a time until it is cancelled: the next begins where the last one stopped.
-    func deliver(_ run: @escaping @Sendable (WebhookSettings) async -> Void) async {
-        var running: Task<Void, Never>?
-        for await settings in webhooks {
-            running?.cancel()
-            await running?.value
-            running = settings.map { settings in Task { await run(settings) } }
-        }
-        running?.cancel()
-        await running?.value
+        if old.webhook != new.webhook { webhooks.set(new.webhook) }
+        if old.notifyProgram != new.notifyProgram { programs.set(new.notifyProgram) }
+        if old.mail != new.mail { mails.set(new.mail) }
     }
 
     /// Reads the configuration again at each SIGHUP until it is cancelled.
@@ -63,6 +53,32 @@ final class LiveConfiguration: Sendable {
         let descriptor = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)
         if descriptor >= 0 { close(descriptor) }
         return descriptor >= 0
+    }
+}
+
+/// The newest settings of one way by which notifications leave, and at first those at the start; one reader.
+struct NewestSettings<Settings: Sendable>: Sendable {
+    private let all: AsyncStream<Settings?>
+    private let newest: AsyncStream<Settings?>.Continuation
+
+    init() {
+        // Only the newest counts.
+        (all, newest) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Nil: nothing leaves by it.
+    func set(_ settings: Settings?) { newest.yield(settings) }
+
+    /// Delivers by one of them at a time until it is cancelled: the next begins where the last one stopped.
+    func deliver(_ run: @escaping @Sendable (Settings) async -> Void) async {
+        var running: Task<Void, Never>?
+        for await settings in all {
+            running?.cancel()
+            await running?.value
+            running = settings.map { settings in Task { await run(settings) } }
+        }
+        running?.cancel()
+        await running?.value
     }
 }
 

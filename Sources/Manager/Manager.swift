@@ -101,6 +101,11 @@ package struct ManagerService: Sendable {
         }
         let housekeeping = Housekeeping(
             records: records, retention: { live.value.retention }, control: control, clock: .process, logger: logger)
+        let notifier: @Sendable (any NotificationChannel) -> Notifier = { [logger] channel in
+            Notifier(
+                channel: channel, records: records, signal: control.queries.signal, counters: control.counters,
+                clock: .process, logger: logger)
+        }
         let intake = Intake(control: control)
         let link = BrokerLink(connection: connection, control: control, intake: intake, logger: logger)
         let bootLink = boot.map { BootLink(connection: $0, control: control, intake: intake, logger: logger) }
@@ -134,14 +139,11 @@ package struct ManagerService: Sendable {
                     },
                     Part("broker link") { await link.run() },
                     Part("housekeeping") { await housekeeping.run() },
-                    Part("webhook") { [logger] in
-                        await live.deliver { settings in
-                            await Webhook(
-                                settings: settings, records: records, signal: control.queries.signal,
-                                counters: control.counters, clock: .process, logger: logger
-                            ).run()
-                        }
+                    Part("webhook") {
+                        await live.webhooks.deliver { await notifier(Webhook(settings: $0, clock: .process)).run() }
                     },
+                    Part("notification program") { await live.programs.deliver { await notifier($0).run() } },
+                    Part("mail") { await live.mails.deliver { await notifier(Mail(settings: $0)).run() } },
                     Part("configuration") { [reload] in await live.follow(service, read: reload) },
                     Part("watchdog") { await service.watch(control) },
                 ] + (bootLink.map { Self.parts(of: $0) } ?? [])

@@ -98,6 +98,9 @@ extension ManagerConfiguration {
     package struct Live: Sendable {
         /// Where notifications go besides the history; nil: nowhere.
         package var webhook: WebhookSettings?
+        /// A program that each is given to.
+        package var notifyProgram: NotificationProgram?
+        package var mail: MailSettings?
         /// Of the REST API, for one token, on average; twice as many at once.
         package var requestsPerSecond = 100
         /// Of what grows.

@@ -67,7 +67,7 @@ extension Records {
         case removeIdempotentAnswers(before: Timestamp)
         case event(EventEntry)
         /// Notifications up to this event were delivered or given up.
-        case webhook(after: Int64)
+        case notified(by: String, after: Int64)
         /// Takes the place of the one before.
         case clock(ClockRow)
         /// The newest word of the manager from now on.
@@ -166,12 +166,12 @@ struct Transaction {
             try run(
                 "INSERT INTO master_key (one, id) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET id = excluded.id", [id])
         case .removeToken(let name): try run("DELETE FROM tokens WHERE name = ?", [name])
-        case .webhook(let after):
+        case .notified(let channel, let after):
             try run(
                 """
-                INSERT INTO webhook (one, after) VALUES (1, ?)
-                ON CONFLICT (one) DO UPDATE SET after = max(after, excluded.after)
-                """, [after])
+                INSERT INTO notifiers (name, after) VALUES (?, ?)
+                ON CONFLICT (name) DO UPDATE SET after = max(after, excluded.after)
+                """, [channel, after])
         case .clock(let row): try save(row)
         case .issue(let issue):
             try run("UPDATE identity SET epoch = ?, issue = ?", [issue.epoch, issue.number])

@@ -32,6 +32,7 @@ struct ManagerSettingTests {
         case .tlsKey: [.tlsCertificate: ["c"]]
         case .webhook: [.webhookSecret: ["s"]]
         case .webhookSecret: [.webhook: ["https://h.example.net"]]
+        case .notifyMailFrom: [.notifyMail: ["root"]]
         default: [:]
         }
     }

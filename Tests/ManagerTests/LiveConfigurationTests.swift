@@ -21,7 +21,7 @@ struct LiveConfigurationTests {
             try await eventually { course.words == words }
         }
         let delivery = Task {
-            await live.deliver { settings in
+            await live.webhooks.deliver { settings in
                 course.add("begin \(settings.url)")
                 // Until it is cancelled.
                 while (try? await Task.sleep(for: .seconds(3600))) != nil {}

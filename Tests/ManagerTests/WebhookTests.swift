@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
+import Logging
 import NIOCore
 import Records
 import Synchronization
@@ -64,38 +65,21 @@ struct WebhookTests {
 
     private static func settings(_ port: Int) -> WebhookSettings {
         var settings = WebhookSettings(url: "http://127.0.0.1:\(port)/hook", secret: secret)
-        settings.firstPause = .milliseconds(10)
-        settings.longestPause = .milliseconds(50)
+        settings.patience.firstPause = .milliseconds(10)
+        settings.patience.longestPause = .milliseconds(50)
         settings.timeout = .seconds(2)
         return settings
     }
 
-    private static func notification(_ text: String, at: Timestamp = .wall) -> Records.Change {
-        .event(EventEntry(at: at, group: "edge", kind: .ruleNotified, actor: "rule tell", message: text))
-    }
-
     private static func say(_ texts: String..., to site: Site, at: Timestamp = .wall) throws {
-        // What is not for people elsewhere stays here.
-        let other = Records.Change.event(
-            EventEntry(at: at, group: "edge", kind: .ruleActed, actor: "rule r", message: "no"))
-        let events = try site.control.records.commit([other] + texts.map { notification($0, at: at) } + [other])
-        site.control.queries.signal.announce(try #require(events.last).id)
+        try site.notify(texts, at: at)
     }
 
     /// A site, and a webhook for as long as `body` runs.
     private static func running(
         _ settings: WebhookSettings, in site: Site, _ body: () async throws -> Void
     ) async throws {
-        let webhook = Webhook(
-            settings: settings, records: site.control.records, signal: site.control.queries.signal,
-            counters: site.control.queries.counters, clock: .process, logger: site.api.logger)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await webhook.run() }
-            // A webhook that is new begins with what happens from then on.
-            #expect(try await eventually { try site.control.records.webhookPlace() != nil })
-            try await body()
-            group.cancelAll()
-        }
+        try await site.notifying(Webhook(settings: settings, clock: .process), body)
     }
 
     private static func with(
@@ -111,7 +95,7 @@ struct WebhookTests {
     }
 
     private static func dead(_ site: Site) throws -> [EventEntry] {
-        try site.control.records.events(after: 0, limit: 1000).filter { $0.kind == .webhookDead }
+        try site.control.records.events(after: 0, limit: 1000).filter { $0.kind == .notificationDead }
     }
 
     private static func messages(_ receiver: Receiver) throws -> [String] {
@@ -157,7 +141,7 @@ struct WebhookTests {
                 receiver.be(.fails(.serviceUnavailable))
                 try Self.say("one", "two", to: site)
                 #expect(try await eventually { receiver.came >= 3 })
-                #expect(site.control.queries.counters.notificationsFailingSince != nil)
+                #expect(site.control.queries.counters.notificationsFailingSince(by: "webhook") != nil)
                 receiver.be(.hangs)
                 let before = receiver.came
                 #expect(try await eventually { receiver.came >= before + 2 })
@@ -165,15 +149,19 @@ struct WebhookTests {
                 receiver.be(.takes)
                 #expect(try await eventually { receiver.taken.count == 2 })
                 #expect(try Self.messages(receiver) == ["one", "two"])
-                #expect(try await eventually { site.control.queries.counters.notificationsFailingSince == nil })
+                #expect(
+                    try await eventually {
+                        site.control.queries.counters.notificationsFailingSince(by: "webhook") == nil
+                    })
                 // The receiver has it before the sender knows.
                 #expect(
                     try await eventually {
-                        await site.control.metricsText(within: nil).contains("trunkline_webhook_delivered_total 2\n")
+                        await site.control.metricsText(within: nil).contains(
+                            "trunkline_notifications_delivered_total{by=\"webhook\"} 2\n")
                     })
                 let metrics = await site.control.metricsText(within: nil)
-                #expect(metrics.contains("trunkline_webhook_failing_seconds 0\n"))
-                #expect(!metrics.contains("trunkline_webhook_failures_total 0\n"))
+                #expect(metrics.contains("trunkline_notifications_failing_seconds{by=\"webhook\"} 0\n"))
+                #expect(!metrics.contains("trunkline_notifications_failures_total{by=\"webhook\"} 0\n"))
             }
         }
     }
@@ -185,7 +173,8 @@ struct WebhookTests {
                 try Self.say("one", to: site)
                 #expect(
                     try await eventually {
-                        try Int64(receiver.taken.first?.id ?? "") == site.control.records.webhookPlace()
+                        try Int64(receiver.taken.first?.id ?? "")
+                            == site.control.records.notificationPlace(of: "webhook")
                     })
                 receiver.be(.fails(.internalServerError))
                 try Self.say("two", to: site)
@@ -214,7 +203,9 @@ struct WebhookTests {
                 try Self.say("two", to: site)
                 #expect(try await eventually { receiver.taken.count == 1 })
                 #expect(try Self.messages(receiver) == ["two"])
-                #expect(await site.control.metricsText(within: nil).contains("trunkline_webhook_dead_total 1\n"))
+                #expect(
+                    await site.control.metricsText(within: nil).contains(
+                        "trunkline_notifications_dead_total{by=\"webhook\"} 1\n"))
             }
         }
     }
@@ -224,7 +215,7 @@ struct WebhookTests {
         try await Self.with { site, receiver, port in
             receiver.be(.fails(.serviceUnavailable))
             var settings = Self.settings(port)
-            settings.mostWaiting = 3
+            settings.patience.mostWaiting = 3
             try await Self.running(settings, in: site) {
                 try Self.say("old 1", "old 2", to: site, at: .wall - .hours(25))
                 #expect(try await eventually { try Self.dead(site).map { $0.facts["count"] } == ["2"] })
@@ -256,6 +247,35 @@ struct WebhookTests {
             #expect(throws: StartError.self) { _ = try WebhookSettings(url: "https://a.example", secretFile: file) }
             let missing = file + "x"
             #expect(throws: StartError.self) { _ = try WebhookSettings(url: "https://a.example", secretFile: missing) }
+        }
+    }
+}
+
+extension Site {
+    /// Notifications as a rule makes them, among events that are none.
+    func notify(_ texts: [String], at: Timestamp = .wall) throws {
+        func event(_ kind: EventEntry.Kind, _ text: String) -> Records.Change {
+            .event(EventEntry(at: at, group: "edge", kind: kind, actor: "rule tell", message: text))
+        }
+        // What is not for people elsewhere stays here.
+        let other = event(.ruleActed, "no")
+        let events = try control.records.commit([other] + texts.map { event(.ruleNotified, $0) } + [other])
+        control.queries.signal.announce(try #require(events.last).id)
+    }
+
+    /// Has notifications leave by this channel for as long as `body` runs.
+    func notifying(
+        _ channel: any NotificationChannel, logger: Logger? = nil, _ body: () async throws -> Void
+    ) async throws {
+        let notifier = Notifier(
+            channel: channel, records: control.records, signal: control.queries.signal,
+            counters: control.queries.counters, clock: .process, logger: logger ?? api.logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await notifier.run() }
+            // A channel that is new begins with what happens from then on.
+            #expect(try await eventually { try control.records.notificationPlace(of: channel.name) != nil })
+            try await body()
+            group.cancelAll()
         }
     }
 }

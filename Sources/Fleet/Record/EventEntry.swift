@@ -99,7 +99,9 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case platformSilent = "platform.silent"
         case platformBack = "platform.back"
         case certificateIssued = "certificate.issued"
-        /// Notifications were given up: the webhook does not take them.
+        /// Notifications were given up: the webhook, program or mail by which they leave does not take them.
+        case notificationDead = "notification.dead"
+        /// The same, as earlier versions wrote it.
         case webhookDead = "webhook.dead"
         /// For a time nothing could be committed.
         case recordsBack = "records.back"
@@ -107,7 +109,7 @@ package struct EventEntry: Hashable, Sendable, Codable {
         case inputDropped = "input.dropped"
     }
 
-    /// What a person is told wherever he is: it leaves by the webhook.
+    /// What a person is told wherever he is: it leaves by webhook, program and mail.
     package static let notifications: Set<Kind> = [.ruleNotified, .groupHolding, .groupHoldingEnded]
 
     /// Bytes of a sentence and of a fact.

@@ -89,6 +89,24 @@ extension ManagerSetting {
             Row(
                 path: ["webhook", "secret_file"], kind: .path(isDirectory: false), valueName: "file",
                 help: "A file with the secret under which it is signed, 0600.", isLive: true)
+        case .notifyExec:
+            Row(
+                path: ["notify", "exec"], kind: .path(isDirectory: false), valueName: "file",
+                help:
+                    "A program that is given what `notify` says: as JSON on its standard input, and in TRUNKLINE_ variables.",
+                isLive: true)
+        case .notifyMail:
+            Row(
+                path: ["notify", "mail"], kind: .texts(.mail), valueName: "address",
+                help: "Mail what `notify` says there, at most once a minute; once for each address.", isLive: true)
+        case .notifyMailFrom:
+            Row(
+                path: ["notify", "mail_from"], kind: .text(.mail), valueName: "address",
+                help: "From whom those mails are; else the mail system says so.", isLive: true)
+        case .sendmail:
+            Row(
+                path: ["notify", "sendmail"], kind: .path(isDirectory: false), fallback: ["/usr/sbin/sendmail"],
+                valueName: "file", help: "The program that takes those mails, with -t.", isLive: true)
         case .keepEvents, .keepEventsRows, .keepAudit, .keepAuditRows, .keepRevisions, .keepJournal, .keepJournalSize:
             retention
         case .logLevel:
@@ -164,6 +182,7 @@ extension ManagerSetting.Form {
         case .address: "HOST:PORT, such as `127.0.0.1:7070`"
         case .broker: "a broker's address, such as `mqtts://broker.example.net:8883`"
         case .url: "an address such as `https://pager.example.net/trunkline`"
+        case .mail: "a mail address, such as `night@example.net`"
         case .topic: "one level of a topic, such as `trunkline`"
         }
     }
@@ -177,6 +196,7 @@ extension ManagerSetting.Form {
             !text.contains("@")
                 && ["mqtts://", "mqtt://"].contains { text.hasPrefix($0) && text.utf8.count > $0.utf8.count }
         case .url: ["https://", "http://"].contains { text.hasPrefix($0) && text.utf8.count > $0.utf8.count }
+        case .mail: MailAddress.isValid(text)
         case .topic: !text.isEmpty && !text.utf8.contains { [UInt8]("/+#$ ".utf8).contains($0) }
         }
     }

@@ -24,6 +24,10 @@ package enum ManagerSetting: String, CaseIterable, Hashable, Sendable {
     case driverTimeout = "driver-timeout"
     case webhook
     case webhookSecret = "webhook-secret"
+    case notifyExec = "notify-exec"
+    case notifyMail = "notify-mail"
+    case notifyMailFrom = "notify-mail-from"
+    case sendmail
     case keepEvents = "keep-events"
     case keepEventsRows = "keep-events-rows"
     case keepAudit = "keep-audit"
@@ -59,6 +63,8 @@ package enum ManagerSetting: String, CaseIterable, Hashable, Sendable {
         case broker
         /// `https://…`
         case url
+        /// `night@example.net`, or a local user.
+        case mail
         /// One level of a topic.
         case topic
     }

@@ -96,6 +96,9 @@ package struct ManagerSettings: Sendable {
             let (given, missing) = entries[one] == nil ? (other, one) : (one, other)
             faults.append("\(place(given)) and \(missing.flag) (`\(missing.name)` in a file) go together")
         }
+        if entries[.notifyMailFrom] != nil, entries[.notifyMail] == nil {
+            faults.append("\(place(.notifyMailFrom)) needs \(ManagerSetting.notifyMail.flag): to whom?")
+        }
         return faults
     }
 

@@ -72,7 +72,7 @@ extension Records.Change {
         switch self {
         case .saveMachine, .machineKey, .machineKnows, .revokeKey, .certificate, .revokeCertificates,
             .removeCertificates, .ticket, .useTicket, .removeTickets, .ruleActs, .rollout, .token, .tokenUsed,
-            .revokeToken, .removeToken, .audit, .idempotentAnswer, .removeIdempotentAnswers, .event, .webhook, .clock,
+            .revokeToken, .removeToken, .audit, .idempotentAnswer, .removeIdempotentAnswers, .event, .notified, .clock,
             .issue:
             false
         default: true

@@ -25,10 +25,15 @@ final class Counters: Sendable {
         var partBytes = 0
         var publishFailures = 0
         var deliveries = 0
-        var notificationsDelivered = 0
-        var notificationsRefused = 0
-        var notificationsDead = 0
-        var notificationsFailingSince: Timestamp?
+        /// By the name of the way out.
+        var notifications: [String: Notifications] = [:]
+    }
+
+    private struct Notifications {
+        var delivered = 0
+        var failed = 0
+        var dead = 0
+        var failingSince: Timestamp?
     }
 
     private let values = Mutex(Values())
@@ -72,29 +77,32 @@ final class Counters: Sendable {
     func delivering(_ streams: Int) { values.withLock { $0.deliveries = streams } }
     var isDelivering: Bool { values.withLock { $0.deliveries > 0 } }
 
-    func notificationDelivered() {
-        values.withLock {
-            $0.notificationsDelivered += 1
-            $0.notificationsFailingSince = nil
+    /// Says that there is such a way out, so that it stands in the metrics before something left by it.
+    func notifies(by name: String) { count(name) { _ in } }
+    func notificationsDelivered(_ count: Int, by name: String) {
+        self.count(name) {
+            $0.delivered += count
+            $0.failingSince = nil
         }
     }
-    func notificationFailed(at now: Timestamp) {
-        values.withLock {
-            $0.notificationsRefused += 1
-            $0.notificationsFailingSince = $0.notificationsFailingSince ?? now
+    func notificationFailed(by name: String, at now: Timestamp) {
+        count(name) {
+            $0.failed += 1
+            $0.failingSince = $0.failingSince ?? now
         }
     }
-    func notificationsGivenUp(_ count: Int) { values.withLock { $0.notificationsDead += count } }
-    /// Since when the webhook takes nothing; nil: it does.
-    var notificationsFailingSince: Timestamp? { values.withLock { $0.notificationsFailingSince } }
+    func notificationsGivenUp(_ count: Int, by name: String) { self.count(name) { $0.dead += count } }
+    /// Since when it takes nothing; nil: it does.
+    func notificationsFailingSince(by name: String) -> Timestamp? {
+        values.withLock { $0.notifications[name]?.failingSince }
+    }
+
+    private func count(_ name: String, _ change: (inout Notifications) -> Void) {
+        values.withLock { change(&$0.notifications[name, default: Notifications()]) }
+    }
 
     func write(to text: inout MetricsText) {
         let now = values.withLock { $0 }
-        text.counter("webhook_delivered_total", "Notifications that the webhook took.", now.notificationsDelivered)
-        text.counter(
-            "webhook_failures_total", "Tries that the webhook did not take; they are repeated.",
-            now.notificationsRefused)
-        text.counter("webhook_dead_total", "Notifications that were given up.", now.notificationsDead)
         text.counter("statuses_received_total", "Status messages that arrived.", now.statuses)
         text.counter("statuses_taken_total", "Statuses whose MAC was right, compared with the record.", now.taken)
         text.counter("statuses_unknown_total", "Statuses of machines that have no key here.", now.unknown)
@@ -141,5 +149,19 @@ final class Counters: Sendable {
         text.counter("part_bytes_total", "Bytes of those parts.", now.partBytes)
         text.counter("publish_failures_total", "Publications that the broker did not acknowledge.", now.publishFailures)
         text.gauge("deliveries", "Software streams with a receiver.", Double(now.deliveries))
+    }
+
+    /// What leaves by webhook, program and mail.
+    func writeNotifications(to text: inout MetricsText, at now: Timestamp) {
+        let ways = values.withLock { $0.notifications }.sorted { $0.key < $1.key }
+        func write(_ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: (Notifications) -> Double) {
+            text.family("notifications_" + name, kind, help, ways.map { (["by": $0.key], value($0.value)) })
+        }
+        write("delivered_total", .counter, "Notifications that were taken.") { Double($0.delivered) }
+        write("failures_total", .counter, "Tries that were not taken; they are repeated.") { Double($0.failed) }
+        write("dead_total", .counter, "Notifications that were given up.") { Double($0.dead) }
+        write("failing_seconds", .gauge, "Since when none is taken; 0: they are.") { way in
+            way.failingSince.map { Double(max(1, (now - $0).milliseconds)) / 1000 } ?? 0
+        }
     }
 }

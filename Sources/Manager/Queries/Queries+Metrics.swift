@@ -63,9 +63,7 @@ extension Queries {
         text.gauge(
             "stale_seconds", "Since when nothing can be written; 0: it can.",
             seconds(from: hearing.stale?.since, to: now))
-        text.gauge(
-            "webhook_failing_seconds", "Since when the webhook takes nothing; 0: it does.",
-            seconds(from: counters.notificationsFailingSince, to: now))
+        counters.writeNotifications(to: &text, at: now)
         text.gauge(
             "control_waiting_items", "Messages and events that wait for the control room.", Double(around.waiting))
         text.gauge(

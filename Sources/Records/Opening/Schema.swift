@@ -31,6 +31,7 @@ enum Schema {
         migrator.registerMigration("v11-webhook") { try $0.execute(sql: v11Webhook) }
         migrator.registerMigration("v12-rollouts") { try $0.execute(sql: v12Rollouts) }
         migrator.registerMigration("v13-uses") { try $0.execute(sql: v13Uses) }
+        migrator.registerMigration("v14-notifiers") { try $0.execute(sql: v14Notifiers) }
         return migrator
     }
 
@@ -271,5 +272,12 @@ enum Schema {
         CREATE TRIGGER tickets_used AFTER INSERT ON ticket_uses BEGIN
             UPDATE tickets SET used = used + 1 WHERE id = NEW.ticket;
         END;
+        """
+
+    /// Up to which event each way out has taken notifications: the webhook is not the only one any more.
+    private static let v14Notifiers = """
+        CREATE TABLE notifiers (name TEXT NOT NULL PRIMARY KEY, after INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        INSERT INTO notifiers (name, after) SELECT 'webhook', after FROM webhook;
+        DROP TABLE webhook;
         """
 }

@@ -138,8 +138,17 @@ extension ManagerConfiguration {
         }
         if let count = settings.number(.keepRevisions) { live.keepRevisions(count) }
         live.requestsPerSecond = settings.number(.requestRate) ?? live.requestsPerSecond
-        if let url = settings.text(.webhook), let secret = settings.path(.webhookSecret) {
-            do { live.webhook = try WebhookSettings(url: url, secretFile: secret) } catch { throw Failure("\(error)") }
-        }
+        do {
+            if let url = settings.text(.webhook), let secret = settings.path(.webhookSecret) {
+                live.webhook = try WebhookSettings(url: url, secretFile: secret)
+            }
+            live.notifyProgram = try settings.path(.notifyExec).map { try NotificationProgram(path: $0) }
+            let receivers = settings.texts(.notifyMail)
+            if !receivers.isEmpty {
+                live.mail = try MailSettings(
+                    to: receivers, from: settings.text(.notifyMailFrom),
+                    sendmail: settings.path(.sendmail) ?? "/usr/sbin/sendmail")
+            }
+        } catch { throw Failure("\(error)") }
     }
 }

@@ -22,6 +22,10 @@ struct ServeOptions: ParsableArguments {
     @Option(.driverTimeout) var driverTimeout: String?
     @Option(.webhook) var webhook: String?
     @Option(.webhookSecret) var webhookSecret: String?
+    @Option(.notifyExec) var notifyExec: String?
+    @Option(.notifyMail) var notifyMail: [String]
+    @Option(.notifyMailFrom) var notifyMailFrom: String?
+    @Option(.sendmail) var sendmail: String?
     @Option(.keepEvents) var keepEvents: String?
     @Option(.keepEventsRows) var keepEventsRows: String?
     @Option(.keepAudit) var keepAudit: String?
@@ -61,6 +65,10 @@ struct ServeOptions: ParsableArguments {
         case .driverTimeout: one(driverTimeout)
         case .webhook: one(webhook)
         case .webhookSecret: one(webhookSecret)
+        case .notifyExec: one(notifyExec)
+        case .notifyMail: notifyMail
+        case .notifyMailFrom: one(notifyMailFrom)
+        case .sendmail: one(sendmail)
         case .keepEvents: one(keepEvents)
         case .keepEventsRows: one(keepEventsRows)
         case .keepAudit: one(keepAudit)

@@ -1,11 +1,11 @@
 package import Fleet
 import GRDB
 
-/// What leaves by the webhook: the history is its queue, and this is where it stands in it.
+/// Notifications: the history is the queue of each channel by which they leave, and this is where it stands in it.
 extension Records {
     /// Nil: nothing was ever sent.
-    package func webhookPlace() throws(RecordsError) -> Int64? {
-        try row("SELECT after FROM webhook", []) { try $0.value("after") }
+    package func notificationPlace(of channel: String) throws(RecordsError) -> Int64? {
+        try row("SELECT after FROM notifiers WHERE name = ?", [channel]) { try $0.value("after") }
     }
 
     /// The oldest notifications behind `after`, in order, among the next `span` events; and up to where was looked.

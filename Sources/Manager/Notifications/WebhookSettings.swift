@@ -8,17 +8,9 @@ package struct WebhookSettings: Hashable, Sendable {
     package var url: String
     /// Under which what is sent is signed.
     var secret: Data
-    /// The pause after the first try that fails; doubled after each further one.
-    var firstPause = TimeSpan.seconds(1)
-    var longestPause = TimeSpan.minutes(5)
     /// For an answer.
     var timeout = TimeSpan.seconds(10)
-    /// A notification that is so old is given up.
-    var giveUpAfter = TimeSpan.hours(24)
-    /// So often one is tried that the receiver answers as wrong (4xx).
-    var triesWhereRefused = 5
-    /// More than so many that wait are given up, the oldest first.
-    var mostWaiting = 1000
+    var patience = NotificationPatience()
 
     init(url: String, secret: Data) {
         self.url = url
@@ -53,10 +45,5 @@ package struct WebhookSettings: Hashable, Sendable {
                 "the webhook's secret in \(secretFile) has less than 16 bytes; make one with: openssl rand -hex 32")
         }
         self.init(url: url, secret: Data(secret))
-    }
-
-    /// After so many tries in a row that failed.
-    func pause(after tries: Int) -> TimeSpan {
-        min(longestPause, firstPause * (Int64(1) << Int64(min(max(0, tries - 1), 30))))
     }
 }
