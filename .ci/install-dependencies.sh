@@ -15,6 +15,7 @@ packages=(
   janus                             # video
   redis-server nginx-light          # go to the background, as many programs do: for the tests
   haproxy postgresql-15 libnss-wrapper # refuse root, fork workers, want a name: for the tests
+  dpkg-dev man-db                   # to make packages, and to read their pages: for the tests
   python3 python3-venv curl ca-certificates openssl procps make git
 )
 services="mosquitto kamailio prosody janus redis-server nginx haproxy postgresql"

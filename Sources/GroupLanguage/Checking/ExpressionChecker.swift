@@ -300,7 +300,7 @@ struct ExpressionChecker {
 
     // MARK: Calls
 
-    private static let functions =
+    static let functions =
         ["metric", "rate", "restarts", "machine.label", "secret"] + Aggregate.allCases.map(\.rawValue)
 
     mutating func call(_ name: Key, _ arguments: [Node], _ node: Node) -> Typed? {

@@ -1,36 +1,40 @@
 import ArgumentParser
+import Fleet
+import Foundation
 import GroupLanguage
 
 /// `trunkline manual`: what the programs know of themselves, for whoever makes packages and documentation.
 struct ManualCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "manual", abstract: "Write documentation from what the program knows.", shouldDisplay: false,
-        subcommands: [Settings.self])
+        subcommands: [Settings.self, Pages.self])
 
     /// The table in docs/configuration.md.
     struct Settings: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "The manager's settings, as Markdown.")
         func run() { StandardOutput.write(SettingsTable.markdown) }
     }
-}
 
-/// Every setting of the manager as people look it up.
-enum SettingsTable {
-    static var markdown: String {
-        let rows = ManagerSetting.allCases.map { setting in
-            let fallback = setting.row.fallback.first.map { "`\($0)`" } ?? ""
-            return
-                "| `\(setting.name)` | `\(setting.flag)` | \(takes(setting)) | \(fallback) | \(setting.row.isLive ? "SIGHUP" : "next start") | \(plain(setting.row.help)) |"
+    /// For man(1).
+    struct Pages: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Manual pages of trunkline, its language and its configuration; and of an agent.")
+        @Argument(help: "An existing directory to write them to.", completion: .directory) var directory: String
+        @Option(help: "What `trunkline-agent --help` prints: its pages are written, too.", completion: .file())
+        var agentHelp: String?
+
+        func run() throws {
+            var pages = [
+                "trunkline.1": try CommandPages.client(), "trunkline-serve.8": try CommandPages.serve(),
+                "trunkline.5": LanguagePage.text, "trunkline.conf.5": SettingsTable.page,
+            ]
+            if let agentHelp {
+                let help = String(decoding: try Streams.read(agentHelp), as: UTF8.self)
+                pages["trunkline-agent.8"] = AgentPage.text(help)
+            }
+            for (name, text) in pages.sorted(by: { $0.key < $1.key }) {
+                try text.write(toFile: "\(directory)/\(name)", atomically: true, encoding: .utf8)
+            }
         }
-        return
-            (["| in the file | flag | takes | unless given | changes at | |", "| --- | --- | --- | --- | --- | --- |"]
-            + rows).joined(separator: "\n") + "\n"
     }
-
-    static func takes(_ setting: ManagerSetting) -> String {
-        if case .texts = setting.row.kind { return "\(setting.row.kind.description); or a list" }
-        return setting.row.kind.description
-    }
-
-    private static func plain(_ text: String) -> String { text.replacing("|", with: "\\|") }
 }
