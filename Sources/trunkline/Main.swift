@@ -17,7 +17,7 @@ struct Trunkline: AsyncParsableCommand {
 
             Client verbs find the manager by --server and --token, TRUNKLINE_SERVER and TRUNKLINE_TOKEN, a context (--context,
             TRUNKLINE_CONTEXT, or the one that `trunkline context use` chose), or the data directory's own file on the same machine
-            (--data or TRUNKLINE_DATA_DIR, otherwise ./trunkline-data).
+            (--data or TRUNKLINE_DATA_DIR, otherwise ./trunkline-data or, as root, /var/lib/trunkline).
             Make a token for each person and program (`trunkline help token`); `trunkline audit list` says who changed what.
             Exit status: 0 done, 1 failed, 2 usage.
             """,

@@ -5,7 +5,13 @@ import Foundation
 
 /// How every client verb finds the manager.
 struct ManagerLocation: ParsableArguments {
-    static var defaultData: String { ProcessInfo.processInfo.environment["TRUNKLINE_DATA_DIR"] ?? "trunkline-data" }
+    /// Of a manager on this machine: the one that the environment names, or that was begun here, or the one of the package.
+    static var defaultData: String {
+        if let named = ProcessInfo.processInfo.environment["TRUNKLINE_DATA_DIR"] { return named }
+        let isOfPackage = FileManager.default.fileExists(atPath: packageData + "/trunkline.sqlite")
+        return !FileManager.default.fileExists(atPath: "trunkline-data") && isOfPackage ? packageData : "trunkline-data"
+    }
+    private static let packageData = "/var/lib/trunkline"
 
     @Option(help: ArgumentHelp("The manager's address.", valueName: "url"))
     var server: String?
