@@ -11,7 +11,7 @@ SOURCES = $(shell git ls-files '*.swift')
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build run demo test check lint format unit e2e chaos bench simulate fuzz api-fuzz clean
+.PHONY: help dependencies build package run demo test check lint format unit e2e chaos bench simulate fuzz api-fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ build: dependencies ## bin/trunkline and bin/trunkline-agent, release, staticall
 	  && mv -f bin/$$program.new bin/$$program || exit 1; done
 	@ls -lh bin
 
+# Of `make build`, unless PROGRAMS names another directory with both programs.
+package: $(if $(PROGRAMS),,build) ## Debian packages in dist/: PROGRAMS=directory for programs that are built already, DEB_VERSION=1.2.3
+	@Packaging/build '$(or $(PROGRAMS),bin)' dist $(DEB_VERSION)
+
 run: build ## The main job, shown: broker, manager, three machines, real calls, the switch to messaging; then live until Ctrl-C
 	@bin/trunkline dev --demo
 
@@ -43,6 +47,7 @@ test: dependencies lint ## Everything that must hold: format, warnings, unit and
 	$(RUN_TESTS) --filter '$(WAITING)'
 	for target in MessagingTests AgentTests PlatformsTests; do $(RUN_TESTS) --filter $$target || exit 1; done
 	$(RUN_TESTS) --no-parallel --filter EndToEndTests
+	Tests/packages/run "$$($(STRICT) build --show-bin-path)"
 
 check: test ## The same as test
 
@@ -94,4 +99,4 @@ api-fuzz: dependencies ## Schemathesis over the OpenAPI document of a real manag
 	@Tests/schemathesis/run "$$($(SWIFT) build --show-bin-path)/trunkline"
 
 clean: ## Remove what was built
-	rm -rf .build .build-fuzz bin
+	rm -rf .build .build-fuzz bin dist

@@ -77,7 +77,9 @@ struct StateDirectory: Sendable {
             )
         }
         guard !DirectoryTree.exists(path + "/lock") else { return }
-        let strange = Set(DirectoryTree.names(in: path)).subtracting(File.allCases.map(\.rawValue)).sorted()
+        // Those of all agents of this host, where that is the place for them and another one was here before.
+        let shared = path == SoftwareUsers.home ? ["software", "users"] : []
+        let strange = Set(DirectoryTree.names(in: path)).subtracting(File.allCases.map(\.rawValue) + shared).sorted()
         guard strange.isEmpty else {
             throw AgentError(
                 .state,
