@@ -189,8 +189,18 @@ extension TrunklineClient {
 
 extension TrunklineClient {
     /// Of all groups where none is given.
-    package func allMachines(group: String?) async throws -> [MachineView] {
-        try await all("/v1/machines", query: group.map { [("group", $0)] } ?? [])
+    ///
+    /// - Parameters:
+    ///   - states: as people call them; empty: all.
+    ///   - labels: `name=value`; of groups that have all of them.
+    package func allMachines(
+        group: String?, states: [String] = [], labels: [String] = []
+    ) async throws -> [MachineView] {
+        try await all(
+            "/v1/machines",
+            query: (group.map { [("group", $0)] } ?? [])
+                + (states.isEmpty ? [] : [("state", states.joined(separator: ","))])
+                + labels.map { ("label", $0) })
     }
 
     package func machine(_ id: String) async throws -> MachineView {
@@ -234,12 +244,18 @@ extension TrunklineClient {
         try await run(Call("DELETE", "/v1/secrets/\(escaped(name))"))
     }
 
-    /// - Parameter since: no older than that.
+    /// - Parameters:
+    ///   - kind: of these kinds, such as `machine.*,rule.acted`.
+    ///   - since: no older than that.
+    ///   - last: the newest so many, in one page.
     package func events(
-        group: String?, machine: String?, after: Int64, since: TimeSpan? = nil, limit: Int
+        group: String?, machine: String?, kind: String? = nil, after: Int64, since: TimeSpan? = nil, limit: Int,
+        last: Int? = nil
     ) async throws -> Page<EventEntry> {
-        let place = [("after", "\(after)"), ("limit", "\(limit)")] + (since.map { [("since", "\($0)")] } ?? [])
-        return try await send(Call("GET", "/v1/events", query: eventQuery(group, machine) + place))
+        let place =
+            [("after", "\(after)"), ("limit", "\(limit)")] + (since.map { [("since", "\($0)")] } ?? [])
+            + (last.map { [("last", "\($0)")] } ?? [])
+        return try await send(Call("GET", "/v1/events", query: eventQuery(group, machine, kind) + place))
     }
 
     package func status() async throws -> StatusView { try await send(Call("GET", "/v1/status")) }
@@ -248,20 +264,20 @@ extension TrunklineClient {
     package func whoami() async throws -> CallerView { try await send(Call("GET", "/v1/whoami")) }
 
     /// Every event after `after`, past and then live, over broken connections, without a gap or a repetition.
-    package func eventStream(group: String?, machine: String?, after: Int64) -> AsyncThrowingStream<
-        EventEntry, any Error
-    > {
+    package func eventStream(
+        group: String?, machine: String?, kind: String? = nil, after: Int64
+    ) -> AsyncThrowingStream<EventEntry, any Error> {
         follow { last in
             (
                 Call(
-                    "GET", "/v1/events", query: eventQuery(group, machine) + [("after", last ?? "\(after)")],
+                    "GET", "/v1/events", query: eventQuery(group, machine, kind) + [("after", last ?? "\(after)")],
                     timeout: .hours(24 * 365)), last
             )
         }
     }
 
-    private func eventQuery(_ group: String?, _ machine: String?) -> [(String, String)] {
-        [("group", group), ("machine", machine)].compactMap { name, value in value.map { (name, $0) } }
+    private func eventQuery(_ group: String?, _ machine: String?, _ kind: String?) -> [(String, String)] {
+        [("group", group), ("machine", machine), ("kind", kind)].compactMap { name, value in value.map { (name, $0) } }
     }
 
     /// Whether the manager has all that it needs to work.

@@ -3,11 +3,14 @@ import Fleet
 /// What a page of several groups is read with; each is a walk along an index.
 enum EventStatements {
     static let newest = "SELECT COALESCE(MAX(id), 0) FROM events"
+    static let oldest = "SELECT COALESCE(MIN(id), 0) FROM events"
     /// So many of the newest are looked through rather than looked up.
     static let shortTail: Int64 = 2000
     /// The plus keeps SQLite from walking all of a prefix's groups instead.
     static let tail = "SELECT id FROM events WHERE id > ? AND +\"group\" GLOB ? ORDER BY id LIMIT ?"
     static let ofGroup = "SELECT id FROM events WHERE \"group\" = ? AND id > ? ORDER BY id LIMIT ?"
+    /// The id of the last of the next so many.
+    static let span = "SELECT max(id) FROM (SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?)"
     static let one = "SELECT * FROM events WHERE id = ?"
     /// From name to name, from the pattern's prefix to its end, over the events of each; `~` is behind all letters of names.
     static let groups = """

@@ -28,6 +28,103 @@ extension Records {
         return try entries("WHERE \(conditions.joined(separator: " AND ")) ORDER BY id LIMIT ?", arguments)
     }
 
+    /// The same of some kinds, among the next `span` events: no page looks through more, however rare they are.
+    package func events(
+        of kinds: Set<EventEntry.Kind>, group: String? = nil, machine: String? = nil,
+        matching pattern: GroupPattern? = nil, after: Int64, limit: Int, span: Int = 10_000
+    ) throws(RecordsError) -> (entries: [EventEntry], lookedTo: Int64, isAll: Bool) {
+        let json = RowCoding()
+        let (condition, more) = Self.condition(kinds, group: group, machine: machine, matching: pattern)
+        let sql = "SELECT * FROM events WHERE \(condition) ORDER BY id LIMIT ?"
+        return try read { database in
+            let newest = try Int64.fetchOne(try database.cachedStatement(sql: EventStatements.newest)) ?? 0
+            let last = try Int64.fetchOne(
+                try database.cachedStatement(sql: EventStatements.span), arguments: [after, span])
+            let entries = try Row.fetchAll(
+                try database.cachedStatement(sql: sql), arguments: [after, last ?? after] + more + [limit]
+            ).map { try EventEntry(row: $0, json: json) }
+            let lookedTo = entries.count == limit ? entries.last?.id ?? after : last ?? max(after, newest)
+            return (entries, lookedTo, lookedTo >= newest)
+        }
+    }
+
+    /// Between two ids, and whose rows are looked through rather than looked up.
+    private static func condition(
+        _ kinds: Set<EventEntry.Kind>, group: String?, machine: String?, matching pattern: GroupPattern?
+    ) -> (String, StatementArguments) {
+        let words = kinds.map { "'\($0.rawValue)'" }.sorted().joined(separator: ", ")
+        var conditions = ["id > ?", "id <= ?", "+kind IN (\(words))"]
+        var arguments: StatementArguments = []
+        for (condition, value) in [
+            ("+\"group\" = ?", group), ("+\"group\" GLOB ?", pattern?.description), ("+machine = ?", machine),
+        ] {
+            guard let value else { continue }
+            conditions.append(condition)
+            arguments += [value]
+        }
+        return (conditions.joined(separator: " AND "), arguments)
+    }
+
+    /// The newest of some kinds among the `span` ids up to `last` (the newest unless given), newest first, and from where on was looked;
+    /// nil: that was all.
+    package func lastEvents(
+        of kinds: Set<EventEntry.Kind>, group: String? = nil, machine: String? = nil,
+        matching pattern: GroupPattern? = nil, after: Int64, upTo last: Int64? = nil, count: Int, span: Int64 = 10_000
+    ) throws(RecordsError) -> (entries: [EventEntry], lookedFrom: Int64?) {
+        let json = RowCoding()
+        let (condition, more) = Self.condition(kinds, group: group, machine: machine, matching: pattern)
+        let sql = "SELECT * FROM events WHERE \(condition) ORDER BY id DESC LIMIT ?"
+        return try read { database in
+            let newest = try Int64.fetchOne(try database.cachedStatement(sql: EventStatements.newest)) ?? 0
+            let oldest = try Int64.fetchOne(try database.cachedStatement(sql: EventStatements.oldest)) ?? 0
+            let end = min(last ?? newest, newest)
+            let start = max(max(after, end - span), 0)
+            let entries = try Row.fetchAll(
+                try database.cachedStatement(sql: sql), arguments: [start, end] + more + [count]
+            ).map { try EventEntry(row: $0, json: json) }
+            return (entries, start <= after || start < oldest ? nil : start)
+        }
+    }
+
+    /// The newest that there are behind `after`, in order.
+    package func lastEvents(
+        group: String? = nil, machine: String? = nil, matching pattern: GroupPattern? = nil, after: Int64, count: Int
+    ) throws(RecordsError) -> [EventEntry] {
+        if let pattern, let group, !pattern.matches(group) { return [] }
+        let json = RowCoding()
+        return try read { database in
+            func ids(_ condition: String, _ arguments: StatementArguments) throws -> [Int64] {
+                let sql = "SELECT id FROM events WHERE \(condition)id > ? ORDER BY id DESC LIMIT ?"
+                return try Int64.fetchAll(
+                    try database.cachedStatement(sql: sql), arguments: arguments + [after, count])
+            }
+            var found: [Int64]
+            if let machine {
+                found = try ids("machine = ? AND ", [machine])
+            } else if let group {
+                found = try ids("\"group\" = ? AND ", [group])
+            } else if let pattern {
+                // The newest of each group, since those of all that match are among them.
+                let groups = try String.fetchAll(
+                    try database.cachedStatement(sql: EventStatements.groups),
+                    arguments: [pattern.prefix, pattern.prefix, pattern.description])
+                found = try groups.flatMap { try ids("\"group\" = ? AND ", [$0]) }
+            } else {
+                found = try ids("", [])
+            }
+            found = found.sorted().suffix(count)
+            let row = try database.cachedStatement(sql: EventStatements.one)
+            let entries = try found.compactMap { id in
+                try Row.fetchOne(row, arguments: [id]).map { try EventEntry(row: $0, json: json) }
+            }
+            guard machine != nil else { return entries }
+            return entries.filter { entry in
+                (group == nil || entry.group == group)
+                    && (pattern.map { entry.group.map($0.matches) ?? false } ?? true)
+            }
+        }
+    }
+
     /// A page of all groups that match, in as many steps as there are such groups and rows in the page, however long the history is.
     private func events(of pattern: GroupPattern, after: Int64, limit: Int) throws(RecordsError) -> [EventEntry] {
         let json = RowCoding()

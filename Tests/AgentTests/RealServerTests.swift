@@ -7,7 +7,7 @@ import TestSupport
 
 @testable import Agent
 
-/// With what Debian's packages bring, as the README says.
+/// With what Debian's packages bring, as docs/software.md says.
 @Suite("Servers as people run them, with a user of their own", .enabled(if: Capabilities.mayChangeUsers, "not root"))
 struct RealServerTests {
     /// Runs it, replaces it by the next release and stops it; `uses` asks it something while it runs.

@@ -52,6 +52,35 @@ struct ConfigurationTests {
         #expect(text.contains(SettingsTable.markdown), "write it anew with: trunkline manual settings")
     }
 
+    @Test("docs/language.md and docs/rest.md are what the program writes")
+    func references() throws {
+        for name in ["language", "rest"] {
+            let file = Installation.home.appending(path: "docs/\(name).md")
+            let written = try Ended.run(Self.program, ["manual", name])
+            #expect(written.output.count > 1000)
+            #expect(
+                try String(contentsOf: file, encoding: .utf8) == written.output,
+                "write it anew with: trunkline manual \(name) > docs/\(name).md")
+        }
+    }
+
+    @Test("Links between the pages of the documentation lead somewhere")
+    func links() throws {
+        let home = Installation.home
+        let pages =
+            try FileManager.default.contentsOfDirectory(atPath: home.appending(path: "docs").path)
+            .filter { $0.hasSuffix(".md") }.map { "docs/\($0)" } + ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        #expect(pages.count > 10)
+        for page in pages {
+            let file = home.appending(path: page)
+            let text = try String(contentsOf: file, encoding: .utf8)
+            for link in text.matches(of: /\]\(([^)#:]+)(#[^)]*)?\)/) {
+                let target = file.deletingLastPathComponent().appending(path: String(link.output.1))
+                #expect(FileManager.default.fileExists(atPath: target.path), "\(page): \(link.output.1)")
+            }
+        }
+    }
+
     @Test("Flags win over the environment, which wins over the file; one that others may write is refused")
     func order() throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "tl-\(UUID().uuidString.prefix(8))")

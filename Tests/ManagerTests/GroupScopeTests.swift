@@ -89,7 +89,7 @@ struct GroupScopeTests {
                 #expect(try await narrow(.post, "/v1/plan", Site.record(group)).status == 403)
             }
             let foreign = try #require(
-                try await site.control.machines(group: "core", after: nil, limit: 1, within: nil).items.first?.id)
+                try await site.control.machines(.init(group: "core"), after: nil, limit: 1).items.first?.id)
             for path in ["", "/explain", "/logs"] {
                 let reply = try await narrow(.get, "/v1/machines/\(foreign)\(path)")
                 let unknown = try await narrow(.get, "/v1/machines/none-1\(path)")
@@ -109,9 +109,9 @@ struct GroupScopeTests {
     func streams() async throws {
         try await with(.admin) { (site, ask, narrow) async throws in
             let foreign = try #require(
-                try await site.control.machines(group: "core", after: nil, limit: 1, within: nil).items.first?.id)
+                try await site.control.machines(.init(group: "core"), after: nil, limit: 1).items.first?.id)
             let own = try #require(
-                try await site.control.machines(group: "edge-a", after: nil, limit: 1, within: nil).items.first?.id)
+                try await site.control.machines(.init(group: "edge-a"), after: nil, limit: 1).items.first?.id)
             #expect(
                 try await narrow(.get, "/v1/events?group=edge-a&machine=\(foreign)").body == "{\"items\":[]}")
             #expect(try await narrow(.get, "/v1/events?group=core&machine=\(own)").status == 403)
@@ -139,7 +139,7 @@ struct GroupScopeTests {
             #expect(try await narrow(.post, "/v1/groups", Site.record("edge-b")).status == 201)
             #expect(try await narrow(.post, "/v1/groups/edge-a/pause").status == 202)
             let machine = try #require(
-                try await site.control.machines(group: "edge-a", after: nil, limit: 1, within: nil).items.first?.id)
+                try await site.control.machines(.init(group: "edge-a"), after: nil, limit: 1).items.first?.id)
             #expect(try await narrow(.get, "/v1/machines/\(machine)/explain").status == 200)
             #expect(try await narrow(.delete, "/v1/groups/edge-b").status == 204)
             #expect(try await narrow.push(try site.bundle("mine"), "mine/1").status == 201)

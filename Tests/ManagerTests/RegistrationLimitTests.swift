@@ -53,7 +53,7 @@ import Testing
                 }
                 var machine = PaperMachine("test-x1234567", ticket: ticket)
                 try await site.say(try machine.registration(), on: machine.registerTopic)
-                let joined = try await site.control.machines(group: "test", after: nil, limit: 9, within: nil).items
+                let joined = try await site.control.machines(.init(group: "test"), after: nil, limit: 9).items
                 #expect(joined.map(\.id) == ["test-x1234567"])
 
                 let group = try SecurityKey.PublicKey(

@@ -34,28 +34,7 @@ package struct GroupPattern: Hashable, Sendable, LosslessStringConvertible {
         description = text
     }
 
-    package func matches(_ name: String) -> Bool {
-        let (pattern, text) = (Array(description.utf8), Array(name.utf8))
-        var (place, position) = (0, 0)
-        // Where the last star stood, and how much of the text it has taken so far.
-        var star: (place: Int, position: Int)?
-        while position < text.count {
-            if place < pattern.count, pattern[place] == UInt8(ascii: "*") {
-                star = (place, position)
-                place += 1
-            } else if place < pattern.count, pattern[place] == text[position] || pattern[place] == UInt8(ascii: "?") {
-                place += 1
-                position += 1
-            } else if let last = star {
-                star = (last.place, last.position + 1)
-                place = last.place + 1
-                position = last.position + 1
-            } else {
-                return false
-            }
-        }
-        return pattern[place...].allSatisfy { $0 == UInt8(ascii: "*") }
-    }
+    package func matches(_ name: String) -> Bool { Wildcard.matches(name, description) }
 }
 
 extension GroupPattern: Codable {
@@ -221,5 +200,31 @@ package struct AuthorityRotationView: Codable, Hashable, Sendable {
     package init(authority: String, trusted: Int) {
         self.authority = authority
         self.trusted = trusted
+    }
+}
+
+/// `*` stands for any letters, `?` for one.
+package enum Wildcard {
+    package static func matches(_ text: String, _ pattern: String) -> Bool {
+        let (pattern, text) = (Array(pattern.utf8), Array(text.utf8))
+        var (place, position) = (0, 0)
+        // Where the last star stood, and how much of the text it has taken so far.
+        var star: (place: Int, position: Int)?
+        while position < text.count {
+            if place < pattern.count, pattern[place] == UInt8(ascii: "*") {
+                star = (place, position)
+                place += 1
+            } else if place < pattern.count, pattern[place] == text[position] || pattern[place] == UInt8(ascii: "?") {
+                place += 1
+                position += 1
+            } else if let last = star {
+                star = (last.place, last.position + 1)
+                place = last.place + 1
+                position = last.position + 1
+            } else {
+                return false
+            }
+        }
+        return pattern[place...].allSatisfy { $0 == UInt8(ascii: "*") }
     }
 }

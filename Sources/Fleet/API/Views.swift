@@ -166,6 +166,18 @@ package struct MachineView: Codable, Hashable, Sendable {
     }
 }
 
+extension MachineView {
+    /// What people call its state: how it goes where it has not joined or goes, else what it says.
+    package var shownState: String { phase == .joined ? state.rawValue : phase.rawValue }
+    /// All that it can be.
+    package static let shownStates =
+        MachineState.allCases.map(\.rawValue) + ["launching", "leaving", "revoked"]
+}
+
+extension MachineRecord {
+    package var shownState: String { phase == .joined ? state.rawValue : phase.rawValue }
+}
+
 /// What a record would change, per machine.
 package struct PlanView: Codable, Hashable, Sendable {
     package struct Step: Codable, Hashable, Sendable {

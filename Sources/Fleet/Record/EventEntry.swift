@@ -132,3 +132,11 @@ package struct EventEntry: Hashable, Sendable, Codable {
             uniquingKeysWith: { first, _ in first })
     }
 }
+
+extension EventEntry.Kind {
+    /// Kinds that a pattern names: `*` stands for any letters, as in `machine.*`.
+    package static func matching(_ pattern: String) -> [Self] {
+        // None of them is longer.
+        pattern.utf8.count > 64 ? [] : allCases.filter { Wildcard.matches($0.rawValue, pattern) }
+    }
+}

@@ -102,7 +102,7 @@ struct ExpressionChecker {
     /// What does not change while an order holds.
     static let environmentFacts: [Fact] = [.machineID, .machineIndex, .groupCount, .groupService]
 
-    private static func kind(of fact: Fact) -> Kind {
+    static func kind(of fact: Fact) -> Kind {
         switch fact.kind {
         case .number: .number
         case .string: .string

@@ -1,14 +1,10 @@
 import Fleet
 
 extension Checker {
-    private static let groupShape = Shape(
-        keys: ["service", "software", "agent", "heartbeat"], blocks: ["machines", "rollout"], named: ["rule"],
-        maps: ["env"])
-
     mutating func group(_ block: Block) -> GroupDefinition? {
         let name = label(of: block, check: { Name.isValid($0) }, rule: Self.groupNameRule)
         if let name, let label = block.label { leavesRoom(name, label.span) }
-        let fields = fields(of: block, Self.groupShape)
+        let fields = fields(of: block, .group)
         require("service", in: fields, hint: "service = voice")
         require("software", in: fields, hint: "software = \"name@version\"")
         require("machines", in: fields, hint: "machines { count = 1  platform = local }")
@@ -69,8 +65,7 @@ extension Checker {
     // MARK: Machines
 
     private mutating func machines(_ block: Block) -> MachineSet? {
-        let fields = fields(
-            of: block, Shape(keys: ["count", "min", "max", "platform", "away_limit", "boot_timeout"], maps: ["labels"]))
+        let fields = fields(of: block, .machines)
         require("count", in: fields, hint: "count = 1")
         require("platform", in: fields, hint: "platform = local")
         let range = 0...MachineSet.most

@@ -1,12 +1,8 @@
 import Fleet
 
 extension Checker {
-    private static let rolloutShape = Shape(
-        keys: ["batch", "settle", "within", "max_failed", "on_failure", "promote", "bandwidth", "delivery"],
-        blocks: ["drain"], either: ["canary"])
-
     mutating func rollout(_ block: Block, machines: MachineSet?) -> RolloutPolicy {
-        let fields = fields(of: block, Self.rolloutShape)
+        let fields = fields(of: block, .rollout)
         var rollout = RolloutPolicy()
         rollout.canary = canary(in: fields)
         if let pair = fields.pairs["batch"], let batch = batch(pair) { rollout.batch = batch }
@@ -49,7 +45,7 @@ extension Checker {
             return integer(pair, in: 1...MachineSet.most).map { RolloutPolicy.Canary(machines: $0) }
         }
         guard let block = fields.blocks["canary"]?.first else { return nil }
-        let fields = self.fields(of: block, Shape(keys: ["machines", "for", "worse"]))
+        let fields = self.fields(of: block, .canary)
         require("machines", in: fields, hint: "machines = 1")
         let count = fields.pairs["machines"].flatMap { integer($0, in: 1...MachineSet.most) }
         let holds = fields.pairs["for"].flatMap { duration($0, in: .zero ... .hours(24)) }
@@ -117,7 +113,7 @@ extension Checker {
     // MARK: Draining
 
     private mutating func drain(_ block: Block, machines: MachineSet?) -> RolloutPolicy.Drain? {
-        let fields = fields(of: block, Shape(keys: ["until", "at_most", "keep"]))
+        let fields = fields(of: block, .rolloutDrain)
         require("until", in: fields, hint: "until = metric(\"calls\") == 0")
         require("at_most", in: fields, hint: "at_most = 30m")
         let until = fields.pairs["until"].flatMap { condition($0.value, of: "until") }

@@ -18,7 +18,7 @@ extension Checker {
             of: block,
             check: { !$0.isEmpty && $0.count <= 100 && $0.isPlain },
             rule: "a rule's name is one line of 1 to 100 characters")
-        let fields = fields(of: block, Shape(keys: ["at_most", "dry_run"], clauses: ["when", "then"]))
+        let fields = fields(of: block, .rule)
         require("when", in: fields, hint: "when CONDITION")
         require("then", in: fields, hint: "then ACTION")
 
@@ -80,7 +80,7 @@ extension Checker {
     // MARK: Actions
 
     private static let plainActions: [Action] = [.deliver, .restart, .stop, .replace, .revoke, .rollback]
-    private static let actionWords = plainActions.map(\.word) + ["scale", "scale_to", "notify"]
+    static let actionWords = plainActions.map(\.word) + ["scale", "scale_to", "notify"]
 
     private mutating func action(_ node: Node, machines: MachineSet?) -> Action? {
         switch node.kind {

@@ -1,14 +1,9 @@
 import Fleet
 
 extension Checker {
-    private static let softwareShape = Shape(
-        keys: ["version", "service", "run", "capabilities"],
-        blocks: ["stop", "health", "metrics", "drain", "undrain", "limits"],
-        maps: ["env"])
-
     mutating func software(_ block: Block) -> SoftwareManifest? {
         let name = label(of: block, check: { Name.isValid($0) }, rule: Self.nameRule)
-        let fields = fields(of: block, Self.softwareShape)
+        let fields = fields(of: block, .software)
         require("version", in: fields, hint: "version = \"1.0\"")
         require("service", in: fields, hint: "service = voice")
         require("run", in: fields, hint: "run = [\"./start.sh\"]")
@@ -79,7 +74,7 @@ extension Checker {
     }
 
     private mutating func stop(_ block: Block) -> SoftwareManifest.Stop {
-        let fields = fields(of: block, Shape(keys: ["signal", "timeout"]))
+        let fields = fields(of: block, .stop)
         var stop = SoftwareManifest.Stop()
         if let pair = fields.pairs["signal"], let signal = word(pair, among: SoftwareManifest.Stop.signals) {
             stop.signal = signal
@@ -93,7 +88,7 @@ extension Checker {
     private mutating func period(_ pair: Pair) -> TimeSpan? { duration(pair, in: .milliseconds(100) ... .hours(24)) }
 
     private mutating func health(_ block: Block) -> SoftwareManifest.HealthCheck? {
-        let fields = fields(of: block, Shape(keys: ["exec", "every", "timeout", "failures", "secrets"]))
+        let fields = fields(of: block, .health)
         require("exec", in: fields, hint: "exec = [\"./healthy.sh\"]")
         var check = SoftwareManifest.HealthCheck(exec: [])
         let exec = fields.pairs["exec"].flatMap { command($0) }
@@ -107,7 +102,7 @@ extension Checker {
     }
 
     private mutating func metrics(_ block: Block) -> SoftwareManifest.MetricsProbe? {
-        let fields = fields(of: block, Shape(keys: ["exec", "every", "secrets"]))
+        let fields = fields(of: block, .metrics)
         require("exec", in: fields, hint: "exec = [\"./metrics.sh\"]")
         let exec = fields.pairs["exec"].flatMap { command($0) }
         let every = fields.pairs["every"].flatMap { period($0) }
@@ -119,7 +114,7 @@ extension Checker {
     }
 
     private mutating func hook(_ block: Block) -> SoftwareManifest.DrainHook? {
-        let fields = fields(of: block, Shape(keys: ["exec", "timeout", "secrets"]))
+        let fields = fields(of: block, .hook)
         require("exec", in: fields, hint: "exec = [\"./\(block.keyword.text).sh\"]")
         let timeout = fields.pairs["timeout"].flatMap { self.timeout($0) } ?? SoftwareManifest.DrainHook.defaultTimeout
         let secrets = fields.pairs["secrets"].flatMap { self.secrets($0) }
@@ -148,7 +143,7 @@ extension Checker {
     }
 
     private mutating func limits(_ block: Block) -> SoftwareManifest.Limits? {
-        let fields = fields(of: block, Shape(keys: ["memory", "cpu", "processes", "files"]))
+        let fields = fields(of: block, .limits)
         var limits = SoftwareManifest.Limits()
         if let pair = fields.pairs["memory"] { limits.memory = memory(pair) }
         if let pair = fields.pairs["cpu"] { limits.cpu = processors(pair) }

@@ -150,9 +150,11 @@ struct GroupScope: Operations {
 
     // MARK: Machines
 
-    func machines(group: String?, after: String?, limit: Int, within: GroupPattern?) async throws -> Page<MachineView> {
-        if let group { try require(group) }
-        return try await base.machines(group: group, after: after, limit: limit, within: pattern)
+    func machines(_ filter: MachineFilter, after: String?, limit: Int) async throws -> Page<MachineView> {
+        if let group = filter.group { try require(group) }
+        var filter = filter
+        filter.within = pattern
+        return try await base.machines(filter, after: after, limit: limit)
     }
     func machine(_ id: String) async throws -> MachineView {
         try await requireOwn(id)
@@ -203,6 +205,10 @@ struct GroupScope: Operations {
     func events(_ filter: EventFilter, after: Int64, limit: Int) async throws -> Page<EventEntry> {
         if let group = filter.group { try require(group) }
         return try await base.events(scoped(filter), after: after, limit: limit)
+    }
+    func lastEvents(_ filter: EventFilter, after: Int64, count: Int) async throws -> [EventEntry] {
+        if let group = filter.group { try require(group) }
+        return try await base.lastEvents(scoped(filter), after: after, count: count)
     }
     func eventStream(_ filter: EventFilter, after: Int64) -> AsyncThrowingStream<EventEntry, any Error> {
         do { if let group = filter.group { try require(group) } } catch {

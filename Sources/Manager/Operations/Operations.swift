@@ -55,7 +55,7 @@ protocol Operations: Sendable {
         -> RolloutView
 
     // Machines
-    func machines(group: String?, after: String?, limit: Int, within: GroupPattern?) async throws -> Page<MachineView>
+    func machines(_ filter: MachineFilter, after: String?, limit: Int) async throws -> Page<MachineView>
     func machine(_ id: String) async throws -> MachineView
     func instruct(machine id: String, _ instruction: MachineInstruction, by: Caller) async throws -> MachineView
     /// `ago`: as it was so long ago.
@@ -88,6 +88,8 @@ protocol Operations: Sendable {
 
     // History
     func events(_ filter: EventFilter, after: Int64, limit: Int) async throws -> Page<EventEntry>
+    /// The newest of them, in order.
+    func lastEvents(_ filter: EventFilter, after: Int64, count: Int) async throws -> [EventEntry]
     /// Every event after `after`, those of the past first, then live ones as they are committed, without a gap or a repetition, in order of id.
     func eventStream(_ filter: EventFilter, after: Int64) -> AsyncThrowingStream<EventEntry, any Error>
 
@@ -143,13 +145,6 @@ enum RolloutInstruction: String, Sendable, CaseIterable {
 
 enum MachineInstruction: String, Sendable, CaseIterable {
     case replace, revoke, restart, drain, undrain
-}
-
-struct EventFilter: Hashable, Sendable {
-    var group: String?
-    var machine: String?
-    /// Events of groups that match, and no others; nil: all.
-    var within: GroupPattern?
 }
 
 /// What a request under an `Idempotency-Key` was answered with; `request` is a digest of method, path and body, so that a key used for another request is refused.

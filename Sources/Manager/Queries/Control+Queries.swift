@@ -28,10 +28,8 @@ extension Control {
     nonisolated func check(_ record: RecordSource) async throws -> CheckView {
         try await checkers.run { [records] in CheckView(record, in: records) }
     }
-    nonisolated func machines(group: String?, after: String?, limit: Int, within pattern: GroupPattern?) async throws
-        -> Page<MachineView>
-    {
-        try await queries.machines(group: group, after: after, limit: limit, within: pattern)
+    nonisolated func machines(_ filter: MachineFilter, after: String?, limit: Int) async throws -> Page<MachineView> {
+        try await queries.machines(filter, after: after, limit: limit)
     }
     nonisolated func machine(_ id: String) async throws -> MachineView { try queries.machine(id) }
     nonisolated func software(after: String?, limit: Int) async throws -> Page<SoftwareView> {
@@ -43,8 +41,14 @@ extension Control {
     nonisolated func secrets() async throws -> [String] { try await queries.secrets() }
     nonisolated func tokens() async throws -> [TokenView] { try await queries.tokens() }
     nonisolated func events(_ filter: EventFilter, after: Int64, limit: Int) async throws -> Page<EventEntry> {
-        let entries = try await queries.events(filter, after: after, limit: limit + 1)
-        return Queries.page(entries, limit: limit, cursor: { "\($0.id)" }, view: { $0 })
+        let found = try await queries.events(filter, after: after, limit: limit + 1)
+        var page = Queries.page(found.entries, limit: limit, cursor: { "\($0.id)" }, view: { $0 })
+        // Nothing more was found as far as was looked, which is not all.
+        if page.next == nil, let lookedTo = found.lookedTo { page.next = "\(lookedTo)" }
+        return page
+    }
+    nonisolated func lastEvents(_ filter: EventFilter, after: Int64, count: Int) async throws -> [EventEntry] {
+        try await queries.lastEvents(filter, after: after, count: count)
     }
     nonisolated func eventStream(_ filter: EventFilter, after: Int64) -> AsyncThrowingStream<EventEntry, any Error> {
         queries.eventStream(filter, after: after)

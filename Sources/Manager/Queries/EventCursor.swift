@@ -24,10 +24,12 @@ actor EventCursor {
             // Read before the page: what is committed in between is found by the next round.
             let newest = queries.signal.newest
             let page = try await queries.events(filter, after: after, limit: Self.page)
-            if let last = page.last {
+            if let last = page.entries.last {
                 queries.counters.eventPageRead()
-                waiting = page[...]
+                waiting = page.entries[...]
                 after = last.id
+            } else if let lookedTo = page.lookedTo {
+                after = lookedTo
             } else {
                 // Nothing up to there is of interest, so it need not be looked through again.
                 after = max(after, newest)

@@ -3,11 +3,46 @@ import Records
 
 /// The history and the audit log.
 extension Queries {
-    func events(_ filter: EventFilter, after: Int64, limit: Int) async throws -> [EventEntry] {
-        try await reading {
-            try $0.events(
-                group: filter.group, machine: filter.machine, matching: filter.within, after: after, limit: limit)
+    /// - Returns: up to where was looked, where that is not the end.
+    func events(
+        _ filter: EventFilter, after: Int64, limit: Int
+    ) async throws -> (entries: [EventEntry], lookedTo: Int64?) {
+        try await reading { records in
+            guard let kinds = filter.kinds else {
+                let entries = try records.events(
+                    group: filter.group, machine: filter.machine, matching: filter.within, after: after, limit: limit)
+                return (entries, nil)
+            }
+            let found = try records.events(
+                of: kinds, group: filter.group, machine: filter.machine, matching: filter.within, after: after,
+                limit: limit)
+            return (found.entries, found.isAll ? nil : found.lookedTo)
         }
+    }
+
+    /// The newest so many, in order. Rare kinds are looked for in many readings, each of them short.
+    func lastEvents(_ filter: EventFilter, after: Int64, count: Int) async throws -> [EventEntry] {
+        guard let kinds = filter.kinds else {
+            return try await reading {
+                try $0.lastEvents(
+                    group: filter.group, machine: filter.machine, matching: filter.within, after: after, count: count)
+            }
+        }
+        var found: [EventEntry] = []
+        var end: Int64?
+        while found.count < count {
+            try Task.checkCancellation()
+            let (last, rest) = (end, count - found.count)
+            let some = try await reading {
+                try $0.lastEvents(
+                    of: kinds, group: filter.group, machine: filter.machine, matching: filter.within, after: after,
+                    upTo: last, count: rest)
+            }
+            found += some.entries
+            guard let start = some.lookedFrom else { break }
+            end = start
+        }
+        return found.reversed()
     }
 
     /// Pulled by its reader, a page at a time.

@@ -39,12 +39,26 @@ extension Queries {
         return row
     }
 
-    func machines(group: String?, after: String?, limit: Int, within pattern: GroupPattern?) async throws
-        -> Page<MachineView>
-    {
-        if let group, view.group(group) == nil { throw Refusal.noGroup(group) }
-        let machines = view.machines(group: group, after: after ?? "", limit: limit + 1, within: pattern)
-        return Self.page(machines, limit: limit, cursor: \.id, view: view)
+    /// Looks through so many machines at a time, where not all are wanted.
+    private static let stride = 1000
+
+    func machines(_ filter: MachineFilter, after: String?, limit: Int) async throws -> Page<MachineView> {
+        if let group = filter.group, view.group(group) == nil { throw Refusal.noGroup(group) }
+        var named: Set<String> = []
+        if !filter.labels.isEmpty {
+            for (name, group) in view.groups(within: filter.within)
+            where filter.matches(group.record.definition.machines.labels) { named.insert(name) }
+        }
+        let stride = filter.isNarrow ? Self.stride : limit + 1
+        var found: [MachineRecord] = []
+        var last = after ?? ""
+        while found.count <= limit {
+            let some = view.machines(group: filter.group, after: last, limit: stride, within: filter.within)
+            found += some.filter { filter.matches($0, named: named) }
+            guard some.count == stride, let end = some.last else { break }
+            last = end.id
+        }
+        return Self.page(Array(found.prefix(limit + 1)), limit: limit, cursor: \.id, view: view)
     }
 
     func machine(_ id: String) throws -> MachineView {

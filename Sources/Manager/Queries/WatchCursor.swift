@@ -227,7 +227,8 @@ actor WatchCursor {
     private func events() async throws -> [WatchItem] {
         let newest = queries.signal.newest
         let page = try await queries.events(
-            EventFilter(group: request.group, within: request.within), after: event, limit: EventCursor.page)
+            EventFilter(group: request.group, within: request.within), after: event, limit: EventCursor.page
+        ).entries
         // Nothing up to there is of interest, so it need not be looked through again.
         event = page.last?.id ?? max(event, newest)
         if page.count < EventCursor.page { hasHistory = false }

@@ -85,7 +85,8 @@ struct API: Sendable {
     }
 
     /// Every route, in the order of the documentation.
-    var routes: [Route] {
+    var routes: [Route] { Self.routes }
+    static var routes: [Route] {
         softwareRoutes + groupRoutes + rolloutRoutes + machineRoutes + secretRoutes + accessRoutes + historyRoutes
             + watchRoutes + operationRoutes
     }

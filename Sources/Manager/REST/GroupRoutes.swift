@@ -4,11 +4,11 @@ import Hummingbird
 import NIOCore
 
 extension API {
-    var groupRoutes: [Route] {
+    static var groupRoutes: [Route] {
         groupRecordRoutes + revisionRoutes + GroupInstruction.allCases.map(route) + [invitationRoute]
     }
 
-    private var groupRecordRoutes: [Route] {
+    private static var groupRecordRoutes: [Route] {
         [
             Route(
                 method: .post, path: "/v1/groups", summary: "Create a group from a record; nothing starts yet.",
@@ -132,7 +132,7 @@ extension API {
         ]
     }
 
-    private func route(_ instruction: GroupInstruction) -> Route {
+    private static func route(_ instruction: GroupInstruction) -> Route {
         Route(
             method: .post, path: "/v1/groups/{group}/\(instruction.rawValue)", summary: instruction.summary,
             tag: "groups", needs: .operator,
@@ -159,7 +159,7 @@ extension API {
         }
     }
 
-    private var invitationRoute: Route {
+    private static var invitationRoute: Route {
         Route(
             method: .post, path: "/v1/groups/{group}/invitations",
             summary: "A boot ticket for machines of one's own (platform = none); it is a secret.", tag: "groups",

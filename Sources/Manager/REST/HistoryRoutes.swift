@@ -1,8 +1,9 @@
 import Fleet
+import GroupLanguage
 import Hummingbird
 
 extension API {
-    var historyRoutes: [Route] {
+    static var historyRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/v1/events",
@@ -11,9 +12,16 @@ extension API {
                 query: [
                     .init(name: "group", says: "Of this group only.", schema: "Name"),
                     .init(name: "machine", says: "Of this machine only.", schema: "Name"),
+                    .init(
+                        name: "kind", says: "Of these kinds only, between commas; `*` stands for any letters.",
+                        schema: "EventKinds"),
                     .init(name: "after", says: "Behind the event with this id; 0: from the first.", schema: "EventID"),
                     .init(
                         name: "since", says: "No older than this, if `after` names none that is newer.", schema: "Ago"),
+                    .init(
+                        name: "last",
+                        says: "The newest so many, in order, as one page; a stream begins with them.",
+                        schema: "Limit"),
                     Route.paging[1],
                 ],
                 answers: [
@@ -21,7 +29,9 @@ extension API {
                     .init(status: 200, says: "Past and then live.", type: "text/event-stream", schema: "EventStream"),
                 ], problems: [400]
             ) { api, incoming in
-                let filter = EventFilter(group: try incoming.name("group"), machine: try incoming.name("machine"))
+                let filter = EventFilter(
+                    group: try incoming.name("group"), machine: try incoming.name("machine"),
+                    kinds: try incoming.kinds())
                 let isStream = incoming.request.accepts("text/event-stream")
                 let (last, first) = (incoming.request.headers[.lastEventID], incoming.query("after"))
                 // Also the one that does not count here: whoever sends nonsense is to know.
@@ -38,6 +48,12 @@ extension API {
                     after = max(after, try await api.operations.lastEvent(before: ago))
                 }
                 let limit = try incoming.limit()
+                if let count = try incoming.limit("last") {
+                    let events = try await api.operations.lastEvents(filter, after: after, count: count)
+                    guard isStream else { return try .json(Page(items: events, next: nil)) }
+                    // Who comes back has had them.
+                    if ids[0] == nil, let first = events.first { after = first.id - 1 }
+                }
                 guard isStream else {
                     return try .json(try await api.operations.events(filter, after: after, limit: limit))
                 }
@@ -49,5 +65,26 @@ extension API {
                 }
             }
         ]
+    }
+}
+
+extension Incoming {
+    /// Nil: all.
+    fileprivate func kinds() throws -> Set<EventEntry.Kind>? {
+        guard let text = query("kind") else { return nil }
+        var kinds: Set<EventEntry.Kind> = []
+        for pattern in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
+            let found = EventEntry.Kind.matching(pattern)
+            guard !found.isEmpty else {
+                let close = Suggestion.nearest(to: pattern, among: EventEntry.Kind.allCases.map(\.rawValue))
+                throw Refusal(
+                    code: .malformed,
+                    message:
+                        "kind: nothing is called \(pattern.forPeople(atMost: 64))\(close.map { "; did you mean \($0)?" } ?? ".")"
+                )
+            }
+            kinds.formUnion(found)
+        }
+        return kinds
     }
 }

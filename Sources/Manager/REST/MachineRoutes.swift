@@ -1,18 +1,27 @@
 import Fleet
+import GroupLanguage
 import Hummingbird
 
 extension API {
-    var machineRoutes: [Route] {
+    static var machineRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/v1/machines", summary: "List machines.", tag: "machines", needs: .viewer,
-                query: [.init(name: "group", says: "Of this group only.", schema: "Name")] + Route.paging,
+                query: [
+                    .init(name: "group", says: "Of this group only.", schema: "Name"),
+                    .init(name: "state", says: "In one of these states only, between commas.", schema: "ShownStates"),
+                    .init(
+                        name: "label", says: "Of groups with this label only; more than once: with all of them.",
+                        schema: "Labels"),
+                    .init(
+                        name: "q", says: "With this in their id, host or software, in whatever case.",
+                        schema: "SearchText"),
+                ] + Route.paging,
                 answers: [.init(status: 200, says: "A page.", schema: "MachinePage")], problems: [400, 404]
             ) { api, incoming in
                 try .json(
                     try await api.operations.machines(
-                        group: try incoming.name("group"), after: incoming.query("after"), limit: try incoming.limit(),
-                        within: nil))
+                        try incoming.machines(), after: incoming.query("after"), limit: try incoming.limit()))
             },
             Route(
                 method: .get, path: "/v1/machines/{machine}", summary: "A machine as it last reported.",
@@ -74,7 +83,7 @@ extension API {
         ] + MachineInstruction.allCases.map(route)
     }
 
-    private func route(_ instruction: MachineInstruction) -> Route {
+    private static func route(_ instruction: MachineInstruction) -> Route {
         Route(
             method: .post, path: "/v1/machines/{machine}/\(instruction.rawValue)", summary: instruction.summary,
             tag: "machines", needs: instruction == .revoke ? .admin : .operator,
@@ -102,6 +111,36 @@ extension MachineInstruction {
 }
 
 extension Incoming {
+    fileprivate func machines() throws -> MachineFilter {
+        var filter = MachineFilter(group: try name("group"))
+        for state in query("state")?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? [] {
+            guard MachineView.shownStates.contains(state) else {
+                let close = Suggestion.nearest(to: state, among: MachineView.shownStates)
+                throw Refusal(
+                    code: .malformed,
+                    message:
+                        "state: there is no state \(state.forPeople(atMost: 64))\(close.map { "; did you mean \($0)?" } ?? ".")"
+                )
+            }
+            filter.states.insert(state)
+        }
+        for label in request.uri.queryParameters.getAll("label") {
+            guard label.dropFirst().contains("="), label.first != "=" else {
+                throw Refusal(
+                    code: .malformed,
+                    message: "label takes a name and a value, such as site=den; got \(label.prefix(64)).")
+            }
+            filter.labels.insert(label)
+        }
+        if let text = query("q") {
+            guard (1...100).contains(text.unicodeScalars.count) else {
+                throw Refusal(code: .malformed, message: "q takes a text of 1 to 100 characters.")
+            }
+            filter.text = text
+        }
+        return filter
+    }
+
     fileprivate func tail() throws -> Int {
         guard let text = query("tail") else { return LogRelay.standardTail }
         guard let tail = Int(text), (0...LogRelay.longestTail).contains(tail) else {

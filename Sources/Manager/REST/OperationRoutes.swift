@@ -3,7 +3,7 @@ import Hummingbird
 import NIOCore
 
 extension API {
-    var operationRoutes: [Route] {
+    static var operationRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/healthz", summary: "The process lives.", tag: "operation", isOpen: true,

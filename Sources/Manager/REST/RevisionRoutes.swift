@@ -5,7 +5,7 @@ import NIOCore
 
 extension API {
     /// What records were, how they differ, and the way back.
-    var revisionRoutes: [Route] {
+    static var revisionRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/v1/groups/{group}/revisions",

@@ -2,7 +2,7 @@ import Fleet
 import Hummingbird
 
 extension API {
-    var rolloutRoutes: [Route] {
+    static var rolloutRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/v1/groups/{group}/rollout",
@@ -32,7 +32,7 @@ extension API {
         ] + RolloutInstruction.allCases.map(route)
     }
 
-    private func route(_ instruction: RolloutInstruction) -> Route {
+    private static func route(_ instruction: RolloutInstruction) -> Route {
         Route(
             method: .post, path: "/v1/groups/{group}/rollout/\(instruction.rawValue)", summary: instruction.summary,
             tag: "groups", needs: .operator, query: [Route.reason], body: Route.nothing,

@@ -131,10 +131,13 @@ struct Incoming: Sendable {
         return text
     }
 
-    func limit() throws -> Int {
-        guard let text = query("limit") else { return 100 }
+    func limit() throws -> Int { try limit("limit") ?? 100 }
+
+    /// Nil: it is not there.
+    func limit(_ name: String) throws -> Int? {
+        guard let text = query(name) else { return nil }
         guard let limit = Int(text), (1...1000).contains(limit) else {
-            throw Refusal(code: .malformed, message: "limit must be 1 to 1000; got \(text).")
+            throw Refusal(code: .malformed, message: "\(name) must be 1 to 1000; got \(text.prefix(64)).")
         }
         return limit
     }

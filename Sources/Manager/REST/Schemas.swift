@@ -42,13 +42,22 @@ enum Schemas {
         ["type": "array", "items": OpenAPI.reference(schema)]
     }
 
+    /// Each kind, and each family of them.
+    private static var kinds: String {
+        let all = EventEntry.Kind.allCases.map(\.rawValue)
+        let families = Set(all.compactMap { $0.split(separator: ".").first.map(String.init) }).sorted()
+        return (families.map { "\($0)\\.\\*" } + all.map { $0.replacing(".", with: "\\.") } + ["\\*"])
+            .joined(separator: "|")
+    }
+    private static var states: String { MachineView.shownStates.joined(separator: "|") }
+
     private static var words: [String: Any] {
         [
             "Name": text("a-z, 0-9 and -.", pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", most: Name.longest),
             "SoftwareVersion": text(pattern: "^[A-Za-z0-9][A-Za-z0-9._+~-]*$", most: 64),
             "SoftwareCursor": text(
                 "NAME@VERSION", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$"),
-            "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(),
+            "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(to: .max),
             "Flag": text(one: ["true", "false"]), "RevisionNumber": number(from: 1, to: 1 << 53),
             "PlanID": text(pattern: "^[0-9a-f]{16}$"),
             "Reason": text("In a line.", least: 1, most: Incoming.longestReason),
@@ -59,6 +68,15 @@ enum Schemas {
             "Bundle": text("A gzip'd tar with a software.trunk."),
             "Anything": [String: Any](), "Time": text("RFC 3339 in UTC, with milliseconds.", pattern: "Z$"),
             "Span": text("A length of time such as 500ms, 10s, 5m, 2h or 1d.", pattern: "^[0-9]+(ms|s|m|h|d)$"),
+            "EventKinds": text(
+                "Kinds or patterns of them between commas, such as machine.*,rule.acted.",
+                pattern: "^(\(Self.kinds))(,(\(Self.kinds)))*$"),
+            "ShownStates": text(
+                "States between commas, such as away,failed.", pattern: "^(\(Self.states))(,(\(Self.states)))*$"),
+            "Labels": [
+                "type": "array", "items": text("Name and value, such as site=den.", pattern: "^[^=]+=", most: 200),
+            ],
+            "SearchText": text(least: 1, most: 100),
             "Ago": text("A length of time such as 10m, 2h or 1d.", pattern: "^[0-9]{1,6}(ms|s|m|h|d)$"),
             "Record": [
                 "type": "object", "description": "A record in its JSON form; expressions are in the language.",

@@ -3,7 +3,7 @@ import Foundation
 import Hummingbird
 
 extension API {
-    var secretRoutes: [Route] {
+    static var secretRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/v1/secrets", summary: "Names of secrets; values never come out.", tag: "secrets",

@@ -2,7 +2,7 @@ import Fleet
 import Hummingbird
 
 extension API {
-    var softwareRoutes: [Route] {
+    static var softwareRoutes: [Route] {
         [
             Route(
                 method: .put, path: "/v1/software/{name}/{version}",

@@ -2,7 +2,7 @@ import Fleet
 import Hummingbird
 
 extension API {
-    var watchRoutes: [Route] {
+    static var watchRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/v1/watch",

@@ -29,7 +29,7 @@ extension MachineCommand {
             for label in label where !label.contains("=") {
                 throw ValidationError("--label takes a name and a value, such as site=den")
             }
-            let known = MachineState.allCases.map(\.rawValue) + ["launching", "leaving", "revoked"]
+            let known = MachineView.shownStates
             for state in states where !known.contains(state) {
                 let close = Suggestion.nearest(to: state, among: known).map { "; did you mean \($0)?" } ?? ""
                 throw ValidationError("--state: there is no state \(state)\(close)")
@@ -40,10 +40,14 @@ extension MachineCommand {
 
         func run() async throws {
             let (all, groups) = try await location.with { client in
-                (try await client.allMachines(group: group), try await client.allGroups())
+                (
+                    try await client.allMachines(group: group, states: states, labels: label),
+                    try await client.allGroups()
+                )
             }
             output.noteHolding(groups.filter { group == nil || $0.name == group })
             let named = Set(groups.filter(hasLabels).map(\.name))
+            // Once more here: a manager that is older sends all.
             let machines = all.filter { machine in
                 (states.isEmpty || states.contains(machine.shownState))
                     && (label.isEmpty || named.contains(machine.group))
@@ -85,9 +89,6 @@ enum MachineOrder: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension MachineView {
-    /// What people call its state: how it goes where it has not joined or goes, else what it says.
-    var shownState: String { phase == .joined ? state.rawValue : phase.rawValue }
-
     /// What it said before it was away is not what is now.
     private func now(_ text: String?) -> String { awaySince == nil ? text ?? "-" : "-" }
 

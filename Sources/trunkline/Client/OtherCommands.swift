@@ -74,7 +74,7 @@ struct EventsCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let limit, limit < 1 { throw ValidationError("--limit takes a number from 1 on") }
-        for pattern in patterns where !EventEntry.Kind.allCases.contains(where: { Self.matches($0, pattern) }) {
+        for pattern in patterns where EventEntry.Kind.matching(pattern).isEmpty {
             let close = Suggestion.nearest(to: pattern, among: EventEntry.Kind.allCases.map(\.rawValue))
             throw ValidationError("--kind: nothing is called \(pattern)\(close.map { "; did you mean \($0)?" } ?? "")")
         }
@@ -82,22 +82,18 @@ struct EventsCommand: AsyncParsableCommand {
 
     private var patterns: [String] { kind?.split(separator: ",").map(String.init) ?? [] }
 
-    private static func matches(_ kind: EventEntry.Kind, _ pattern: String) -> Bool {
-        fnmatch(pattern, kind.rawValue, 0) == 0
-    }
-
     func run() async throws {
-        let patterns = patterns
-        func isWanted(_ event: EventEntry) -> Bool {
-            patterns.isEmpty || patterns.contains { Self.matches(event.kind, $0) }
-        }
+        // Once more here: a manager that is older sends all.
+        let kinds = patterns.isEmpty ? Set(EventEntry.Kind.allCases) : Set(patterns.flatMap(EventEntry.Kind.matching))
+        func isWanted(_ event: EventEntry) -> Bool { kinds.contains(event.kind) }
         try await location.with { client in
             // Of the last ones only as many are kept as are to be shown.
             var last: [EventEntry] = []
             var cursor = after
             while true {
                 let page = try await client.events(
-                    group: group, machine: machine, after: cursor, since: since, limit: 1000)
+                    group: group, machine: machine, kind: kind, after: cursor, since: since, limit: 1000,
+                    last: limit.flatMap { $0 <= 1000 ? $0 : nil })
                 for event in page.items where isWanted(event) {
                     guard let limit else {
                         try show(event)
@@ -106,12 +102,13 @@ struct EventsCommand: AsyncParsableCommand {
                     last.append(event)
                     if last.count > 2 * limit { last.removeFirst(last.count - limit) }
                 }
-                cursor = page.items.last?.id ?? cursor
+                // With a kind a page may be empty, and others behind it not.
+                cursor = page.next.flatMap { Int64($0) } ?? page.items.last?.id ?? cursor
                 if page.next == nil { break }
             }
             for event in last.suffix(limit ?? 0) { try show(event) }
             guard follow else { return }
-            for try await event in client.eventStream(group: group, machine: machine, after: cursor)
+            for try await event in client.eventStream(group: group, machine: machine, kind: kind, after: cursor)
             where isWanted(event) {
                 try show(event)
             }

@@ -2,12 +2,26 @@ import ArgumentParser
 import Fleet
 import Foundation
 import GroupLanguage
+import Manager
 
 /// `trunkline manual`: what the programs know of themselves, for whoever makes packages and documentation.
 struct ManualCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "manual", abstract: "Write documentation from what the program knows.", shouldDisplay: false,
-        subcommands: [Settings.self, Pages.self])
+        subcommands: [Language.self, REST.self, Settings.self, Pages.self])
+
+    /// docs/language.md
+    struct Language: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "The language, as Markdown.")
+        func run() { StandardOutput.write(LanguageReference.markdown) }
+    }
+
+    /// docs/rest.md
+    struct REST: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "rest", abstract: "The REST API, as Markdown.")
+        func run() { StandardOutput.write(RESTReference.markdown) }
+    }
 
     /// The table in docs/configuration.md.
     struct Settings: ParsableCommand {

@@ -4,9 +4,11 @@ import Hummingbird
 
 extension API {
     /// Who may do what, and who did.
-    var accessRoutes: [Route] { tokenRoutes + auditRoutes + [keyRoute, authorityRoute, groupKeyRoute, debugRoute] }
+    static var accessRoutes: [Route] {
+        tokenRoutes + auditRoutes + [keyRoute, authorityRoute, groupKeyRoute, debugRoute]
+    }
 
-    private var tokenRoutes: [Route] {
+    private static var tokenRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/v1/tokens", summary: "Tokens of the API; their values never come out.",
@@ -45,7 +47,7 @@ extension API {
         ]
     }
 
-    private var auditRoutes: [Route] {
+    private static var auditRoutes: [Route] {
         [
             Route(
                 method: .get, path: "/v1/audit", summary: "The audit log: every change, who made it and from where.",
@@ -71,7 +73,7 @@ extension API {
         ]
     }
 
-    private var keyRoute: Route {
+    private static var keyRoute: Route {
         Route(
             method: .post, path: "/v1/keys/master/rotate",
             summary: "A new master key: everything that is kept is encrypted anew.", tag: "access", needs: .admin,
@@ -82,7 +84,7 @@ extension API {
         }
     }
 
-    private var authorityRoute: Route {
+    private static var authorityRoute: Route {
         Route(
             method: .post, path: "/v1/keys/ca/rotate",
             summary: "A new certificate authority: first trusted beside the old one, then alone.", tag: "access",
@@ -99,7 +101,7 @@ extension API {
         }
     }
 
-    private var groupKeyRoute: Route {
+    private static var groupKeyRoute: Route {
         Route(
             method: .post, path: "/v1/groups/{group}/keys/rotate",
             summary:
@@ -118,7 +120,7 @@ extension API {
         }
     }
 
-    private var debugRoute: Route {
+    private static var debugRoute: Route {
         Route(
             method: .post, path: "/v1/debug-certificates",
             summary: "A short-lived certificate that reads the broker's traffic and can say nothing.", tag: "access",
