@@ -4,7 +4,8 @@ package import Fleet
 ///
 /// Receivers say what they have; what anyone still lacks is sent, lowest first, never more than a window ahead of the slowest
 /// receiver that keeps up. A part counts as lost for a receiver as soon as it has one that was sent later, since a broker
-/// keeps the order; what was sent last counts as lost after a pause. A receiver that does not take what is under way to it
+/// keeps the order; what was sent last counts as lost after a pause, which is longer where all take long: a broker that hands a part to
+/// thousands needs seconds for it, and sending it again would make it slower. A receiver that does not take what is under way to it
 /// within `patience` leaves the pacing set, and is served when the others need nothing. Who comes when a part was just sent is gathered with
 /// others like him before it is sent again, and gets what else he lacks first. Pure, like `Monitor`.
 package struct Delivery: Sendable {
@@ -17,9 +18,12 @@ package struct Delivery: Sendable {
     /// A receiver that takes longer than this for a part no longer holds up the others.
     package static let patience = TimeSpan.seconds(2)
     private static let longestPause = TimeSpan.seconds(30)
-    /// Who comes after a part was sent waits so long for others who lack it; twice as long each time that it had to be sent again.
+    /// Who comes after a part was sent waits for others who lack it until none came for this long, or for a quarter of what is said below.
     package static let gathering = TimeSpan.milliseconds(50)
-    package static let longestGathering = TimeSpan.seconds(1)
+    /// So long he waits at most after the first sending, and eight times as long after each that followed: while a fleet comes for ten seconds each part is sent five
+    /// times.
+    package static let firstGathering = TimeSpan.milliseconds(100)
+    package static let longestGathering = TimeSpan.seconds(5)
     /// A part that was not sent for so long is as one that was not sent again.
     private static let forgotten = TimeSpan.seconds(10)
     /// Where more than this receive, what they say is answered by one decision for all within `glance`: each decision looks at all of them.
@@ -33,8 +37,8 @@ package struct Delivery: Sendable {
         /// What was sent up to this count was sent before it came.
         let joined: Int
         var progressAt: Timestamp
-        /// Doubles with each pause that brought nothing.
-        var pause = Delivery.patience
+        /// How often in a row a pause brought nothing; each is twice as long as the one before.
+        var stalls = 0
         /// Parts sent after `floor` that it does not have yet.
         var underWay = 0
         /// When the oldest of those was sent.
@@ -54,6 +58,10 @@ package struct Delivery: Sendable {
     private var repeats: [Int]
     /// When the first may go of what is held back for others to come.
     private var gatheredAt: Timestamp?
+    /// When the last one came.
+    private var cameAt: Timestamp
+    /// From a part's sending until a receiver says that it has it: the longest lately, by an eighth less with each that takes less.
+    private var taking = TimeSpan.zero
     /// When a crowd is answered.
     private var decidesAt: Timestamp?
     private var sendings = 0
@@ -76,6 +84,7 @@ package struct Delivery: Sendable {
         sentAt = Array(repeating: now, count: max(parts, 0))
         repeats = sentAs
         freeAt = now
+        cameAt = now
     }
 
     /// Nobody receives and nothing is under way to the broker.
@@ -86,16 +95,20 @@ package struct Delivery: Sendable {
         guard have.firstMissing(below: parts) != nil else { return left(machine, at: now) }
         var receiver =
             receivers[machine] ?? Receiver(have: have, floor: sendings, joined: sendings, progressAt: now)
+        if receivers[machine] == nil { cameAt = now }
         let gained = recent.last { have.contains($0.part) && !receiver.have.contains($0.part) }
         if receiver.have != have {
             receiver.progressAt = now
-            receiver.pause = Self.patience
+            receiver.stalls = 0
             // It lost what it had: nothing that was sent before can be counted on.
             if have.count < receiver.have.count { receiver.floor = sendings }
         }
         let progressed = receiver.have != have
         receiver.have = have
-        if let gained { receiver.floor = max(receiver.floor, gained.sending) }
+        if let gained {
+            taking = max(now - gained.at, .milliseconds(taking.milliseconds * 7 / 8))
+            receiver.floor = max(receiver.floor, gained.sending)
+        }
         weigh(&receiver)
         if progressed { receiver.keepsUp = receiver.waitsSince.map { $0 + Self.patience > now } ?? true }
         receivers[machine] = receiver
@@ -123,13 +136,14 @@ package struct Delivery: Sendable {
     /// To be called when `nextDeadline` has come.
     package mutating func due(at now: Timestamp) -> [Step] {
         for (machine, var receiver) in receivers {
-            if receiver.progressAt + receiver.pause <= now {
-                receiver.floor = sendings
-                receiver.underWay = 0
-                receiver.waitsSince = nil
+            if receiver.progressAt + pause(of: receiver) <= now {
+                // What was sent again since, for others, is under way to it, too.
+                let lost = now - pause(of: receiver)
+                receiver.floor = max(receiver.floor, recent.first { $0.at > lost }.map { $0.sending - 1 } ?? sendings)
+                weigh(&receiver)
                 receiver.keepsUp = false
-                receiver.progressAt = now
-                receiver.pause = min(receiver.pause * 2, Self.longestPause)
+                receiver.progressAt = receiver.waitsSince ?? now
+                if receiver.waitsSince == nil { receiver.stalls += 1 }
             } else if let since = receiver.waitsSince, since + Self.patience <= now, receiver.keepsUp {
                 // It takes parts, but slowly.
                 receiver.keepsUp = false
@@ -146,11 +160,16 @@ package struct Delivery: Sendable {
         // Whatever else is due is looked at then.
         if let decidesAt { return decidesAt }
         let stalls = receivers.values.map { receiver in
-            let stall = receiver.progressAt + receiver.pause
+            let stall = receiver.progressAt + pause(of: receiver)
             guard receiver.keepsUp, let since = receiver.waitsSince else { return stall }
             return min(stall, since + Self.patience)
         }.min()
         return [stalls, isThrottled ? freeAt : nil, gatheredAt].compactMap(\.self).min()
+    }
+
+    private func pause(of receiver: Receiver) -> TimeSpan {
+        let first = max(Self.patience, taking + taking)
+        return min(first * (Int64(1) << Int64(min(receiver.stalls, 10))), Self.longestPause)
     }
 
     /// Set while only the bandwidth holds a part back.
@@ -216,8 +235,10 @@ package struct Delivery: Sendable {
             if sentAs[candidate] <= receiver.floor, !handedOut.contains(candidate) {
                 let isLost = sentAs[candidate] > receiver.joined
                 guard sentAs[candidate] != 0, !isLost else { return candidate }
-                let span = min(Self.gathering * Int64(1 << min(repeats[candidate], 10)), Self.longestGathering)
-                let at = sentAt[candidate] + span
+                let span = min(
+                    Self.firstGathering * (Int64(1) << Int64(min(3 * repeats[candidate], 30))), Self.longestGathering)
+                let quiet = max(Self.gathering, .milliseconds(span.milliseconds / 4))
+                let at = min(cameAt + quiet, sentAt[candidate] + span)
                 if at <= now { return candidate }
                 gatheredAt = min(gatheredAt ?? at, at)
             }

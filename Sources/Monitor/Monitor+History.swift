@@ -131,6 +131,16 @@ extension Monitor {
         return groups[name]?.flaps.values.compactMap(\.flushAt).min()
     }
 
+    /// Of a wave with more machines than this the history has one line for what all of them go through, and that each was verified: six lines
+    /// for each of thousands nobody reads.
+    static let crowd = 20
+
+    /// Whether it is changed with a crowd just now, as the line of its wave says.
+    func goesWithCrowd(_ machine: MachineRecord) -> Bool {
+        guard let rollout = groups[machine.group]?.rollout, rollout.record.isOpen else { return false }
+        return rollout.wave.count > Self.crowd && rollout.wave.contains(machine.id)
+    }
+
     static let warningInterval = TimeSpan.hours(1)
 
     /// What a person should look at: one event of each kind an hour for a machine.
@@ -156,7 +166,11 @@ extension Monitor {
             actor: "rule \(rule.name)",
             message: "\(rule.isDry ? "would have: " : "")\(rule.action.word) \(machine ?? group): \(seen)\(held)",
             facts: facts)
-        step.effects.insert(.record(entry), at: min(place, step.effects.count))
+        if rule.action == .deliver, !rule.isDry, let machine = machine.flatMap({ fleet[$0] }), goesWithCrowd(machine) {
+            unlisted += 1
+        } else {
+            step.effects.insert(.record(entry), at: min(place, step.effects.count))
+        }
         guard rule.limit != nil || rule.actsOnce || rule.isDry else { return }
         let key = Act(group: group, rule: rule.name, index: index)
         let times = (acts[key] ?? []).filter { time in rule.limit.map { time + $0.per > now } == true } + [now]

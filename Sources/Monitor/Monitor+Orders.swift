@@ -196,13 +196,19 @@ extension Monitor {
             if order.runs, isRestart { machine.wanted.drain = nil }
         }
         notes[id]?.resends = 0
-        note(
-            .machineOrdered, group: machine.group, machine: id, actor: actor,
-            "\(id) ordered to \(order.action.rawValue) \(order.software), generation \(order.generation): \(reason)",
-            facts: [
-                "generation": "\(order.generation)", "action": order.action.rawValue, "software": "\(order.software)",
-                "digest": order.digest, "index": "\(machine.index)",
-            ])
+        if order.action == .run, machine.wanted.order.map({ !order.asksTheSame(as: $0) }) ?? true,
+            goesWithCrowd(machine)
+        {
+            unlisted += 1
+        } else {
+            note(
+                .machineOrdered, group: machine.group, machine: id, actor: actor,
+                "\(id) ordered to \(order.action.rawValue) \(order.software), generation \(order.generation): \(reason)",
+                facts: [
+                    "generation": "\(order.generation)", "action": order.action.rawValue,
+                    "software": "\(order.software)", "digest": order.digest, "index": "\(machine.index)",
+                ])
+        }
         send(id)
     }
 

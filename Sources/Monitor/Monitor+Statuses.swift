@@ -200,6 +200,10 @@ extension Monitor {
             old?.state != status.state || old?.software?.digest != status.software?.digest
                 || old?.software?.health != status.software?.health || old?.reason != status.reason
         else { return }
+        if status.isAsOrdered, before.judged.awaySince == nil, goesWithCrowd(before) {
+            unlisted += 1
+            return
+        }
         var facts = ["state": status.state.rawValue]
         if let software = status.software {
             facts["software"] = "\(software.name)@\(software.version)"
@@ -213,5 +217,16 @@ extension Monitor {
         noteTransition(
             .machineState, before, actor: "machine \(before.id)",
             "\(before.id) \(status.state.rawValue)\(runs)\(why)", facts: facts)
+    }
+}
+
+extension Status {
+    /// One step of many on the way to what it was ordered, with nothing to remark.
+    fileprivate var isAsOrdered: Bool {
+        guard reason == nil, software.map({ $0.health != .failing && $0.restarts == 0 }) ?? true else { return false }
+        return switch state {
+        case .receiving, .starting, .running, .draining: true
+        default: false
+        }
     }
 }

@@ -107,27 +107,80 @@ struct DeliveryTests {
         #expect(delivery.wants("a", have: Self.have("0-9"), at: due).isEmpty)
     }
 
-    @Test("What has to be sent again and again for newcomers is sent less and less often, but once a second")
+    @Test(
+        "While newcomers keep coming a part is sent again less and less often; when no more come it is not waited for")
     func newcomers() throws {
         var delivery = Self.delivery(parts: 1)
-        _ = Self.take(&delivery, Self.parts(delivery.wants("first", have: PartRanges(), at: start)))
-        _ = delivery.left("first", at: start)
-        var pauses: [Int64] = []
-        var (now, last) = (start, start)
-        for index in 0..<7 {
-            let machine = "m\(index)"
-            #expect(delivery.wants(machine, have: PartRanges(), at: now).isEmpty)
-            now = try #require(delivery.nextDeadline)
-            let sent = Self.parts(delivery.due(at: now))
-            #expect(sent == [0])
-            _ = Self.take(&delivery, sent, at: now)
-            pauses.append((now - last).milliseconds)
-            last = now
-            _ = delivery.left(machine, at: now)
+        var (sent, came, present) = ([Int64](), 0, [String]())
+        var now = start
+        func leave() {
+            for machine in present { _ = delivery.left(machine, at: now) }
+            present = []
         }
-        #expect(pauses == [50, 100, 200, 400, 800, 1000, 1000])
-        now = now + .seconds(11)
-        #expect(Self.parts(delivery.wants("much later", have: PartRanges(), at: now)) == [0])
+        // Ten seconds of them, one each 10 ms; each has its part as soon as it is sent.
+        while now <= start + .seconds(10) {
+            let machine = "m\(came)"
+            came += 1
+            present.append(machine)
+            var parts = Self.parts(delivery.wants(machine, have: PartRanges(), at: now))
+            if let due = delivery.nextDeadline, due <= now { parts += Self.parts(delivery.due(at: now)) }
+            if !parts.isEmpty {
+                sent.append((now - start).milliseconds)
+                _ = Self.take(&delivery, parts, at: now)
+                leave()
+            }
+            now = now + .milliseconds(10)
+        }
+        #expect(sent.count <= 5 && sent.first == 0)
+        #expect(zip(sent.dropFirst(), sent.dropFirst(2)).allSatisfy { $1 - $0 >= 800 })
+        let last = now - .milliseconds(10)
+        var parts: [Int] = []
+        while parts.isEmpty {
+            now = try #require(delivery.nextDeadline)
+            parts = Self.parts(delivery.due(at: now))
+        }
+        let quiet = last + .milliseconds(Delivery.longestGathering.milliseconds / 4)
+        let longest = start + .milliseconds(sent.last ?? 0) + Delivery.longestGathering
+        #expect(parts == [0] && now == min(quiet, longest))
+        _ = Self.take(&delivery, [0], at: now)
+        leave()
+        #expect(Self.parts(delivery.wants("much later", have: PartRanges(), at: now + .seconds(6))) == [0])
+    }
+
+    @Test("What takes the broker long for a crowd is not sent to it again and again meanwhile")
+    func slowCrowd() {
+        var delivery = Self.delivery(parts: 1)
+        var (lacking, arriving) = (Set<String>(), [(at: Timestamp, to: Set<String>)]())
+        var (sent, served) = (0, 0)
+        var now = start
+        while served < 500, now < start + .minutes(2) {
+            var parts: [Int] = []
+            let came = (now - start).milliseconds / 10
+            if came < 100 {
+                for number in 0..<5 {
+                    let machine = "m\(came)-\(number)"
+                    lacking.insert(machine)
+                    parts += Self.parts(delivery.wants(machine, have: PartRanges(), at: now))
+                }
+            }
+            for (_, machines) in arriving.filter({ $0.at <= now }) {
+                for machine in machines.intersection(lacking) {
+                    lacking.remove(machine)
+                    served += 1
+                    parts += Self.parts(delivery.wants(machine, have: Self.have("0"), at: now))
+                }
+            }
+            arriving.removeAll { $0.at <= now }
+            if let due = delivery.nextDeadline, due <= now { parts += Self.parts(delivery.due(at: now)) }
+            for _ in parts {
+                sent += 1
+                arriving.append((now + .seconds(5), lacking))
+            }
+            _ = Self.take(&delivery, parts, at: now)
+            now = now + .milliseconds(10)
+        }
+        #expect(served == 500)
+        #expect(sent <= 6, "\(sent)")
     }
 
     @Test("A crowd is answered together, within a glance")

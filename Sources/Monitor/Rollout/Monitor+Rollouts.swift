@@ -34,7 +34,12 @@ extension Monitor {
             turn: record.turn, base: base, what: describe(old, record, before) + (why.map { ": \($0)" } ?? ""),
             by: record.by, began: now, isAtOnce: group.sums.working == 0 && group.sums.absent == 0)
         groups[name]?.rolloutCount += 1
-        if rollout.isAtOnce { assignAll(members) }
+        if rollout.isAtOnce {
+            // Many are its one wave, bit by bit; who can be in none has only this.
+            let isMany = members.count > Rollout.mostAtOnce
+            assignAll(
+                isMany ? members.filter { fleet[$0].map { sighting($0, group, rollout) == nil } ?? false } : members)
+        }
         install(rollout)
         if let before, !rollout.isAtOnce {
             note(

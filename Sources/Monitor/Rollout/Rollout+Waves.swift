@@ -5,11 +5,13 @@ extension Rollout {
     mutating func advance(_ terms: Terms, _ now: Timestamp) {
         // Also where it may not go on now: a deadline that has come must not stand, or the monitor would meet it for ever.
         if let end = canaryEnds, end <= now { canaryEnds = nil }
+        if let next = goesOnAt, next <= now { goesOnAt = nil }
         checkTimes(terms, now)
         checkFailures(terms, now)
         guard record.phase == .rolling || record.phase == .done || record.phase == .waiting, terms.hold == nil else {
             return
         }
+        guard goesOnAt == nil else { return }
         var spare = terms.spare
         work(terms, &spare, now)
         while drawn.isEmpty, draining.isEmpty, changing.isEmpty {
@@ -26,12 +28,20 @@ extension Rollout {
 
     /// Takes machines of the wave out of service, as many as may be.
     private mutating func work(_ terms: Terms, _ spare: inout Int, _ now: Timestamp) {
-        for id in ready where members[id]?.standing == .draining { assign(id, now) }
-        ready = []
+        let drained = ready.filter { members[$0]?.standing == .draining }
+        for id in drained.prefix(Self.mostAtOnce) { assign(id, now) }
+        ready = Array(drained.dropFirst(Self.mostAtOnce))
         let waiting = drawn.filter { members[$0]?.standing == .drawn }
         drawn = []
-        for id in waiting {
+        var room = Self.mostAtOnce - drained.count
+        if room < 0 { goesOnAt = now + .milliseconds(1) }
+        for (place, id) in waiting.enumerated() {
             guard let member = members[id] else { continue }
+            guard room > 0 else {
+                drawn += waiting[place...]
+                goesOnAt = now + .milliseconds(1)
+                return
+            }
             // One that has to wait keeps nobody back who serves nothing.
             if member.sighting.serves {
                 guard spare > 0 else {
@@ -40,6 +50,7 @@ extension Rollout {
                 }
                 spare -= 1
             }
+            room -= 1
             guard member.sighting.needsDrain, !member.sighting.isDrained else {
                 assign(id, now)
                 continue

@@ -117,9 +117,14 @@ struct Rollout: Sendable {
     /// No machine's time is up before that.
     var checkAt: Timestamp?
     var canaryEnds: Timestamp?
+    /// When the rest of a large wave follows.
+    var goesOnAt: Timestamp?
     var steps: [Step] = []
     /// The canary that is worse than the rest, while one event is handled.
     var worse: String?
+
+    /// So many machines are taken in hand by one event at most: nobody else is to wait until the orders of a whole fleet are recorded.
+    static let mostAtOnce = 250
 
     /// Begins it, or goes on with one that another manager began.
     init(_ record: RolloutRecord, _ machines: [(id: String, sighting: Sighting)], at now: Timestamp) {
@@ -153,7 +158,7 @@ struct Rollout: Sendable {
 
     /// When `due` is to be sent, if nothing else happens.
     var nextDeadline: Timestamp? {
-        record.isOpen || record.phase == .done ? [checkAt, canaryEnds].compactMap(\.self).min() : nil
+        record.isOpen || record.phase == .done ? [checkAt, canaryEnds, goesOnAt].compactMap(\.self).min() : nil
     }
 
     /// Why a word can't be followed; nil: it can.
