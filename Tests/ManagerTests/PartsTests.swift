@@ -68,13 +68,19 @@ struct PartsTests {
                 #expect(
                     text.hasSuffix("\n") && text.contains("trunkline_group_machines{group=\"test\",state=\"desired\"} ")
                 )
-                var described: [Substring] = []
+                var (described, histograms) = ([Substring](), Set<Substring>())
                 for line in text.split(separator: "\n") where !line.hasPrefix("# HELP") {
                     // Each line is a type, or a value of the family whose type was the last.
-                    let type = line.wholeMatch(of: /# TYPE ([a-z_]+) (counter|gauge)/)
+                    let type = line.wholeMatch(of: /# TYPE ([a-z_]+) (counter|gauge|histogram)/)
                     let value = line.wholeMatch(of: /([a-z_]+)(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? -?[0-9.]+/)
                     described += [type?.1].compactMap { $0 }
-                    #expect((type?.1 ?? value?.1) == described.last, "\(line)")
+                    if type?.2 == "histogram" { histograms.insert(line.split(separator: " ")[2]) }
+                    let family = (type?.1 ?? value?.1).map { name in
+                        let suffix = ["_bucket", "_sum", "_count"].first { name.hasSuffix($0) }
+                        let whole = name.dropLast(suffix?.count ?? 0)
+                        return histograms.contains(whole) ? whole : name
+                    }
+                    #expect(family == described.last, "\(line)")
                 }
                 #expect(Set(described).count == described.count && described.count > 10)
             }

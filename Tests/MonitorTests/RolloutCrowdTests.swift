@@ -101,7 +101,9 @@ struct RolloutCrowdTests {
     }
 
     /// What one machine has in the history from a change on, after it went through all its states.
-    private static func lines(_ count: Int, failing: Bool = false) throws -> (of: [EventEntry.Kind], all: [EventEntry]) {
+    private static func lines(_ count: Int, failing: Bool = false) throws -> (
+        of: [EventEntry.Kind], all: [EventEntry]
+    ) {
         var desk = Desk(converged: Samples.group(count: count))
         let before = desk.history.count
         desk.user(try #require(desk.monitor.group("edge")).asking(for: Samples.second), .revised)
