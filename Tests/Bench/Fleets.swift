@@ -33,8 +33,7 @@ func fleetRows(_ site: Site, machines count: Int, _ wanted: Set<String>) async t
             ]
         }
         try await all(of: fleet, "run") { $0.settled == count }
-        // Nobody says anything new any more.
-        try await Task.sleep(for: .seconds(wanted.isSubset(of: ["registration"]) ? 0 : 5))
+        if !wanted.isSubset(of: ["registration"]) { try await site.rest() }
         if wanted.contains("memory") {
             let grown = Double(try Memory(of: site.manager).bytes - memory.bytes)
             rows.append(
@@ -107,6 +106,17 @@ extension Site {
     func metric(_ name: String) async throws -> Int {
         let line = try await client.metrics().split(separator: "\n").first { $0.hasPrefix(name + " ") }
         return line.flatMap { Int($0.split(separator: " ")[1]) } ?? 0
+    }
+
+    /// Returns when nobody says anything new any more: for five seconds nothing was committed.
+    func rest() async throws {
+        var (commits, since) = (-1, ContinuousClock.now)
+        let isQuiet = try await eventually(within: .seconds(120), every: .milliseconds(500)) {
+            let now = try await metric("trunkline_commits_total")
+            if now != commits { (commits, since) = (now, .now) }
+            return .now - since >= .seconds(5)
+        }
+        guard isQuiet else { throw BenchError("the manager comes to no rest") }
     }
 
     /// Bytes, with what is not merged into it yet.

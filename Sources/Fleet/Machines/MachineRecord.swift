@@ -30,20 +30,28 @@ package struct MachineRecord: Hashable, Sendable, Codable {
         }
     }
 
-    package var identity: Identity
-    package var phase: Phase
-    package var wanted: Wanted
-    package var reported: Reported
-    package var judged: Judged
+    private struct Parts: Hashable, Sendable, Codable {
+        var identity: Identity
+        var phase: Phase
+        var wanted: Wanted
+        var reported: Reported
+        var judged: Judged
+    }
+
+    /// `@unchecked`: changed only while one record alone refers to it, by whoever has that record to himself.
+    private final class Storage: @unchecked Sendable {
+        var parts: Parts
+        init(_ parts: Parts) { self.parts = parts }
+    }
+
+    /// Shared by all copies until one of them is changed: the monitor, what people read and the journal have the same machines, of 900 bytes each.
+    private var storage: Storage
 
     package init(
         _ identity: Identity, phase: Phase, wanted: Wanted = Wanted(), reported: Reported = Reported(), judged: Judged
     ) {
-        self.identity = identity
-        self.phase = phase
-        self.wanted = wanted
-        self.reported = reported
-        self.judged = judged
+        storage = Storage(
+            Parts(identity: identity, phase: phase, wanted: wanted, reported: reported, judged: judged))
     }
 
     /// A machine of which nothing is known yet.
@@ -52,6 +60,56 @@ package struct MachineRecord: Hashable, Sendable, Codable {
             Identity(id: id, group: group, index: index, platform: platform), phase: phase,
             judged: Judged(phaseSince: phaseSince))
     }
+
+    package var identity: Identity {
+        _read { yield storage.parts.identity }
+        _modify {
+            own()
+            yield &storage.parts.identity
+        }
+    }
+    package var phase: Phase {
+        _read { yield storage.parts.phase }
+        _modify {
+            own()
+            yield &storage.parts.phase
+        }
+    }
+    package var wanted: Wanted {
+        _read { yield storage.parts.wanted }
+        _modify {
+            own()
+            yield &storage.parts.wanted
+        }
+    }
+    package var reported: Reported {
+        _read { yield storage.parts.reported }
+        _modify {
+            own()
+            yield &storage.parts.reported
+        }
+    }
+    package var judged: Judged {
+        _read { yield storage.parts.judged }
+        _modify {
+            own()
+            yield &storage.parts.judged
+        }
+    }
+
+    private mutating func own() {
+        if !isKnownUniquelyReferenced(&storage) { storage = Storage(storage.parts) }
+    }
+
+    package static func == (left: Self, right: Self) -> Bool {
+        left.storage === right.storage || left.storage.parts == right.storage.parts
+    }
+
+    package func hash(into hasher: inout Hasher) { storage.parts.hash(into: &hasher) }
+
+    package init(from decoder: any Decoder) throws { storage = Storage(try Parts(from: decoder)) }
+
+    package func encode(to encoder: any Encoder) throws { try storage.parts.encode(to: encoder) }
 
     package var id: String { identity.id }
     package var group: String { identity.group }

@@ -73,11 +73,12 @@ extension Monitor {
         else { return }
         groups[machine.group]?.drainQueue.removeAll { $0 == id }
         let had = work(of: machine, group)
+        let reported = machine.reported.status
         change(id) { machine in
             machine.wanted.drain?.since = now
             machine.wanted.drain?.load = had
-            machine.wanted.drain?.session = machine.reported.status?.session ?? 0
-            machine.wanted.drain?.sequence = machine.reported.status?.sequence ?? 0
+            machine.wanted.drain?.session = reported?.session ?? 0
+            machine.wanted.drain?.sequence = reported?.sequence ?? 0
             if machine.wanted.order?.action == .run { machine.wanted.order?.action = .drain }
         }
         let policy = group.record.definition.rollout.drain
