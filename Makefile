@@ -72,9 +72,9 @@ chaos: dependencies ## Calls, sessions and changes on a real fleet in trouble, b
 	$(STRICT) build --build-tests
 	CHAOS_SECONDS=$(seconds) CHAOS_SEED=$(or $(SEED),1) $(RUN_TESTS) --no-parallel --filter ChaosTests/bySeed
 
-bench: build ## Speed and memory against goals and a bare broker: ROW=statuses,drift REPEAT=3 MACHINES=1000; RECORD=1 keeps the result
+bench: build ## Speed and memory against goals and a bare broker: ROW=statuses,drift REPEAT=3 MACHINES=1000; RECORD=1 keeps the result; GROWTH=100,1000,10000 draws
 	$(SWIFT) build -c release --static-swift-stdlib --product trunkline-bench
-	@ROW='$(ROW)' REPEAT='$(REPEAT)' MACHINES='$(MACHINES)' RECORD='$(RECORD)' \
+	@ROW='$(ROW)' REPEAT='$(REPEAT)' MACHINES='$(MACHINES)' RECORD='$(RECORD)' GROWTH='$(GROWTH)' \
 	"$$($(SWIFT) build -c release --static-swift-stdlib --show-bin-path)/trunkline-bench"
 
 simulate: ## 10,000 stories of a fleet under every kind of trouble (STORIES=…), laws checked after every step; TRUNKLINE_STORY=… tells one again

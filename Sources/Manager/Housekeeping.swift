@@ -3,7 +3,7 @@ import Logging
 import Records
 import OperatingSystem
 
-/// Deletes what is kept no longer, a slice at a time, beside everything else; and bundles that nothing names.
+/// Deletes what is kept no longer, a slice at a time, beside everything else; bundles that nothing names; and gives memory back.
 struct Housekeeping: Sendable {
     let records: Records
     /// As it is in force now.
@@ -20,11 +20,20 @@ struct Housekeeping: Sendable {
     /// A bundle without a row may be on its way to its commit for so long.
     static let grace = TimeSpan.hours(1)
 
+    /// Bytes by which the process must have grown since memory was last given back: others wait meanwhile.
+    static let worthGivingBack = 32 << 20
+
     func run() async {
-        var rounds = 0
+        var (rounds, held) = (0, 0)
         repeat {
             do {
                 try await prune()
+                // A switch of thousands took much, and most of it is free again.
+                held = try await lane.run { [held] in
+                    guard ProcessMetrics.anonymousMemory > held + Self.worthGivingBack else { return held }
+                    FreedMemory.giveBack()
+                    return ProcessMetrics.anonymousMemory
+                }
                 if rounds % 60 == 0 {
                     try await control.sweepBundles(olderThan: Self.grace)
                 }

@@ -32,6 +32,7 @@ package struct ManagerService: Sendable {
     ///
     /// Throws a description of what to do when something that it needs is missing or taken.
     package func run() async throws {
+        FreedMemory.keepLittle()
         DescriptorLimit.raise()
         let service = ServiceManager(environment: EnvironmentVariable.given)
         let live = LiveConfiguration(configuration.live)

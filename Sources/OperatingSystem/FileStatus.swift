@@ -21,6 +21,8 @@ package struct FileStatus: Hashable, Sendable {
     package var permissions: UInt32
     package var owner: uid_t
     package var inode: UInt
+    /// Names that it has; 0: whoever has it open is the last who can.
+    package var names: Int
     package var modified: Instant
     /// Of the inode's change, which cannot be set back as the modification time can.
     package var changed: Instant
@@ -39,6 +41,13 @@ package struct FileStatus: Hashable, Sendable {
         self.init(status)
     }
 
+    /// Of what is open.
+    package init?(descriptor: Int32) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return nil }
+        self.init(status)
+    }
+
     private init(_ status: stat) {
         kind =
             switch status.st_mode & S_IFMT {
@@ -51,6 +60,7 @@ package struct FileStatus: Hashable, Sendable {
         permissions = status.st_mode & 0o7777
         owner = status.st_uid
         inode = UInt(status.st_ino)
+        names = Int(clamping: status.st_nlink)
         modified = Instant(seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
         changed = Instant(seconds: status.st_ctim.tv_sec, nanoseconds: status.st_ctim.tv_nsec)
     }

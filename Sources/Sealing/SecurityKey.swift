@@ -46,6 +46,12 @@ package struct SecurityKey: Sendable, CustomStringConvertible {
             self.rawRepresentation = key.rawRepresentation
         }
 
+        /// The same for 32 bytes that were taken as a key before, and kept since where nobody else writes: without the check, which costs as much
+        /// as sealing does.
+        package init(kept rawRepresentation: Data) throws(SealingError) {
+            self.rawRepresentation = try Self.curveKey(rawRepresentation).rawRepresentation
+        }
+
         private static let probe = Curve25519.KeyAgreement.PrivateKey()
 
         /// What people compare: the first 16 hexadecimal digits of the key's SHA-256.

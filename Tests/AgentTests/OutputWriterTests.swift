@@ -125,6 +125,25 @@ struct OutputWriterTests {
         #expect(kept.log.said.filter { $0.hasPrefix("stdout") } == words.map { "stdout F " + $0 })
     }
 
+    @Test("One whose software never came ends when its pipes are gone, and waits where they are there")
+    func nobody() async throws {
+        func start() throws -> (log: LogDirectory, writer: ProcessIdentity) {
+            let log = try LogDirectory()
+            let pipes = OutputPipes(directory: log.path)
+            let (output, error) = try pipes.make()
+            try output.close()
+            try error.close()
+            return (log, try pipes.startWriter(program: AgentProcess.program.path))
+        }
+        let (waiting, gone) = (try start(), try start())
+        try FileManager.default.removeItem(atPath: gone.log.path)
+        #expect(try await Kept.status(gone.writer) == 0)
+        // It had as many looks.
+        #expect(kill(waiting.writer.pid, 0) == 0)
+        try FileManager.default.removeItem(atPath: waiting.log.path)
+        #expect(try await Kept.status(waiting.writer) == 0)
+    }
+
     @Test("Of two writers one reads, and the other takes over when it is gone")
     func two() async throws {
         let kept = try Kept(

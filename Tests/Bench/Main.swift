@@ -3,11 +3,13 @@ import Foundation
 /// `make bench`: what Trunkline costs, beside a bare broker or none, measured in one run on one machine. Ratios hold better than figures.
 ///
 /// ROW names some of the rows, REPEAT says how often each is measured, MACHINES how many are simulated, RECORD=1 writes RESULT.md.
+/// GROWTH=100,1000,10000 measures fleets of these sizes instead, and draws what one machine costs.
 @main
 struct Bench {
     static func main() async {
         do {
             let order = try BenchOrder(ProcessInfo.processInfo.environment)
+            if !order.growth.isEmpty { return try await grow(order) }
             var results: [Measured] = []
             for suite in Suite.all(machines: order.machines) {
                 let wanted = order.rows.intersection(suite.rows)
@@ -20,6 +22,15 @@ struct Bench {
             FileHandle.standardError.write(Data("bench: \(error)\n".utf8))
             exit(1)
         }
+    }
+
+    private static func grow(_ order: BenchOrder) async throws {
+        let lines = try await Growth.measure(order.growth)
+        print("")
+        print(Growth.table(lines))
+        guard let file = order.record?.deletingLastPathComponent().appending(path: "growth.svg") else { return }
+        try Growth.picture(lines, of: try Host.description).write(to: file, atomically: true, encoding: .utf8)
+        say("drawn in \(file.lastPathComponent)")
     }
 
     /// As often as was asked for; otherwise three times what takes less than twenty seconds.
@@ -43,6 +54,8 @@ struct BenchOrder {
     /// Nil: by how long it takes.
     var repeats: Int?
     var machines: Int
+    /// Sizes of fleets; empty: no picture of their growth.
+    var growth: [Int] = []
     /// Where the result is to be kept; nil: nowhere.
     var record: URL?
 
@@ -56,6 +69,13 @@ struct BenchOrder {
         }
         repeats = try number("REPEAT", in: 1...100)
         machines = try number("MACHINES", in: 10...10_000) ?? 1000
+        for text in (environment["GROWTH"] ?? "").split(separator: ",") {
+            guard let count = Int(text), (10...10_000).contains(count) else {
+                throw BenchError(
+                    "GROWTH=\(text): it takes numbers of machines from 10 to 10000, such as 100,1000,10000")
+            }
+            growth.append(count)
+        }
         let all = Suite.all(machines: machines).flatMap(\.rows)
         let named = (environment["ROW"] ?? "").split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
         for name in named where !all.contains(name) {

@@ -46,6 +46,12 @@ struct PartsTests {
         let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
         #expect(mode == 0o600)
         #expect(throws: (any Error).self) { try vault.secret(sealed, named: "b") }
+        // Also where it was opened before, under its own.
+        let key = SecurityKey()
+        let kept = try vault.seal(key, of: "a")
+        for _ in 0..<2 { #expect(try vault.groupKey(kept, of: "a").publicKey == key.publicKey) }
+        #expect(throws: (any Error).self) { try vault.groupKey(kept, of: "b") }
+        #expect(throws: (any Error).self) { try vault.previousGroupKey(kept, of: "a") }
         let other = try Vault.open(
             file: path, environment: ["TRUNKLINE_MASTER_KEY": Data(count: 32).base64EncodedString()])
         #expect(throws: (any Error).self) { try other.secret(sealed, named: "a") }

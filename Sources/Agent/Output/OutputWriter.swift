@@ -1,5 +1,6 @@
 import Fleet
 import Glibc
+import OperatingSystem
 
 /// The process that keeps what the software writes: it outlives the agent as the software does, and ends when nothing is left of the
 /// software that could write.
@@ -13,11 +14,15 @@ struct OutputWriter {
     /// While lines are left out: reads of `atOnce` bytes are so far apart, which holds the writer to a small part of a core.
     private static let pace: useconds_t = 4000
     private static let retry: Int32 = 1000
+    /// Milliseconds between two looks whether software can still come that never did.
+    private static let look: Int32 = 5000
 
     private var file = OutputFile(in: 3)
     private var streams: [(descriptor: Int32, cutter: LineCutter)?] = [
         (0, LineCutter(.stdout)), (1, LineCutter(.stderr)),
     ]
+    /// Whether its software has come: its end is noticed from then on.
+    private var hasCome = [false, false]
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: atOnce, alignment: 16)
     private var bytes: [UInt8] = []
     /// Lines that could not be written, and why.
@@ -39,7 +44,7 @@ struct OutputWriter {
         bytes.reserveCapacity(Self.atOnce + 2 * LineFormat.longestPart)
         while streams.contains(where: { $0 != nil }) {
             var polled = streams.map { pollfd(fd: $0?.descriptor ?? -1, events: Int16(POLLIN), revents: 0) }
-            poll(&polled, nfds_t(polled.count), timeout)
+            if poll(&polled, nfds_t(polled.count), timeout) == 0 { lookForSoftware() }
             var isOverBudget = false
             // One read of each in turn, so that neither waits for the other.
             for index in streams.indices where polled[index].revents != 0 {
@@ -64,13 +69,27 @@ struct OutputWriter {
     }
 
     private var timeout: Int32 {
-        lost > 0 || streams.contains { $0?.cutter.isOverBudget ?? false } ? Self.retry : -1
+        if lost > 0 || streams.contains(where: { $0?.cutter.isOverBudget ?? false }) { return Self.retry }
+        return streams.indices.contains { streams[$0] != nil && !hasCome[$0] } ? Self.look : -1
+    }
+
+    /// A pipe into which nobody ever wrote does not end by itself: where its name is gone nobody will come.
+    private mutating func lookForSoftware() {
+        for index in streams.indices where !hasCome[index] {
+            guard let descriptor = streams[index]?.descriptor else { continue }
+            read(index)
+            // It ended, which it does wherever nobody has it open for writing; one that has a name waits for who may come.
+            guard streams[index] == nil, FileStatus(descriptor: descriptor)?.names != 0 else { continue }
+            streams[index] = (descriptor, LineCutter(index == 0 ? .stdout : .stderr))
+        }
     }
 
     private mutating func read(_ index: Int) {
         guard let descriptor = streams[index]?.descriptor else { return }
         let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-        if count < 0 && (errno == EINTR || errno == EAGAIN) { return }
+        if count < 0 && errno == EINTR { return }
+        hasCome[index] = hasCome[index] || count > 0 || count < 0 && errno == EAGAIN
+        if count < 0 && errno == EAGAIN { return }
         let (now, time) = (Self.milliseconds, LineFormat.now())
         guard count > 0 else {
             streams[index]?.cutter.finish(time: time, into: &bytes)

@@ -1,14 +1,12 @@
 import FoundationEssentials
 import Glibc
+import OperatingSystem
 
 /// Keeps an idle agent small.
 enum Memory {
-    /// Swift's module of Glibc has no `malloc_trim`.
-    private typealias Trim = @convention(c) (Int) -> Int32
-
     /// Gives back what was freed, and the pages of program code that only starting or receiving needed.
     static func giveBack() {
-        if let symbol = dlsym(nil, "malloc_trim") { _ = unsafeBitCast(symbol, to: Trim.self)(0) }
+        FreedMemory.giveBack()
         guard let maps = try? AtomicFile.read("/proc/self/maps") else { return }
         for line in String(decoding: maps, as: UTF8.self).split(separator: "\n") {
             guard let (start, length) = code(line) else { continue }

@@ -2,8 +2,9 @@ import Fleet
 import Monitor
 
 extension Control {
-    /// What the mailbox holds: checked, opened, and still to be decided.
-    enum Input: Sendable {
+    /// What the mailbox holds: checked, opened, and still to be decided. Indirect, since it is handed on several times and would be copied, some
+    /// 600 bytes of it, each time.
+    indirect enum Input: Sendable {
         case event(Monitor.Event)
         /// Its MAC was right.
         case status(Status)

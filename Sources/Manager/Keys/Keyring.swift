@@ -27,6 +27,27 @@ final class Keyring: Sendable {
     }
 
     var master: MasterKey { state.withLock { $0.master } }
+
+    private struct SealedKey: Hashable {
+        var bytes: Data
+        var purpose: String
+    }
+
+    /// Groups' keys that were opened: each order and each registration needs one, and a key under the same seal is the same.
+    private let opened = Mutex<[SealedKey: SecurityKey]>([:])
+    /// Beyond so many all are forgotten.
+    private static let mostOpened = 1000
+
+    func key(_ sealed: Data, for purpose: String) throws -> SecurityKey {
+        let place = SealedKey(bytes: sealed, purpose: purpose)
+        if let known = opened.withLock({ $0[place] }) { return known }
+        let key = try SecurityKey(rawRepresentation: master.open(sealed, for: purpose))
+        opened.withLock { opened in
+            if opened.count >= Self.mostOpened { opened = [:] }
+            opened[place] = key
+        }
+        return key
+    }
 }
 
 extension Vault {

@@ -40,14 +40,14 @@ struct Vault: Sendable {
         try master.seal(key.rawRepresentation, for: "group key \(group)")
     }
     func groupKey(_ sealed: Data, of group: String) throws -> SecurityKey {
-        try SecurityKey(rawRepresentation: master.open(sealed, for: "group key \(group)"))
+        try keyring.key(sealed, for: "group key \(group)")
     }
 
     func seal(previous key: SecurityKey, of group: String) throws -> Data {
         try master.seal(key.rawRepresentation, for: "previous group key \(group)")
     }
     func previousGroupKey(_ sealed: Data, of group: String) throws -> SecurityKey {
-        try SecurityKey(rawRepresentation: master.open(sealed, for: "previous group key \(group)"))
+        try keyring.key(sealed, for: "previous group key \(group)")
     }
 
     func seal(_ key: StatusKey, of machine: String) throws -> Data {

@@ -26,4 +26,12 @@ enum ProcessMetrics {
             write("open_fds", .gauge, "Open files and connections.", Double(open.count))
         }
     }
+
+    /// The process's own memory without what is of files, in bytes; 0 where that can't be read.
+    static var anonymousMemory: Int {
+        // All that is resident, and what of it is of files, in pages (proc(5)).
+        let statm = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+        let pages = statm.split(separator: " ").compactMap { Int($0) }
+        return pages.count > 2 ? (pages[1] - pages[2]) * Int(pageSize) : 0
+    }
 }
