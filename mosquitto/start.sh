@@ -8,6 +8,8 @@
 #   start.sh DIR PORT --insecure [--no-persistence]
 #       plain MQTT for everybody who reaches PORT: for trying things out only.
 #
+# TRUNKLINE_BOOT_VISIT=3600: the boot broker begins anew after so many seconds (at least 5), so that nobody stays there for longer.
+#
 # What cannot start ends this. Later a broker that ends is started again, since the other one must not suffer.
 set -euo pipefail
 
@@ -35,6 +37,10 @@ if [ $# -gt 0 ]; then
     [ $# -eq 1 ] && [ "$1" = --no-persistence ] || usage
     persistence=false
 fi
+
+visit=${TRUNKLINE_BOOT_VISIT:-3600}
+number "$visit"
+if [ "$visit" -lt 5 ]; then usage; fi
 
 # Debian puts the broker where an ordinary user's PATH does not look.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
@@ -128,6 +134,7 @@ launch() {
         exec "${run[@]}" mosquitto -c mosquitto.conf
     ) &
     pids[$1]=$!
+    if [ "$1" = boot ]; then boot_began=$SECONDS; fi
     echo "$!" >"$data/$1/mosquitto.pid"
 }
 
@@ -172,18 +179,24 @@ reload() {
 }
 
 # Who pings, or speaks MQTT 3.1.1 without a keep-alive, may stay at the boot broker for ever: Mosquitto has no limit for that, and where a
-# crowd of them has come nobody else gets in. Then all go, and who wants something comes again.
+# crowd of them has come nobody else gets in. Then all go, as once in a while anyway, and who wants something comes again.
 disperse() {
     local files=("/proc/${pids[boot]}/fd"/*)
-    if [ ${#files[@]} -lt $((most_strangers * 9 / 10)) ]; then return; fi
-    echo "start.sh: the boot broker has ${#files[@]} of $most_strangers connections: all of them go" >&2
+    if [ ${#files[@]} -ge $((most_strangers * 9 / 10)) ]; then
+        echo "start.sh: the boot broker has ${#files[@]} of $most_strangers connections: all of them go" >&2
+    elif [ $((SECONDS - boot_began)) -ge "$visit" ]; then
+        begins_anew=yes
+    else
+        return
+    fi
     kill -TERM "${pids[boot]}" 2>/dev/null || true
 }
 
+begins_anew='' tick=$((visit < 15 ? visit : 15))
 for name in "${names[@]}"; do launch "$name"; done
 if [ -n "$certificates" ]; then
     # Ends the wait below now and then.
-    setpriv --pdeathsig TERM sleep 15 &
+    setpriv --pdeathsig TERM sleep "$tick" &
     timer=$!
 fi
 began=$SECONDS
@@ -197,7 +210,7 @@ while :; do
     wait -n || true
     if [ -n "$certificates" ] && ! kill -0 "$timer" 2>/dev/null; then
         disperse
-        setpriv --pdeathsig TERM sleep 15 &
+        setpriv --pdeathsig TERM sleep "$tick" &
         timer=$!
     fi
     for name in "${names[@]}"; do
@@ -209,8 +222,12 @@ while :; do
             echo "start.sh: the $name broker does not start (status $status)" >&2
             end 1
         fi
-        echo "start.sh: the $name broker ended (status $status) and is started again" >&2
-        sleep 1
+        if [ "$name" = boot ] && [ -n "$begins_anew" ]; then
+            begins_anew=''
+        else
+            echo "start.sh: the $name broker ended (status $status) and is started again" >&2
+            sleep 1
+        fi
         launch "$name"
     done
 done

@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Glibc
+import SystemPackage
 import Testing
 import TestSupport
 

@@ -19,7 +19,9 @@ enum Growth {
     }
 
     private static let quantities = [
-        Quantity(title: "CPU to register a machine", unit: "ms", row: "register, manager's CPU each") { value, _ in value },
+        Quantity(title: "CPU to register a machine", unit: "ms", row: "register, manager's CPU each") { value, _ in
+            value
+        },
         Quantity(title: "CPU of one heartbeat", unit: "µs", row: "idle, heartbeat 10 s, of a core") { value, count in
             // So much of a second of one core, over the heartbeats that come in it.
             value / 100 * 1e6 / (Double(count) / 10)
@@ -66,7 +68,8 @@ enum Growth {
             let (first, last) = (logs.min() ?? 0, max(logs.max() ?? 1, (logs.min() ?? 0) + 1))
             let places = zip(line.points, logs).map { point, log in
                 (
-                    x: left + 20 + (log - first) / (last - first) * (width - 60), y: top + height * (1 - point.value / most),
+                    x: left + 20 + (log - first) / (last - first) * (width - 60),
+                    y: top + height * (1 - point.value / most),
                     point: point
                 )
             }
@@ -75,7 +78,8 @@ enum Growth {
             let path = places.map { String(format: "%.1f,%.1f", $0.x, $0.y) }.joined(separator: " ")
             panels += "<polyline points=\"\(path)\" class=\"line\"/>\n"
             for place in places {
-                panels += String(format: "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" class=\"dot\"/>\n", place.x, place.y)
+                panels += String(
+                    format: "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" class=\"dot\"/>\n", place.x, place.y)
                 panels += String(
                     format: "<text x=\"%.1f\" y=\"%.1f\" class=\"value\">%@</text>\n", place.x, place.y - 10,
                     text(place.point.value))

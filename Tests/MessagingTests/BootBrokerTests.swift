@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Messaging
 import Testing
 import TestSupport
@@ -107,6 +108,30 @@ struct BootBrokerTests {
                 defer { crowd.leave() }
                 #expect(try await eventually { site.process.pid(of: .boot).map { $0 != boot } ?? false })
                 #expect(crowd.present == 0)
+                try await site.boot("boot-late") { late in #expect(late.connection.isConnected) }
+                #expect(site.process.pid(of: .known) == known)
+                #expect(machine.inbox.connects == 1 && machine.inbox.disconnects.isEmpty)
+            }
+        }
+    }
+
+    @Test(
+        "nobody stays there for longer than a visit, ask as he may for no keep-alive; those with certificates notice nothing"
+    )
+    func visit() async throws {
+        try await withSecureBroker(visit: 5) { site in
+            try await site.with("edge/machines/edge-1") { machine in
+                let known = try #require(site.process.pid(of: .known))
+                let boot = try #require(site.process.pid(of: .boot))
+                let crowd = try Crowd(
+                    at: site.boot.port, silent: 0, halfOpen: 0, endless: 3,
+                    trusting: site.process.certificates + "/trust.pem")
+                defer { crowd.leave() }
+                #expect(
+                    try await eventually(within: .seconds(60)) {
+                        site.process.pid(of: .boot).map { $0 != boot } ?? false
+                    })
+                #expect(kill(boot, 0) != 0 && errno == ESRCH, "its connections are gone with it")
                 try await site.boot("boot-late") { late in #expect(late.connection.isConnected) }
                 #expect(site.process.pid(of: .known) == known)
                 #expect(machine.inbox.connects == 1 && machine.inbox.disconnects.isEmpty)

@@ -20,10 +20,13 @@ package final class Broker: Sendable {
     package let directory: URL
 
     private let files: Int?
+    private let visit: Int?
     private let process = Mutex<Process?>(nil)
 
-    private init(port: Int, bootPort: Int?, certificates: String, directory: URL, files: Int? = nil) {
+    private init(port: Int, bootPort: Int?, certificates: String, directory: URL, files: Int? = nil, visit: Int? = nil)
+    {
         self.files = files
+        self.visit = visit
         self.port = port
         self.bootPort = bootPort
         self.certificates = certificates
@@ -47,11 +50,12 @@ package final class Broker: Sendable {
     /// Starts one with TLS. Its certificates may come later: who awaits `answers` after that knows that it is there.
     ///
     /// - Parameter files: how many the system lets each of its processes open; nil: as many as here.
-    package static func start(certificates: String, files: Int? = nil) async throws -> Broker {
+    /// - Parameter visit: after so many seconds the boot broker begins anew; nil: as `start.sh` has it.
+    package static func start(certificates: String, files: Int? = nil, visit: Int? = nil) async throws -> Broker {
         try await start {
             Broker(
                 port: try FreePort.next(), bootPort: try FreePort.next(), certificates: certificates, directory: $0,
-                files: files)
+                files: files, visit: visit)
         }
     }
 
@@ -163,7 +167,8 @@ package final class Broker: Sendable {
         // As on most systems; start.sh is to take what it may have.
         process.executableURL = URL(filePath: "/bin/sh")
         process.arguments = [
-            "-c", "ulimit \(files.map { "-n \($0)" } ?? "-S -n 1024"); exec \"$0\" \"$@\"",
+            "-c",
+            "\(visit.map { "export TRUNKLINE_BOOT_VISIT=\($0); " } ?? "")ulimit \(files.map { "-n \($0)" } ?? "-S -n 1024"); exec \"$0\" \"$@\"",
             script.path(percentEncoded: false),
             directory.path(percentEncoded: false), "\(port)",
         ]

@@ -40,27 +40,36 @@ struct BootLink: Sendable {
     func run() async {
         control.queries.view.set(bootConnected: false)
         var attempt: Task<Void, Never>?
-        var isSaid = false
+        var absence: Task<Void, Never>?
         for await event in connection.events {
             switch event {
             case .connected:
+                absence?.cancel()
+                await absence?.value
+                absence = nil
                 attempt?.cancel()
                 attempt = Task { await connected() }
-                isSaid = false
             case .disconnected(let reason):
                 attempt?.cancel()
                 // Else it could say that it is there after the loss was said.
                 await attempt?.value
-                control.queries.view.set(bootConnected: false)
-                guard !isSaid else { break }
-                isSaid = true
-                logger.warning("the boot broker is gone: no new machine joins", metadata: ["reason": "\(reason)"])
+                guard absence == nil else { break }
+                absence = Task {
+                    // It begins anew once an hour, which is nothing to tell of.
+                    guard (try? await Task.sleep(for: Self.absence.duration)) != nil else { return }
+                    control.queries.view.set(bootConnected: false)
+                    logger.warning("the boot broker is gone: no new machine joins", metadata: ["reason": "\(reason)"])
+                }
             case .message(let message): intake.receiveAtBoot(message)
             }
         }
+        absence?.cancel()
         attempt?.cancel()
         await attempt?.value
     }
+
+    /// So long the boot broker may be away before anybody is told.
+    private static let absence = TimeSpan.seconds(3)
 
     private func connected() async {
         var pause = TimeSpan.seconds(1)
