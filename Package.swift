@@ -113,7 +113,7 @@ let package = Package(
                 "Client", "Messaging", "CMosquitto", "Certificates", "Sealing", "Bundles", "Fleet", "Simulator",
                 "TestSupport",
                 logging,
-            ], path: "Tests/Bench"),
+            ], path: "Tests/Bench", exclude: ["RESULT.md", "growth.svg"]),
         .testTarget(name: "OperatingSystemTests", dependencies: ["OperatingSystem", "TestSupport"]),
         .testTarget(name: "FleetTests", dependencies: ["Fleet", "TestSupport"]),
         .testTarget(name: "GroupLanguageTests", dependencies: ["GroupLanguage", "Fleet", "TestSupport"]),

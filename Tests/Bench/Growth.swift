@@ -97,8 +97,8 @@ enum Growth {
             .axis { fill: none; stroke: #888 } .line { fill: none; stroke: #1667b8; stroke-width: 2 } .dot { fill: #1667b8 }
             @media (prefers-color-scheme: dark) { text { fill: #ddd } .line { stroke: #6ab0f3 } .dot { fill: #6ab0f3 } }
             </style>
-            <text x="40" y="26" class="title">What one machine costs, by the number of machines</text>
-            <text x="40" y="44">\(host)</text>
+            <text x="40" y="20" class="title">What one machine costs, by the number of machines</text>
+            <text x="40" y="38">\(host)</text>
             \(panels)</svg>
 
             """

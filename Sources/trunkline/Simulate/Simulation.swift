@@ -122,9 +122,8 @@ final class Simulation: Sendable {
                 _ = try await client.changeGroup(group.name, to: next.record)
             }
             let due = now >= span ? drifts : Int(Double(drifts) * (now / span))
-            while drifted < due {
+            while drifted < due, let index = try await fleet.drift(from: place) {
                 drifted += 1
-                guard let index = try await fleet.drift(from: place) else { break }
                 place = (index + 1) % behaviours.count
             }
             if ContinuousClock.now - shown >= .milliseconds(250) {
@@ -139,6 +138,16 @@ final class Simulation: Sendable {
             try await wait("switched") { $0.running[next.digest] ?? 0 >= steady }
         } else if rebootAfter != nil {
             try await wait("come back") { $0.settled >= reliable }
+        }
+        // Drifts for which nobody was free while all were busy with something else.
+        let end = ContinuousClock.now + Self.patience
+        while drifted < drifts, ContinuousClock.now < end {
+            if let index = try await fleet.drift(from: place) {
+                drifted += 1
+                place = (index + 1) % behaviours.count
+            } else {
+                try await Task.sleep(for: .milliseconds(20))
+            }
         }
     }
 
