@@ -187,7 +187,7 @@ disperse() {
     elif [ $((SECONDS - boot_began)) -ge "$visit" ]; then
         begins_anew=yes
     else
-        return
+        return 0
     fi
     kill -TERM "${pids[boot]}" 2>/dev/null || true
 }
