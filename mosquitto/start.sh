@@ -192,7 +192,7 @@ disperse() {
     kill -TERM "${pids[boot]}" 2>/dev/null || true
 }
 
-begins_anew='' tick=$((visit < 15 ? visit : 15))
+begins_anew='' tick=$((visit < 30 ? (visit + 1) / 2 : 15))
 for name in "${names[@]}"; do launch "$name"; done
 if [ -n "$certificates" ]; then
     # Ends the wait below now and then.
