@@ -146,7 +146,7 @@ struct ManagerSettingTests {
         #expect(found.map(\.id) == [fault.id])
         #expect(found.first?.line == before.count { $0 == "\n" } + 1)
         #expect(found.first?.column == before.reversed().prefix { $0 != "\n" }.count + 1)
-        if let hint = fault.hint { #expect(found.first?.hint == hint) }
+        #expect(fault.hint == nil || found.first?.hint == fault.hint)
         #expect(throws: Diagnostics(found)) { try GroupLanguage.manager(from: text, name: "f") }
     }
 
