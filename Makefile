@@ -48,6 +48,7 @@ test: dependencies lint ## Everything that must hold: format, warnings, unit and
 	for target in MessagingTests AgentTests PlatformsTests; do $(RUN_TESTS) --filter $$target || exit 1; done
 	$(RUN_TESTS) --no-parallel --filter EndToEndTests
 	Tests/packages/run "$$($(STRICT) build --show-bin-path)"
+	Tests/cgroups/run "$$($(STRICT) build --show-bin-path)/trunklinePackageTests.xctest"
 
 check: test ## The same as test
 

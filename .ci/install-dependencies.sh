@@ -18,6 +18,8 @@ packages=(
   dpkg-dev man-db                   # to make packages, and to read their pages: for the tests
   python3 python3-venv curl ca-certificates openssl procps make git
 )
+# A kernel as a program, which has the controllers of control groups that a host may lack: for the tests.
+[[ $(dpkg --print-architecture 2>/dev/null) != amd64 ]] || packages+=(user-mode-linux)
 services="mosquitto kamailio prosody janus redis-server nginx haproxy postgresql"
 
 fail() {

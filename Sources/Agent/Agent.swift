@@ -14,12 +14,19 @@ import Synchronization
 package enum Agent {
     package static let version = Version.text
 
+    /// As the agent's unit says it: `ControlGroup.makeWay`.
+    private static let makeWay = "make-way"
+
     /// Runs until SIGTERM or SIGINT. - Returns: the exit status: 0 done, 1 failed, 2 wrong usage.
     package static func main(_ arguments: some Sequence<String>) async -> Int32 {
         let arguments = Array(arguments)
         // Before anything else of the agent begins, so that it stays small.
         if arguments == [OutputWriter.mode] { return OutputWriter.main() }
         if arguments == [Launcher.argument] { return Launcher.run() }
+        if arguments.first == Self.makeWay, arguments.count == 2 {
+            ControlGroup.makeWay(unit: arguments[1])
+            return 0
+        }
         if getpid() == 1 { return InitProcess.main(arguments) }
         switch AgentArguments.parse(arguments) {
         case .help:
@@ -54,6 +61,7 @@ package enum Agent {
     }
 
     private static func run(_ arguments: AgentArguments, logger: Logger) async throws(AgentError) {
+        ControlGroup.enterSubgroup()
         let state = try StateDirectory(
             at: arguments.state, isolation: arguments.isolation, users: SoftwareUsers(range: arguments.users))
         if let dismissal = try Dismissal.standing(in: state, ticketFile: arguments.ticket, now: SystemClock.now) {

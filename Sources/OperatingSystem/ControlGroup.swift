@@ -11,19 +11,51 @@ package struct ControlGroup: Hashable, Sendable {
 
     package func child(_ name: String) -> ControlGroup { ControlGroup(path: path + "/" + name) }
 
-    /// The one below which this process may make others: its own, or the one above where systemd put it into a group of its own
-    /// (`DelegateSubgroup=agent`). Nil where there is no tree of version 2.
-    package static var base: ControlGroup? {
+    /// The one below which this process may make others: its own, or the one above where it is in a group of its own
+    /// (`DelegateSubgroup=agent`, or `enterSubgroup`). Nil where there is no tree of version 2.
+    package static var base: ControlGroup? { own.map { $0.above(subgroup) ?? $0 } }
+
+    private static var own: ControlGroup? {
         guard let groups = WholeFile.read("/proc/self/cgroup", limit: 1 << 20),
             let mounts = WholeFile.read("/proc/self/mountinfo", limit: 4 << 20)
         else { return nil }
-        let own = own(
-            groups: String(decoding: groups, as: UTF8.self), mounts: String(decoding: mounts, as: UTF8.self))
-        guard let own, own.hasSuffix("/" + delegated) else { return own.map(ControlGroup.init) }
-        return ControlGroup(path: String(own.dropLast(delegated.utf8.count + 1)))
+        return own(groups: String(decoding: groups, as: UTF8.self), mounts: String(decoding: mounts, as: UTF8.self))
+            .map(ControlGroup.init)
     }
 
-    private static let delegated = "agent"
+    /// Of the agent itself.
+    private static let subgroup = "agent"
+    /// Of systemd, for what it starts beside the main process of a unit with `Delegate=`.
+    private static let beside = ".control"
+    package static let limiting = ["memory", "cpu", "pids"]
+
+    private func above(_ name: String) -> ControlGroup? {
+        path.hasSuffix("/" + name) ? ControlGroup(path: String(path.dropLast(name.utf8.count + 1))) : nil
+    }
+
+    /// Goes into the group `agent` below its own, with all that is in its own: only below a group without processes can others be
+    /// limited (cgroup-v2.rst, "No Internal Process Constraint"). Only where that group is there, which says that whoever starts
+    /// this process can do so again while it is limited below (`makeWay`).
+    ///
+    /// - Parameter making: makes that group first: for process 1 of a container, which nobody starts again in it.
+    package static func enterSubgroup(making: Bool = false) {
+        guard let own, own.above(subgroup) == nil, access(own.path + "/cgroup.events", F_OK) == 0 else { return }
+        let group = own.child(subgroup)
+        guard making ? group.make() : access(group.path + "/cgroup.procs", W_OK) == 0 else { return }
+        for process in own.members { _ = group.write("\(process)", to: "cgroup.procs") }
+    }
+
+    /// What systemd before 254 needs, which knows no `DelegateSubgroup=`: it starts the agent in the unit's own group, and cannot where
+    /// groups below are limited. Makes the agent's subgroup, and takes limits away until the agent sets them again.
+    ///
+    /// As `ExecStartPre=` and `ExecStopPost=` of the unit; anywhere else it does nothing.
+    package static func makeWay(unit: String) {
+        guard let own else { return }
+        let base = own.above(beside) ?? own
+        guard base.above(unit) != nil else { return }
+        _ = base.child(subgroup).make()
+        for controller in limiting { _ = base.write("-" + controller, to: "cgroup.subtree_control") }
+    }
 
     /// Of the machine with this state directory: by its path, since two on one host may have one name.
     package static func ofMachine(_ machine: String, state: String) -> ControlGroup? {
@@ -105,10 +137,11 @@ package struct ControlGroup: Hashable, Sendable {
     package var isPopulated: Bool { value("populated", in: "cgroup.events") == 1 }
 
     /// Of it and of all below.
-    package var processes: [pid_t] {
-        let own = (WholeFile.read(path + "/cgroup.procs", limit: 4 << 20) ?? [])
+    package var processes: [pid_t] { members + children.flatMap(\.processes) }
+
+    private var members: [pid_t] {
+        (WholeFile.read(path + "/cgroup.procs", limit: 4 << 20) ?? [])
             .split(separator: UInt8(ascii: "\n")).compactMap { pid_t(String(decoding: $0, as: UTF8.self)) }
-        return own + children.flatMap(\.processes)
     }
 
     /// SIGKILL to all that is in it and below, what is being forked included.

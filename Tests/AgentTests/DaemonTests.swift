@@ -122,8 +122,9 @@ struct DaemonTests {
             try agent.start()
             let healthy = """
                 #!/bin/sh
+                touch "$TRUNKLINE_DATA/left"; before=$(grep -c . "$TRUNKLINE_DATA/left")
                 (setsid env -i sh -c 'echo $$ >> '"$TRUNKLINE_DATA"'/left; exec sleep 600' </dev/null >/dev/null 2>&1 &)
-                while ! test -s "$TRUNKLINE_DATA/left"; do sleep 0.01; done
+                while test "$(grep -c . "$TRUNKLINE_DATA/left")" -le "$before"; do sleep 0.01; done
                 """
             let bundle = try SampleBundle(healthy: healthy)
             try await manager.order(bundle)
@@ -238,98 +239,6 @@ struct RealProgramTests {
                 healthy: "#!/bin/sh\ncurl -sf --unix-socket \"$TRUNKLINE_RUN/socket\" http://n/ | grep -q well",
                 more: ["nginx.conf": configuration])
         }
-    }
-}
-
-@Suite("Limits")
-struct LimitPlanTests {
-    static let limits = SoftwareManifest.Limits(memory: 512_000_000, cpu: 200, processes: 256, files: 1024)
-
-    @Test("A control group that has the controllers takes them; the rest are resource limits")
-    func plan() {
-        var files: [String: String] = [:]
-        let whole = LimitPlan(Self.limits, hasUser: true) { file, value in
-            files[file] = value
-            return true
-        }
-        #expect(files == ["memory.max": "512000000", "cpu.max": "200000 100000", "pids.max": "256"])
-        #expect(whole.resources == [ResourceLimit(resource: .files, value: 1024)] && whole.unkept == [])
-        let none = LimitPlan(Self.limits, hasUser: true) { _, _ in false }
-        #expect(Set(none.resources.map(\.resource)) == [.memory, .processes, .files] && none.unkept == ["cpu"])
-        // Another user's processes would be counted, too.
-        #expect(LimitPlan(Self.limits, hasUser: false) { _, _ in false }.unkept == ["cpu", "processes"])
-        files = [:]
-        let unlimited = LimitPlan(nil, hasUser: true) { file, value in
-            files[file] = value
-            return false
-        }
-        #expect(files == ["memory.max": "max", "cpu.max": "max 100000", "pids.max": "max"], "the last software's go")
-        #expect(unlimited == LimitPlan(nil, hasUser: false) { _, _ in true })
-    }
-
-    @Test("In a delegated tree the files of the controllers that it has are written, and the rest are resource limits")
-    func delegated() throws {
-        let tree = FileManager.default.temporaryDirectory.appending(path: "cgroup-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: tree + "/machine", withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: tree) }
-        func content(_ file: String) throws -> String { try String(contentsOfFile: "\(tree)/\(file)", encoding: .utf8) }
-        // systemd gives memory and pids, and no cpu.
-        for file in ["cgroup.subtree_control", "machine/memory.max", "machine/pids.max"] {
-            try Data().write(to: URL(filePath: "\(tree)/\(file)"))
-        }
-        ControlGroup(path: tree).enable(["pids"])
-        #expect(try content("cgroup.subtree_control") == "+pids")
-        let group = ControlGroup(path: tree).child("machine")
-        let plan = LimitPlan(Self.limits, hasUser: true) { group.set($0, to: $1) }
-        #expect(try content("machine/memory.max") == "512000000" && content("machine/pids.max") == "256")
-        #expect(plan.unkept == ["cpu"] && plan.resources == [ResourceLimit(resource: .files, value: 1024)])
-        #expect(!FileManager.default.fileExists(atPath: group.path + "/cpu.max"), "what is not there is not made")
-    }
-
-    @Test("What was limited is said in words")
-    func words() {
-        func words(killed: Int, forks: Int) -> String? {
-            LimitPlan.words(
-                Self.limits, before: .init(killed: 1, forks: 1), after: .init(killed: killed, forks: forks))
-        }
-        #expect(words(killed: 1, forks: 1) == nil)
-        #expect(words(killed: 2, forks: 1)?.contains("512 MB of memory") == true)
-        #expect(words(killed: 1, forks: 5)?.contains("256 processes") == true)
-    }
-
-    @Test(
-        "Processes and files are limited for software with a user of its own", .enabled(if: Capabilities.mayChangeUsers)
-    )
-    func real() async throws {
-        try await withMachine { manager, agent in
-            try agent.start()
-            let start = SampleBundle.start.replacing(
-                "touch",
-                with:
-                    "ulimit -n > \"$TRUNKLINE_DATA/limits\"; cat /proc/self/limits >> \"$TRUNKLINE_DATA/limits\"\ntouch"
-            )
-            var bundle = try SampleBundle(start: start)
-            bundle.manifest.limits = .init(processes: 77, files: 333)
-            bundle.manifest.capabilities = ["net_bind_service"]
-            try await manager.order(bundle)
-            try await manager.running(bundle, generation: 1)
-            let limits = agent.lines("data/sample/limits")
-            #expect(limits.first == "333")
-            let isLimited = limits.contains { $0.hasPrefix("Max processes") && $0.contains(" 77 ") }
-            let group = ControlGroup.ofMachine(ManagerStandIn.machine, state: agent.state)
-            let inGroup =
-                group.flatMap { try? String(contentsOfFile: $0.path + "/pids.max", encoding: .utf8) } == "77\n"
-            #expect(isLimited || inGroup)
-            let status = try String(contentsOfFile: "/proc/\(try await agent.softwarePID())/status", encoding: .utf8)
-            for name in ["CapEff", "CapAmb", "CapBnd"] {
-                #expect(Capabilities.mask(named: name, inStatus: status) == 1 << 10, "\(name)")
-            }
-        }
-    }
-
-    @Test("The capabilities that the language knows are those that can be given")
-    func capabilities() {
-        #expect(Set(SoftwareManifest.knownCapabilities) == Set(Capabilities.numbers.keys))
     }
 }
 

@@ -56,8 +56,11 @@ struct ServiceTests {
         try process.run()
         process.waitUntilExit()
         let said = try String(contentsOf: output, encoding: .utf8)
-        // It also speaks of the machine's own units.
-        #expect(!said.contains("trunkline-agent"), "\(said)")
+        // It also speaks of the machine's own units; systemd before 254 does not know this one key.
+        let ours = said.split(separator: "\n").filter {
+            $0.contains("trunkline-agent") && !$0.contains("Unknown key 'DelegateSubgroup'")
+        }
+        #expect(ours.isEmpty, "\(said)")
         #expect(process.terminationStatus == 0, "\(said)")
     }
 

@@ -10,6 +10,8 @@ private final class Systemd {
     private let process = Process()
     private let directory: String
     private let group: String
+    /// Asked before it starts, so that its tree has them from the beginning.
+    let hasControllers = Controllers.areHere
 
     /// Namespaces take root, a systemd that is installed, and a host that has control groups of version 2.
     static let isHere: Bool = {
@@ -18,16 +20,24 @@ private final class Systemd {
         }
         let group = "\(root)/trunkline-probe-\(getpid())"
         guard mkdir(group, 0o755) == 0 else { return false }
-        rmdir(group)
-        let probe = [
-            "--fork", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--mount-proc", "/bin/sh", "-c", privateMounts,
-        ]
-        return (try? run("/usr/bin/unshare", probe))?.status == 0
+        defer { rmdir(group) }
+        return (try? run("/bin/sh", ["-c", entering(group), "sh", privateMounts]))?.status == 0
     }()
 
     /// Nothing of the machine's own systemd, and none of its control groups, is seen or touched.
-    private static let privateMounts =
-        "mount --make-rprivate / && mount -t tmpfs tmpfs /run && mount -t cgroup2 none /sys/fs/cgroup"
+    /// One tree of groups is not mounted right on another.
+    private static let privateMounts = """
+        mount --make-rprivate / && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /sys/fs/cgroup &&
+        mount -t cgroup2 none /sys/fs/cgroup
+        """
+
+    /// The shell's line that runs its argument in this group and in namespaces of their own; nobody outside of them is in the group.
+    private static func entering(_ group: String) -> String {
+        """
+        exec unshare --fork --kill-child=KILL --pid --mount --uts --ipc --mount-proc /bin/sh -c \
+            'echo $$ > "$0/cgroup.procs" && exec unshare --cgroup /bin/sh -c "$1"' '\(group)' "$1"
+        """
+    }
 
     /// Where control groups of version 2 are mounted.
     private static var unified: String? {
@@ -62,10 +72,7 @@ private final class Systemd {
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.arguments = [
             "-c",
-            """
-            mkdir '\(group)' && echo $$ > '\(group)/cgroup.procs' &&
-            exec unshare --fork --kill-child=KILL --pid --mount --cgroup --uts --ipc --mount-proc /bin/sh -c "$1"
-            """, "sh", inside,
+            "mkdir '\(group)' && \(Self.entering(group))", "sh", inside,
         ]
         let log = "\(directory)/systemd.log"
         _ = FileManager.default.createFile(atPath: log, contents: nil)
@@ -84,6 +91,17 @@ private final class Systemd {
         return try Self.run(
             "/usr/bin/nsenter",
             ["--target", "\(first)", "--pid", "--mount", "--cgroup", "--uts", "--ipc", "--"] + arguments)
+    }
+
+    /// Of memory and processes, in the group of the one machine that the agent makes.
+    var limits: [String] {
+        let text = try? Self.run(
+            "/bin/sh",
+            [
+                "-c",
+                "cat '\(group)'/system.slice/trunkline-agent.service/trunkline-*/memory.max '\(group)'/system.slice/trunkline-agent.service/trunkline-*/pids.max",
+            ])
+        return (text?.output ?? "").split(separator: "\n").map(String.init)
     }
 
     func show(_ property: String) throws -> String {
@@ -154,11 +172,15 @@ struct SystemdTests {
         }
         let isReady = try await eventually { try systemd.show("ActiveState") == "active" }
         try #require(isReady)
-        let bundle = try SampleBundle()
+        var bundle = try SampleBundle()
+        bundle.manifest.limits = .init(memory: 96_000_000, processes: 30)
         try await manager.order(bundle)
         var last = try await manager.running(bundle, generation: 1)
         let software = try #require(last.software)
         let first = try #require(pid())
+        // Without the controllers each process has its own.
+        let limits = systemd.hasControllers ? ["95997952", "30"] : []
+        #expect(systemd.limits == limits)
         /// Another agent speaks for the same software.
         func isTakenOver(_ what: String, restarts: Int) async throws {
             let session = last.session
@@ -168,6 +190,7 @@ struct SystemdTests {
             #expect(last.software == software, "\(what)")
             #expect(pid() == first, "\(what)")
             #expect(try systemd.show("NRestarts") == "\(restarts)", "\(what)")
+            #expect(systemd.limits == limits, "\(what)")
         }
         #expect(try systemd.run("systemctl", "restart", "trunkline-agent").status == 0)
         try await isTakenOver("restarted by a person", restarts: 0)

@@ -17,6 +17,7 @@ extension AgentLoop {
         if let record = process, record.isAlive {
             logger.notice("taking over \(record.job.manifest.reference), process \(record.process.pid)")
             if let writer = record.writer { watch(writer: writer) } else { writerAt = now }
+            for (file, value) in record.limits ?? [:] { _ = groups?.machine.set(file, to: value) }
             supervise(.adopt(record.job, restarts: record.restarts), now: now)
             nameProcess()
             run = max(run, 1)
@@ -127,7 +128,7 @@ extension AgentLoop {
                         let record = ProcessIdentity(child: pid).map { identity in
                             ProcessRecord(
                                 process: identity, job: job, since: since, restarts: restarts,
-                                group: groups?.software.path, writer: writer)
+                                group: groups?.software.path, limits: limits.files, writer: writer)
                         }
                         // Here, not in the loop: the sooner it is on disk, the sooner an agent that is killed can be followed by one that knows.
                         if let record { try? state.saveSecret(record, to: .process, under: key) }

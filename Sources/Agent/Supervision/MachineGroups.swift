@@ -26,7 +26,7 @@ struct MachineGroups: Sendable {
             return nil
         }
         // Only where the group above has no process of its own; else resource limits have to do.
-        ControlGroup.base?.enable(["memory", "cpu", "pids"])
+        ControlGroup.base?.enable(ControlGroup.limiting)
     }
 
     /// What the kernel has refused since a run began, for people.
@@ -46,6 +46,8 @@ struct MachineGroups: Sendable {
 struct LimitPlan: Hashable, Sendable {
     /// For the launcher.
     var resources: [ResourceLimit] = []
+    /// What the control group keeps: its files.
+    var files: [String: String] = [:]
     /// What nothing here can limit.
     var unkept: [String] = []
 
@@ -54,13 +56,19 @@ struct LimitPlan: Hashable, Sendable {
     ///   - set: writes a file of the control group; whether it was taken.
     init(_ limits: SoftwareManifest.Limits?, hasUser: Bool, set: (_ file: String, _ value: String) -> Bool) {
         let limits = limits ?? SoftwareManifest.Limits()
-        if !set("memory.max", limits.memory.map { "\($0)" } ?? "max"), let memory = limits.memory {
+        var files: [String: String] = [:]
+        func isKept(_ file: String, _ value: String?, else unlimited: String) -> Bool {
+            guard set(file, value ?? unlimited) else { return false }
+            files[file] = value
+            return true
+        }
+        if !isKept("memory.max", limits.memory.map { "\($0)" }, else: "max"), let memory = limits.memory {
             resources.append(ResourceLimit(resource: .memory, value: memory))
         }
-        if !set("cpu.max", limits.cpu.map { "\($0 * 1000) 100000" } ?? "max 100000"), limits.cpu != nil {
+        if !isKept("cpu.max", limits.cpu.map { "\($0 * 1000) 100000" }, else: "max 100000"), limits.cpu != nil {
             unkept.append("cpu")
         }
-        if !set("pids.max", limits.processes.map { "\($0)" } ?? "max"), let processes = limits.processes {
+        if !isKept("pids.max", limits.processes.map { "\($0)" }, else: "max"), let processes = limits.processes {
             if hasUser {
                 resources.append(ResourceLimit(resource: .processes, value: processes))
             } else {
@@ -68,6 +76,7 @@ struct LimitPlan: Hashable, Sendable {
             }
         }
         if let files = limits.files { resources.append(ResourceLimit(resource: .files, value: files)) }
+        self.files = files
     }
 
     /// What was limited in a run that ended so, for people; nil: nothing that is known.

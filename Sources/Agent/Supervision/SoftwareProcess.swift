@@ -14,6 +14,9 @@ struct ProcessRecord: Hashable, Sendable, Codable {
     var restarts: Int
     /// The path of the control group that it runs in; nil: none, or of the first agents.
     var group: String?
+    /// The files of its machine's group by which it is limited; nil: none. Set again when the next agent takes it over, since a
+    /// service manager may have had to take them away to start that one (`ControlGroup.makeWay`).
+    var limits: [String: String]?
     /// Its main process has ended well and left others: it is there for as long as its group has one.
     var isInBackground: Bool?
 

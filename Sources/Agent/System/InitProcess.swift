@@ -13,6 +13,7 @@ enum InitProcess {
 
     /// Returns the exit status, which is the agent's.
     static func main(_ arguments: [String]) -> Int32 {
+        ControlGroup.enterSubgroup(making: true)
         var signals = sigset_t()
         sigemptyset(&signals)
         for number in [SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2] { sigaddset(&signals, number) }
