@@ -107,10 +107,13 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport"),
+        // What a delivery is measured against.
+        .target(name: "BarePipeline", dependencies: ["CMosquitto", "CZlib"], path: "Tests/BarePipeline"),
         .executableTarget(
             name: "trunkline-bench",
             dependencies: [
-                "Client", "Messaging", "CMosquitto", "Certificates", "Sealing", "Bundles", "Fleet", "Simulator",
+                "BarePipeline", "Client", "Messaging", "CMosquitto", "Certificates", "Sealing", "Bundles", "Fleet",
+                "Simulator",
                 "TestSupport",
                 logging,
             ], path: "Tests/Bench", exclude: ["RESULT.md", "growth.svg"]),

@@ -14,7 +14,7 @@ package enum BundleReader {
 
     /// Reads the whole bundle and returns only if `unpack` would take every entry of it.
     package static func check(bundleAt path: String, limits: Limits = .standard) throws(BundleError) -> Contents {
-        try read(path, limits: limits, into: nil)
+        try read(try BundleFile(path: path), limits: limits, into: nil)
     }
 
     /// Unpacks into a directory that it makes (0700) and that must not be there yet; on failure it is gone again.
@@ -23,11 +23,22 @@ package enum BundleReader {
     /// disk has everything when it returns; without, a crash of the system may lose some of it.
     @discardableResult
     package static func unpack(
-        bundleAt path: String, into directory: String, limits: Limits = .standard, durable: Bool = false
+        bundleAt path: String, into directory: String, limits: Limits = .standard, durable: Bool = false,
+        observer: (any UnpackObserver)? = nil
+    ) throws(BundleError) -> Contents {
+        try unpack(
+            try BundleFile(path: path), into: directory, limits: limits, durable: durable, observer: observer)
+    }
+
+    /// The same of a bundle that may still be on its way: it is read once, to its end, and what came is unpacked meanwhile.
+    @discardableResult
+    package static func unpack(
+        _ source: any BundleSource, into directory: String, limits: Limits = .standard, durable: Bool = false,
+        observer: (any UnpackObserver)? = nil
     ) throws(BundleError) -> Contents {
         let tree = try UnpackedTree(creating: directory, durable: durable)
         do {
-            let contents = try read(path, limits: limits, into: tree)
+            let contents = try read(source, limits: limits, into: tree, observer: observer)
             try tree.finish()
             return contents
         } catch {
@@ -36,8 +47,10 @@ package enum BundleReader {
         }
     }
 
-    private static func read(_ path: String, limits: Limits, into tree: UnpackedTree?) throws(BundleError) -> Contents {
-        var reader = TarReader(try GzipReader(path: path), limits: limits)
+    private static func read(
+        _ source: any BundleSource, limits: Limits, into tree: UnpackedTree?, observer: (any UnpackObserver)? = nil
+    ) throws(BundleError) -> Contents {
+        var reader = TarReader(try GzipReader(source), limits: limits)
         var rules = TreeRules(limits: limits)
         var manifest: [UInt8]?
         var programs = BundledPrograms()
@@ -53,6 +66,7 @@ package enum BundleReader {
                 try rules.addLink(path)
                 programs.addLink(path, to: target)
                 try tree?.addLink(path, to: target)
+                observer?.addLink(path.text, to: target)
                 continue
             }
             try rules.addFile(path, size: entry.size)
@@ -68,8 +82,10 @@ package enum BundleReader {
                     if isManifest { manifest?.append(contentsOf: bytes) }
                     head.append(contentsOf: bytes.prefix(ProgramFile.longestFirstLine - head.count))
                     try tree?.write(bytes)
+                    observer?.take(bytes)
                 }
                 try tree?.endFile(isExecutable: entry.isExecutable)
+                observer?.endFile(path.text, size: entry.size, isExecutable: entry.isExecutable)
             } catch {
                 throw error.naming(path.text)
             }

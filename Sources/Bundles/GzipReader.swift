@@ -1,25 +1,22 @@
 import CZlib
-import Glibc
 
-/// The unpacked bytes of a gzip file (RFC 1952), a piece at a time; several members in a row are one stream.
+/// The unpacked bytes of gzip data (RFC 1952), a piece at a time; several members in a row are one stream.
 ///
-/// It holds 64 KiB of the file and gives out no more than is asked for, so that a compression bomb costs nothing until
+/// It holds 64 KiB of what is packed and gives out no more than is asked for, so that a compression bomb costs nothing until
 /// somebody reads it.
 final class GzipReader {
-    private let file: FileDescriptor
+    private let source: any BundleSource
     private let input: UnsafeMutableRawBufferPointer
     // On the heap, because zlib keeps the address.
     private let stream: UnsafeMutablePointer<z_stream>
-    private var isFileAtEnd = false
+    private var isSourceAtEnd = false
     private var isFinished = false
 
-    init(path: String) throws(BundleError) {
-        file = try FileDescriptor(opening: path, O_RDONLY)
+    init(_ source: any BundleSource) throws(BundleError) {
+        self.source = source
         input = .allocate(byteCount: 65_536, alignment: 16)
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
-        let kind = try file.status(entry: path).st_mode & S_IFMT
-        guard kind == S_IFREG else { throw BundleError(.inputOutput, entry: path, "not a file") }
         // 15 bits of window, and 16 for "gzip only".
         guard inflateInit2_(stream, 15 + 16, ZLIB_VERSION, CInt(MemoryLayout<z_stream>.size)) == Z_OK else {
             throw BundleError(.inputOutput, "zlib cannot start")
@@ -44,7 +41,7 @@ final class GzipReader {
             switch inflate(stream, Z_NO_FLUSH) {
             case Z_OK: break
             case Z_STREAM_END: try beginNextMember()
-            case Z_BUF_ERROR where !isFileAtEnd || stream.pointee.avail_in > 0: break
+            case Z_BUF_ERROR where !isSourceAtEnd || stream.pointee.avail_in > 0: break
             case Z_BUF_ERROR: throw BundleError(.malformed, "the bundle is cut off")
             case Z_MEM_ERROR: throw BundleError(.inputOutput, "no memory to unpack the bundle")
             default: throw BundleError(.malformed, "not gzip, or damaged")
@@ -66,8 +63,8 @@ final class GzipReader {
     }
 
     private func refill() throws(BundleError) {
-        let count = isFileAtEnd ? 0 : try file.read(into: input, entry: nil)
-        isFileAtEnd = count == 0
+        let count = isSourceAtEnd ? 0 : try source.read(into: input)
+        isSourceAtEnd = count == 0
         stream.pointee.next_in = input.baseAddress?.assumingMemoryBound(to: Bytef.self)
         stream.pointee.avail_in = uInt(count)
     }

@@ -50,18 +50,20 @@ struct DecisionTests {
         #expect(registration.deadline == .seconds(62))
     }
 
-    @Test("New parts are reported at every eighth, or 100 ms after the last")
+    @Test("New parts are reported at every sixteenth, or 20 ms after the first that was not")
     func receiver() {
-        var receiver = Receiver(count: 20, have: PartRanges(), now: .zero)
-        for index in 0..<7 { receiver.took(index, now: .milliseconds(Int64(index))) }
-        #expect(receiver.reported.isEmpty && receiver.deadline == .milliseconds(106))
-        receiver.took(7, now: .milliseconds(7))
-        #expect(receiver.reported == PartRanges(upTo: 8))
-        receiver.took(9, now: .milliseconds(20))
-        #expect(receiver.reported.count == 8)
-        receiver.due(now: .milliseconds(120))
-        #expect(receiver.reported.description == "0-7,9" && !receiver.mustRepeat)
-        #expect(!receiver.wants(9) && receiver.wants(8) && !receiver.wants(20) && !receiver.wants(-1))
+        var receiver = Receiver(count: 40, have: PartRanges(), now: .zero)
+        for index in 0..<15 { receiver.took(index, now: .milliseconds(Int64(1 + index))) }
+        #expect(receiver.reported.isEmpty && receiver.deadline == .milliseconds(21))
+        receiver.took(15, now: .milliseconds(16))
+        #expect(receiver.reported == PartRanges(upTo: 16))
+        receiver.took(17, now: .milliseconds(20))
+        // Slow parts do not put it off.
+        receiver.took(18, now: .milliseconds(39))
+        #expect(receiver.reported.count == 16 && receiver.deadline == .milliseconds(40))
+        receiver.due(now: .milliseconds(40))
+        #expect(receiver.reported.description == "0-15,17-18" && !receiver.mustRepeat)
+        #expect(!receiver.wants(17) && receiver.wants(16) && !receiver.wants(40) && !receiver.wants(-1))
     }
 
     @Test("What lacks is said again when no part comes")

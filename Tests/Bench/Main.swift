@@ -8,6 +8,7 @@ import Foundation
 struct Bench {
     static func main() async {
         do {
+            if let pipeline = Pipeline(arguments: CommandLine.arguments) { return try pipeline.run() }
             let order = try BenchOrder(ProcessInfo.processInfo.environment)
             if !order.growth.isEmpty { return try await grow(order) }
             var results: [Measured] = []

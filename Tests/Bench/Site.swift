@@ -195,6 +195,12 @@ final class Spawned: Sendable {
         pid = process.processIdentifier
     }
 
+    /// Its exit status, once it has one.
+    func ended() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
     func end() {
         process.terminate()
         process.waitUntilExit()

@@ -6,8 +6,8 @@ enum AgentEvent: Sendable {
     case connection(ConnectionEvent)
     case subscribed(session: Int, well: Bool)
     case published(session: Int, well: Bool)
-    /// A process was started; the record is nil where it has ended already.
-    case spawned(run: Int, ProcessRecord?)
+    /// A process was started; the record is nil where it has ended already. With how the files of its release looked when they were as they must be.
+    case spawned(run: Int, ProcessRecord?, ReleaseStamp?)
     /// Its main process has ended well, and others of it run on.
     case wentToBackground(run: Int)
     case supervision(Supervisor.Event)
@@ -17,6 +17,8 @@ enum AgentEvent: Sendable {
     case linesSent
     case checkEnded(run: Int, Check.Kind, Check.Result)
     case bundleLookedFor(generation: Int, isPresent: Bool)
+    /// What was unpacked while it was received is whole, or cannot become so.
+    case streamed(BundleStream.ID, BundleCache.Completion)
     case received(generation: Int, BundleCache.Completion)
     case prepared(generation: Int, AgentError?)
     case agentPrepared(id: Int, Result<AgentStore.Delivered, AgentError>)

@@ -10,8 +10,11 @@ extension AgentLoop {
         guard let installation else { return }
         self.installation?.stage = .looking
         let (digest, generation) = (installation.digest, installation.id)
-        work.append { [bundles, post] in
-            let isPresent = await AgentQueues.onDisk { bundles.isPresent(digest) }
+        let isSoftware = installation.isSoftware
+        work.append { [bundles, releases, post] in
+            let isPresent = await AgentQueues.onDisk {
+                bundles.isPresent(digest) || isSoftware && releases.difference(digest).digest == nil
+            }
             post(.bundleLookedFor(generation: generation, isPresent: isPresent))
         }
     }
@@ -27,6 +30,12 @@ extension AgentLoop {
                 count: installation.parts, in: bundles.directory)
             let receiver = Receiver(count: installation.parts, have: store.have, now: now)
             guard !receiver.isComplete else { return complete(store) }
+            if installation.isSoftware {
+                streams += 1
+                self.installation?.stream = try BundleStream(
+                    streams, store, have: receiver.have, releases: releases
+                ) { [post] in post(.streamed($0, $1)) }
+            }
             self.installation?.stage = .receiving(store, receiver, subscribed: false)
             subscribeToParts()
         } catch {
@@ -72,6 +81,7 @@ extension AgentLoop {
         do {
             try store.write(try installation.seal.open(part, index: index), index: index)
             receiver.took(index, now: now)
+            installation.stream?.advance(to: receiver.have, of: store)
         } catch let error as AgentError where error.code == .system {
             return fail(error.message, now: now)
         } catch {
@@ -89,10 +99,30 @@ extension AgentLoop {
         guard let installation else { return }
         self.installation?.stage = .completing(store)
         unsubscribe(installation.filter)
+        // What unpacks it has the rest to do.
+        if installation.stream == nil { completeAtOnce(store) }
+    }
+
+    /// Of what was not unpacked while it came.
+    private func completeAtOnce(_ store: PartStore) {
+        guard let installation else { return }
         let (digest, generation) = (installation.digest, installation.id)
         work.append { [bundles, post] in
             let completion = await AgentQueues.onDisk { bundles.complete(digest) }
             post(.received(generation: generation, completion))
+        }
+    }
+
+    func streamed(_ stream: BundleStream.ID, _ completion: BundleCache.Completion, now: TimeSpan) {
+        guard let installation, installation.stream?.id == stream else { return }
+        self.installation?.stream = nil
+        switch completion {
+        case .accepted: prepared(generation: installation.id, nil, now: now)
+        case .wrong: received(generation: installation.id, completion, now: now)
+        case .failed(let error):
+            // The bytes may be good all the same: they are hashed when all are here, and unpacked by themselves.
+            logger.warning("\(installation.digest.prefix(12)) was not unpacked while it came: \(error.message)")
+            if case .completing(let store) = installation.stage { completeAtOnce(store) }
         }
     }
 

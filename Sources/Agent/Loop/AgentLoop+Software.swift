@@ -104,18 +104,21 @@ extension AgentLoop {
             Task {
                 await Self.endAll(of: last, groups, state)
                 do throws(AgentError) {
-                    let error = await AgentQueues.onDisk { () -> AgentError? in
+                    let prepared = await AgentQueues.onDisk { () -> Result<ReleaseStamp?, AgentError> in
+                        let stamp: ReleaseStamp?
                         // Every start, so that exchanged files never run again.
-                        do throws(AgentError) { try releases.prepare(job.digest) } catch { return error }
+                        do throws(AgentError) { stamp = try releases.prepare(job.digest) } catch {
+                            return .failure(error)
+                        }
                         do throws(SystemError) {
                             try ForeignTree.directory(state.log, mode: 0o700, owner: nil)
                             try state.software.makeDirectories()
                             try state.software.makeData(ofSoftware: job.manifest.name)
                             try state.software.makeRun()
-                        } catch { return AgentError(.system, error.description) }
-                        return nil
+                        } catch { return .failure(AgentError(.system, error.description)) }
+                        return .success(stamp)
                     }
-                    if let error { throw error }
+                    let stamp = try prepared.get()
                     let (output, errors) = try pipes.make()
                     var writer: ProcessIdentity?
                     // Without one it runs all the same, and what it writes waits in the pipes.
@@ -132,7 +135,7 @@ extension AgentLoop {
                         }
                         // Here, not in the loop: the sooner it is on disk, the sooner an agent that is killed can be followed by one that knows.
                         if let record { try? state.saveSecret(record, to: .process, under: key) }
-                        post(.spawned(run: run, record))
+                        post(.spawned(run: run, record, stamp))
                     }
                     if ending == .exited(0), let groups, groups.software.isPopulated {
                         // As daemons do: what it started is the software.
@@ -150,8 +153,10 @@ extension AgentLoop {
         }
     }
 
-    func spawned(run: Int, _ record: ProcessRecord?, now: TimeSpan) {
+    func spawned(run: Int, _ record: ProcessRecord?, _ stamp: ReleaseStamp?, now: TimeSpan) {
         guard run == self.run else { return }
+        // What was just looked at is read again only once it looks otherwise.
+        self.stamp = stamp
         if let record {
             process = record
             if let writer = record.writer { watch(writer: writer) } else { writerAt = now + Self.writerPause }

@@ -38,6 +38,8 @@ final class AgentLoop {
     var kept: KeptPlan
     var order: AcceptedOrder?
     var installation: Installation?
+    /// How many bundles were unpacked, or begun to be, while they were received.
+    var streams = 0
     /// The newest order, while it is one that cannot be followed.
     var refusal: Refusal?
     /// An order that waits for room on the disk.
@@ -172,7 +174,7 @@ final class AgentLoop {
             }
             reporter.published(session: session, well: well, now: now)
             if well { announcementHeard() }
-        case .spawned(let run, let record): spawned(run: run, record, now: now)
+        case .spawned(let run, let record, let stamp): spawned(run: run, record, stamp, now: now)
         case .wentToBackground(let run): wentToBackground(run: run)
         case .supervision(let event): supervise(event, now: now)
         case .writerEnded(let writer, let well): writerEnded(writer, well: well, now: now)
@@ -180,6 +182,7 @@ final class AgentLoop {
         case .checkEnded(let run, let kind, let result): checkEnded(run: run, kind, result, now: now)
         case .bundleLookedFor(let generation, let isPresent):
             bundleLookedFor(generation: generation, isPresent: isPresent, now: now)
+        case .streamed(let stream, let completion): streamed(stream, completion, now: now)
         case .received(let generation, let completion): received(generation: generation, completion, now: now)
         case .prepared(let generation, let error): prepared(generation: generation, error, now: now)
         case .partsSubscribed(let generation, let session, let well):

@@ -8,7 +8,7 @@ struct Installation {
         /// Hashing what may be here already.
         case looking
         case receiving(PartStore, Receiver, subscribed: Bool)
-        /// Hashing what was received.
+        /// Hashing what was received, or the rest of it.
         case completing(PartStore)
         /// Something went wrong; it begins again.
         case waiting(until: TimeSpan)
@@ -33,6 +33,8 @@ struct Installation {
     let filter: String
     let seal: PartSeal
     var stage = Stage.looking
+    /// Unpacks while it is received; nil where that is done when all is here: of an agent, or after it broke off.
+    var stream: BundleStream?
     var trouble: String?
     private var failures = 0
 
@@ -69,6 +71,7 @@ struct Installation {
     var isSoftware: Bool { if case .software = purpose { true } else { false } }
 
     mutating func fail(_ why: String, now: TimeSpan) {
+        stream = nil
         trouble = "\(name) cannot be installed: \(why)"
         failures += 1
         stage = .waiting(until: now + min(.seconds(1 << Int64(min(failures - 1, 5))), .seconds(30)))

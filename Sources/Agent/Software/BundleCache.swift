@@ -25,17 +25,20 @@ struct BundleCache: Sendable {
         do {
             let found = try BundleDigest.hex(ofFile: parts)
             guard found == digest else { return .wrong(found) }
+            try keep(digest)
+        } catch let error as AgentError {
+            return .failed(error)
         } catch {
             return .failed(AgentError(.bundle, "cannot read \(parts): \(error)"))
         }
-        let descriptor = open(parts, O_RDWR | O_CLOEXEC)
-        if descriptor >= 0 {
-            fsync(descriptor)
-            close(descriptor)
-        }
-        guard rename(parts, path(digest)) == 0 else { return .failed(.system("rename", parts)) }
-        unlink(PartStore.record(digest, in: directory))
         return .accepted
+    }
+
+    /// The received parts are the bundle. Not flushed: whoever uses it hashes it, and finds what a power failure made of it.
+    func keep(_ digest: String) throws(AgentError) {
+        let parts = PartStore.parts(digest, in: directory)
+        guard rename(parts, path(digest)) == 0 else { throw .system("rename", parts) }
+        unlink(PartStore.record(digest, in: directory))
     }
 
     /// Removes everything of other digests.

@@ -14,6 +14,7 @@ final class PartStore {
     private let data: Int32
     private let record: Int32
     private let header: String
+    private let directory: String
 
     static let largestPart = 1 << 20
 
@@ -26,6 +27,7 @@ final class PartStore {
         self.size = size
         self.partSize = partSize
         self.count = count
+        self.directory = directory
         header = "\(size) \(partSize) \(count)\n"
         try DirectoryTree.make(directory)
         let path = Self.parts(digest, in: directory)
@@ -75,6 +77,13 @@ final class PartStore {
         }
         try put(part, to: data, at: index * partSize)
         try put(Data([UInt8(ascii: "1")]), to: record, at: header.utf8.count + index)
+    }
+
+    /// What was written so far, for another thread; it must be closed.
+    func openForReading() throws(AgentError) -> Int32 {
+        let descriptor = open(Self.parts(digest, in: directory), O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system("open", Self.parts(digest, in: directory)) }
+        return descriptor
     }
 
     /// Throws every part away.

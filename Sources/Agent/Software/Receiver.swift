@@ -12,8 +12,10 @@ struct Receiver: Sendable {
     private var reportAt: TimeSpan?
     private var quietAt: TimeSpan
 
-    static let partsPerReport = 8
-    static let reportDelay = TimeSpan.milliseconds(100)
+    /// A quarter of what may be under way to it.
+    static let partsPerReport = 16
+    /// From the first part that was not reported, so that a slow stream is reported, too.
+    static let reportDelay = TimeSpan.milliseconds(20)
     /// Without a part for so long, what is lacking is said again: a broker may have dropped it.
     static let quiet = TimeSpan.seconds(3)
 
@@ -35,11 +37,13 @@ struct Receiver: Sendable {
         have.insert(part)
         unreported += 1
         quietAt = now + Self.quiet
-        if unreported >= Self.partsPerReport || isComplete { report() } else { reportAt = now + Self.reportDelay }
+        if unreported >= Self.partsPerReport || isComplete { report() } else { soon(now) }
     }
 
     /// A part came that was not what it should be: the manager is to see that it still lacks.
-    mutating func refused(now: TimeSpan) { reportAt = now + Self.reportDelay }
+    mutating func refused(now: TimeSpan) { soon(now) }
+
+    private mutating func soon(_ now: TimeSpan) { reportAt = reportAt ?? now + Self.reportDelay }
 
     mutating func due(now: TimeSpan) {
         guard let deadline, deadline <= now else { return }

@@ -35,8 +35,9 @@ struct ReleaseContent: Hashable, Sendable, Codable {
             path: entry.path, size: entry.status.size, mode: entry.status.permissions, digest: digest)
     }
 
-    /// What became of these files in the directory; reads no others.
-    func difference(in directory: String) -> ReleaseDifference {
+    /// What became of these files in the directory; reads no others, and none of those that were as they must be when `known` was taken
+    /// and were not touched since.
+    func difference(in directory: String, known: ReleaseStamp? = nil) -> ReleaseDifference {
         let shipped = Dictionary(files.map { ($0.path, $0) }) { _, last in last }
         var difference = ReleaseDifference()
         var found: [File] = []
@@ -46,7 +47,7 @@ struct ReleaseContent: Hashable, Sendable, Codable {
                 difference.addedCount += 1
                 continue
             }
-            let file = Self.file(entry, directory)
+            let file = known?.isUntouched(entry) == true ? expected : Self.file(entry, directory)
             found.append(file)
             if file != expected { difference.changed.append(file.path) }
         }
@@ -101,15 +102,30 @@ struct ReleaseDifference: Hashable, Sendable {
 
 /// What a glance at a tree shows: changes whenever a file is written, replaced, removed or added.
 struct ReleaseStamp: Hashable, Sendable {
-    private struct File: Hashable, Sendable {
-        var path: String
-        var status: FileStatus
-    }
-    private var files: [File]
+    private var files: [String: FileStatus]
+    /// By the wall clock, as the kernel stamps files, in milliseconds.
+    private let taken: Int
 
     init(of directory: String) {
-        files = DirectoryTree.entries(of: directory).filter { !$0.isDirectory }.map {
-            File(path: $0.path, status: $0.status)
-        }
+        // Before the first look: what changes later has a later time.
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        taken = Int(now.tv_sec) * 1000 + Int(now.tv_nsec) / 1_000_000
+        let entries = DirectoryTree.entries(of: directory).filter { !$0.isDirectory }
+        files = Dictionary(entries.map { ($0.path, $0.status) }) { _, last in last }
     }
+
+    /// Whether nobody can have touched the file since. One that had just changed says nothing: the kernel's clock ticks every 1 to 10 ms,
+    /// and what is written in the same tick has the same time.
+    func isUntouched(_ entry: DirectoryTree.Entry) -> Bool {
+        let changed = entry.status.changed
+        return files[entry.path] == entry.status
+            && changed.seconds * 1000 + changed.nanoseconds / 1_000_000 < taken - Self.ticks
+    }
+
+    /// Milliseconds.
+    private static let ticks = 20
+
+    static func == (left: Self, right: Self) -> Bool { left.files == right.files }
+    func hash(into hasher: inout Hasher) { hasher.combine(files) }
 }

@@ -9,6 +9,9 @@ enum AgentQueues {
     /// Hashing, unpacking and writing of whole bundles, one after the other.
     private static let disk = DispatchQueue(label: "trunkline.disk")
 
+    /// Unpacking of what is being received, one bundle after the other: it waits for parts as long as they take.
+    static let unpacking = DispatchQueue(label: "trunkline.unpacking")
+
     static func onDisk<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
         await withCheckedContinuation { continuation in
             disk.async { continuation.resume(returning: body()) }
