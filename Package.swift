@@ -25,11 +25,15 @@ let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP2: Target.Dependency = .product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHPACK: Target.Dependency = .product(name: "NIOHPACK", package: "swift-nio-http2")
+let nioHTTPTypesHTTP2: Target.Dependency = .product(name: "NIOHTTPTypesHTTP2", package: "swift-nio-extras")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
-let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -50,6 +54,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.20.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -76,9 +81,9 @@ let package = Package(
                 "GroupLanguage",
                 "Bundles",
                 "OperatingSystem", "Fleet",
-                crypto, httpClient, hummingbird, hummingbirdCore, hummingbirdTLS, nioSSL, lifecycle, signals, logging,
+                crypto, httpClient, hummingbird, hummingbirdCore, nioSSL, lifecycle, signals, logging,
                 httpTypes,
-                nio, nioHTTP, nioHTTPTypes, subprocess, systemPackage,
+                nio, nioHPACK, nioHTTP, nioHTTP2, nioHTTPTypes, nioHTTPTypesHTTP2, subprocess, systemPackage,
             ]),
         .target(
             name: "Agent",
@@ -153,6 +158,7 @@ let package = Package(
                 "Simulator",
                 "TestSupport", grdb,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
+                nio, nioEmbedded, nioHPACK, nioPosix, nioSSL, nioTLS, lifecycle, httpTypes, hummingbirdCore,
             ]),
         .testTarget(
             name: "EndToEndTests",

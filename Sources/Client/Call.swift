@@ -98,7 +98,7 @@ extension TrunklineClient {
         let response = try await response(call)
         let body: ByteBuffer
         do { body = try await response.body.collect(upTo: Self.largestAnswer) } catch {
-            throw ClientError("the answer of \(server) broke off: \(error)")
+            throw ClientError("the answer of \(server) broke off: \(Self.words(error))")
         }
         return Data(body.readableBytesView)
     }
@@ -142,7 +142,7 @@ extension TrunklineClient {
         return error == .remoteConnectionClosed
     }
 
-    private static func words(_ error: any Error) -> String {
+    static func words(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:
             error.connectionErrors.first.map { words($0.error) } ?? "it can't be reached"
@@ -151,6 +151,7 @@ extension TrunklineClient {
         case let error as HTTPClientError where error == .connectTimeout: "it can't be reached"
         case let error as HTTPClientError where error == .deadlineExceeded || error == .readTimeout:
             "it did not answer in time"
+        case let error as HTTPClientError where error == .remoteConnectionClosed: "the connection broke"
         case let error as HTTPClientError: error.shortDescription
         case is SocketAddressError: "its name can't be resolved"
         case let error as NIOSSLExtraError where error == .failedToValidateHostname:

@@ -51,7 +51,8 @@ extension TrunklineClient {
                     } catch {
                         failures += 1
                         let lost =
-                            (error as? ClientError) ?? ClientError("the stream from \(server) broke off: \(error)")
+                            (error as? ClientError)
+                            ?? ClientError("the stream from \(server) broke off: \(Self.words(error))")
                         // A manager that restarts is back within some seconds.
                         if let tries, failures >= tries { return continuation.finish(throwing: lost) }
                         if let item = onLoss(lost.description) { continuation.yield(item) }

@@ -3,6 +3,7 @@ import Fleet
 import Foundation
 import Logging
 import NIOCore
+import NIOHTTP2
 import NIOSSL
 
 /// TLS of the REST API: a certificate of an authority that signs nothing else, or the user's.
@@ -18,7 +19,7 @@ enum RESTSecurity {
             tls.minimumTLSVersion = .tlsv12
             // A client that does not say good-bye must not keep the manager from ending.
             tls.shutdownTimeout = .milliseconds(500)
-            tls.applicationProtocols = ["http/1.1"]
+            tls.applicationProtocols = NIOHTTP2SupportedALPNProtocols
             // Says now, rather than at the first connection, that they do not go together.
             _ = try NIOSSLContext(configuration: tls)
             return tls

@@ -1,7 +1,6 @@
 import Fleet
 import Hummingbird
 import HummingbirdCore
-import HummingbirdTLS
 import Logging
 import NIOCore
 import OperatingSystem
@@ -39,15 +38,17 @@ func buildApplication(
 }
 
 extension HTTPServerBuilder {
-    /// HTTP/1.1, over TLS where there is a configuration for it.
+    /// HTTP/2 and HTTP/1.1 over TLS where there is a configuration for it, else HTTP/1.1.
     fileprivate static func limited(_ limits: AccessLimits, tls: TLSConfiguration?) -> HTTPServerBuilder {
         HTTPServerBuilder { responder in
             let idle = TimeAmount.milliseconds(limits.idle.milliseconds)
             let http = HTTP1Channel(
                 responder: responder,
                 configuration: .init(additionalChannelHandlers: [RequestPace(limits)], idleTimeout: idle))
-            guard let tls else { return LimitedChannel(http, limits: limits) }
-            return LimitedChannel(try TLSChannel(http, tlsConfiguration: tls), limits: limits)
+            let places = ConnectionPlaces(limits: limits)
+            guard let tls else { return LimitedChannel(http, places: places) }
+            let secure = try SecureChannel(http, tls: tls, limits: limits, places: places)
+            return LimitedChannel(secure, places: places)
         }
     }
 }

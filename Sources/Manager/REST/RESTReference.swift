@@ -18,6 +18,8 @@ package enum RESTReference {
               and others behind it.
             - A record has an `ETag`; `If-Match` with it changes only what one has seen. A POST with an `Idempotency-Key` acts once, however often it comes.
             - Streams are Server-Sent Events (`Accept: text/event-stream`), which go on by `Last-Event-ID`.
+            - HTTP/2 over TLS where the client asks for it (ALPN), so that a browser has as many streams as it wants on one connection; HTTP/1.1 else, and
+              always without TLS. What is refused with a reset REFUSED_STREAM was not looked at and may be tried again.
             - Too many requests: 429 with `Retry-After`. Roles are in [security.md](security.md).
 
             With curl, as in the README:

@@ -10,12 +10,20 @@ struct AccessLimits: Sendable {
     var requestsPerSecond = 100
     /// The same, where it may change while the manager runs.
     var liveRequestsPerSecond: (@Sendable () -> Int)?
-    /// Open at a time, in all.
+    /// Open at a time, in all; each further stream of an HTTP/2 connection counts as one more.
     var connections = 1000
     var connectionsOfOneAddress = 200
     /// Without a request, or in the middle of one that does not go on. Longer than clients keep theirs for the next request.
     var idle = TimeSpan.seconds(90)
-    /// In all, for a body that comes too slowly: so long, and longer by what comes at this rate.
+    /// Of one HTTP/2 connection, at a time: no fewer than RFC 9113 asks for.
+    var streams = 100
+    /// Bytes of a body that may wait for us on one HTTP/2 stream: its rate over a round trip of 50 ms is 5 MB/s.
+    var window = 256 << 10
+    /// Streams given up or refused, and control frames, on one HTTP/2 connection within 30 s.
+    var resets = 200
+    /// For a client that is told good-bye to hear it.
+    var farewell = TimeSpan.milliseconds(300)
+    /// In all, for a TLS handshake, and for a body that comes too slowly: so long, and longer by what comes at this rate.
     var grace = TimeSpan.seconds(30)
     var bytesPerSecond = 1024
     /// For the rest of a body after the answer to it.

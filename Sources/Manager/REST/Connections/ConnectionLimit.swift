@@ -3,7 +3,8 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// How many connections are open, in all and from each address.
+/// How many places are taken, in all and from each address: by each connection, and by each stream after the first on it, so that
+/// HTTP/2 lets nobody ask for more at once than HTTP/1.1 does.
 struct ConnectionCount: Sendable {
     let limits: AccessLimits
     private var all = 0
@@ -28,32 +29,45 @@ struct ConnectionCount: Sendable {
     }
 }
 
+/// The count of one server, for all of its event loops.
+final class ConnectionPlaces: Sendable {
+    private let count: Mutex<ConnectionCount>
+
+    init(limits: AccessLimits) { count = Mutex(ConnectionCount(limits: limits)) }
+
+    /// False: there is no place. Else it is the channel's until it closes.
+    func take(for channel: any Channel) -> Bool {
+        let network = Self.network(of: channel)
+        guard count.withLock({ $0.open(network) }) else { return false }
+        channel.closeFuture.whenComplete { _ in self.count.withLock { $0.close(network) } }
+        return true
+    }
+
+    static func network(of channel: any Channel) -> String {
+        Authenticator.network(of: channel.remoteAddress?.ipAddress ?? "unknown")
+    }
+}
+
 /// Turns away what comes above the limits, before a handshake is begun for it.
 struct LimitedChannel<Base: ServerChildChannel>: ServerChildChannel {
     private let base: Base
-    private let count: Count
-
-    private final class Count: Sendable {
-        let value: Mutex<ConnectionCount>
-        init(limits: AccessLimits) { value = Mutex(ConnectionCount(limits: limits)) }
-    }
+    private let places: ConnectionPlaces
 
     struct TooMany: Error {}
 
-    init(_ base: Base, limits: AccessLimits) {
+    init(_ base: Base, places: ConnectionPlaces) {
         self.base = base
-        count = Count(limits: limits)
+        self.places = places
     }
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Base.Value> {
-        let network = Authenticator.network(of: channel.remoteAddress?.ipAddress ?? "unknown")
-        guard count.value.withLock({ $0.open(network) }) else {
-            logger.debug("too many connections", metadata: ["address": "\(network)"])
+        guard places.take(for: channel) else {
+            logger.debug(
+                "too many connections", metadata: ["address": "\(ConnectionPlaces.network(of: channel))"])
             // NIO leaves it open when this fails.
             channel.close(promise: nil)
             return channel.eventLoop.makeFailedFuture(TooMany())
         }
-        channel.closeFuture.whenComplete { [count] _ in count.value.withLock { $0.close(network) } }
         return base.setup(channel: channel, logger: logger)
     }
 

@@ -62,7 +62,8 @@ struct Pace: Sendable {
     }
 }
 
-/// Ends the connection where the pace is not kept, and where nothing of an answer is taken for as long as a connection may be idle.
+/// Ends the connection where the pace is not kept, and where nothing of an answer is taken for as long as a connection may be idle. On
+/// HTTP/2 it is in each stream, and ends that one only.
 final class RequestPace: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
@@ -72,6 +73,8 @@ final class RequestPace: ChannelDuplexHandler, RemovableChannelHandler {
     private var pace: Pace
     private let idle: TimeAmount
     private var check: Scheduled<Void>?
+    /// Parts of answers that the other side has not let us send.
+    private var untaken = 0
     private var stalled: Scheduled<Void>?
 
     init(_ limits: AccessLimits) {
@@ -102,14 +105,21 @@ final class RequestPace: ChannelDuplexHandler, RemovableChannelHandler {
             pace.answered(at: .now())
             reschedule(context)
         }
-        context.write(data, promise: promise)
+        let taken = promise ?? context.eventLoop.makePromise()
+        untaken += 1
+        if untaken == 1 { stalled = close(context, in: idle) }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        taken.futureResult.whenComplete { _ in
+            let (handler, context) = bound.value
+            handler.wasTaken(context)
+        }
+        context.write(data, promise: taken)
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
+    private func wasTaken(_ context: ChannelHandlerContext) {
+        untaken -= 1
         stalled?.cancel()
-        stalled = nil
-        if !context.channel.isWritable { stalled = close(context, in: idle) }
-        context.fireChannelWritabilityChanged()
+        stalled = untaken > 0 && context.channel.isActive ? close(context, in: idle) : nil
     }
 
     func channelInactive(context: ChannelHandlerContext) {
