@@ -162,13 +162,24 @@ package final class Connection: Sendable {
     /// Returns when the broker has acknowledged it (`atLeastOnce`) or it was handed to the socket (`atMostOnce`).
     /// Throws `notConnected` at once where there is no connection, `connectionLost` when it breaks meanwhile.
     package func publish(_ message: Message) async throws(MessagingError) {
-        guard Self.isTopic(message.topic) else {
-            throw MessagingError(.invalid, "not a topic to publish on: \(message.topic.prefix(100))")
+        if let error = Self.fault(of: message) { throw error }
+        try await ask { .publish(message, $0) }
+    }
+
+    /// The same for whoever does not wait: what one caller publishes leaves in the order of its calls. `done` is called once, on any thread.
+    package func publish(_ message: Message, done: @escaping @Sendable (Result<Void, MessagingError>) -> Void) {
+        if let error = Self.fault(of: message) { return done(.failure(error)) }
+        mailbox.send(.publish(message, done))
+    }
+
+    private static func fault(of message: Message) -> MessagingError? {
+        guard isTopic(message.topic) else {
+            return MessagingError(.invalid, "not a topic to publish on: \(message.topic.prefix(100))")
         }
         guard message.payload.count <= Message.largestPayload else {
-            throw MessagingError(.invalid, "a payload of \(message.payload.count) bytes is too large")
+            return MessagingError(.invalid, "a payload of \(message.payload.count) bytes is too large")
         }
-        try await ask { .publish(message, $0) }
+        return nil
     }
 
     /// Returns when the broker has granted every filter; throws `refused` when it did not.

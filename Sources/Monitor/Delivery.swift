@@ -4,17 +4,17 @@ package import Fleet
 ///
 /// Receivers say what they have; what anyone still lacks is sent, lowest first, never more than a window ahead of the slowest
 /// receiver that keeps up. A part counts as lost for a receiver as soon as it has one that was sent later, since a broker
-/// keeps the order; what was sent last counts as lost after a pause, which is longer where all take long: a broker that hands a part to
+/// keeps the order (of what was sent more than once, the first sending that it can have come by); what was sent last counts as lost after a pause, which is longer where all take long: a broker that hands a part to
 /// thousands needs seconds for it, and sending it again would make it slower. A receiver that does not take what is under way to it
-/// within `patience` leaves the pacing set, and is served when the others need nothing. Who comes when a part was just sent is gathered with
-/// others like him before it is sent again, and gets what else he lacks first. Pure, like `Monitor`.
+/// within `patience` leaves the pacing set, and is served when the others need nothing. Who comes when a part was sent already gets what was not
+/// sent yet first, together with all others, and then that part, together with all who came as late. Pure, like `Monitor`.
 package struct Delivery: Sendable {
     package enum Step: Hashable, Sendable {
         case publish(Int)
     }
 
     /// Parts that may be under way to a receiver.
-    package static let standardWindow = 32
+    package static let standardWindow = 64
     /// A receiver that takes longer than this for a part no longer holds up the others.
     package static let patience = TimeSpan.seconds(2)
     private static let longestPause = TimeSpan.seconds(30)
@@ -96,7 +96,7 @@ package struct Delivery: Sendable {
         var receiver =
             receivers[machine] ?? Receiver(have: have, floor: sendings, joined: sendings, progressAt: now)
         if receivers[machine] == nil { cameAt = now }
-        let gained = recent.last { have.contains($0.part) && !receiver.have.contains($0.part) }
+        let gained = lastReached(by: receiver, having: have)
         if receiver.have != have {
             receiver.progressAt = now
             receiver.stalls = 0
@@ -113,6 +113,18 @@ package struct Delivery: Sendable {
         if progressed { receiver.keepsUp = receiver.waitsSince.map { $0 + Self.patience > now } ?? true }
         receivers[machine] = receiver
         return decide(at: now)
+    }
+
+    /// The last sending by which it can have got one of its new parts. One that was sent again may have come by the sending before, and then what lies
+    /// between the two is still under way.
+    private func lastReached(by receiver: Receiver, having have: PartRanges) -> (sending: Int, at: Timestamp)? {
+        var last: (sending: Int, at: Timestamp)?
+        var seen: Set<Int> = []
+        for sent in recent
+        where sent.sending > receiver.floor && have.contains(sent.part) && !receiver.have.contains(sent.part) {
+            if seen.insert(sent.part).inserted { last = (sent.sending, sent.at) }
+        }
+        return last
     }
 
     /// A machine no longer receives.
@@ -221,30 +233,52 @@ package struct Delivery: Sendable {
     private mutating func candidate(at now: Timestamp) -> Int? {
         // One that waits for what is under way is waited for, also on behalf of those behind.
         guard receivers.values.allSatisfy({ !$0.keepsUp || $0.underWay < window }) else { return nil }
-        var (best, bestOfSlow): (Int?, Int?)
+        var (best, bestOfSlow) = (Lacking(), Lacking())
         for receiver in receivers.values where receiver.underWay < window {
-            guard let part = lacking(receiver, at: now) else { continue }
-            if receiver.keepsUp { best = min(best ?? part, part) } else { bestOfSlow = min(bestOfSlow ?? part, part) }
+            let lacking = lacking(receiver, at: now)
+            if receiver.keepsUp { best.join(lacking) } else { bestOfSlow.join(lacking) }
         }
-        return best ?? bestOfSlow
+        return best.first ?? bestOfSlow.first
     }
 
-    private mutating func lacking(_ receiver: Receiver, at now: Timestamp) -> Int? {
+    /// The lowest parts that somebody lacks.
+    private struct Lacking {
+        /// Never sent, or lost.
+        var owed: Int?
+        /// Sent before somebody came; goes when nothing is owed.
+        var missed: Int?
+
+        var first: Int? { owed ?? missed }
+
+        mutating func join(_ other: Lacking) {
+            owed = [owed, other.owed].compactMap(\.self).min()
+            missed = [missed, other.missed].compactMap(\.self).min()
+        }
+    }
+
+    private mutating func lacking(_ receiver: Receiver, at now: Timestamp) -> Lacking {
+        var lacking = Lacking()
         var part = receiver.have.firstMissing(below: parts)
         while let candidate = part {
             if sentAs[candidate] <= receiver.floor, !handedOut.contains(candidate) {
                 let isLost = sentAs[candidate] > receiver.joined
-                guard sentAs[candidate] != 0, !isLost else { return candidate }
+                guard sentAs[candidate] != 0, !isLost else {
+                    lacking.owed = candidate
+                    return lacking
+                }
                 let span = min(
                     Self.firstGathering * (Int64(1) << Int64(min(3 * repeats[candidate], 30))), Self.longestGathering)
                 let quiet = max(Self.gathering, .milliseconds(span.milliseconds / 4))
                 let at = min(cameAt + quiet, sentAt[candidate] + span)
-                if at <= now { return candidate }
-                gatheredAt = min(gatheredAt ?? at, at)
+                if at <= now {
+                    lacking.missed = lacking.missed ?? candidate
+                } else {
+                    gatheredAt = min(gatheredAt ?? at, at)
+                }
             }
             part = receiver.have.firstMissing(from: candidate + 1, below: parts)
         }
-        return nil
+        return lacking
     }
 
     /// Counts what is under way to it.

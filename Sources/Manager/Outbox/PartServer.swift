@@ -25,11 +25,25 @@ actor PartServer {
     private var timer: DeadlineTimer?
     private let wake: AsyncStream<Void>
     private let wakeContinuation: AsyncStream<Void>.Continuation
-    private let published: AsyncStream<(PartSource.Stream, Int)>
-    private let publishedContinuation: AsyncStream<(PartSource.Stream, Int)>.Continuation
+    /// What came of parts that were handed to the broker. Bounded by `mostInFlight`.
+    private let published: AsyncStream<Published>
+    private let publishedContinuation: AsyncStream<Published>.Continuation
     /// Parts to publish, in order of decision. Bounded by the windows of the open streams.
-    private let pending: AsyncStream<(PartSource.Stream, Int)>
-    private let pendingContinuation: AsyncStream<(PartSource.Stream, Int)>.Continuation
+    private var waiting: [(stream: PartSource.Stream, part: Int)] = []
+    /// How many of those have been taken out at the front.
+    private var taken = 0
+    /// Bytes that the broker has not acknowledged, of all streams.
+    private var inFlight = 0
+
+    /// Of all streams together; whatever else is published on the same connection waits for no more than this.
+    static let mostInFlight = 8 << 20
+
+    private struct Published {
+        var stream: PartSource.Stream
+        var part: Int
+        var bytes: Int
+        var error: (any Error)?
+    }
 
     init(configuration: ManagerConfiguration, connection: Connection, counters: Counters, logger: Logger) {
         self.configuration = configuration
@@ -39,22 +53,15 @@ actor PartServer {
         topics = Topics(root: configuration.root)
         (wake, wakeContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (published, publishedContinuation) = AsyncStream.makeStream()
-        (pending, pendingContinuation) = AsyncStream.makeStream()
     }
 
     /// Serves until cancelled.
     func run() async {
         timer = DeadlineTimer(label: "trunkline.delivery") { [wakeContinuation] in wakeContinuation.yield() }
-        let (wake, pending) = (wake, pending)
+        let (wake, published) = (wake, published)
         await withDiscardingTaskGroup { group in
             group.addTask { for await _ in wake { await self.due() } }
-            group.addTask {
-                await withDiscardingTaskGroup { publishing in
-                    for await (stream, part) in pending {
-                        publishing.addTask { await self.publish(part, of: stream) }
-                    }
-                }
-            }
+            group.addTask { for await part in published { await self.ended(part) } }
         }
         timer?.set(nil)
     }
@@ -107,7 +114,21 @@ actor PartServer {
     }
 
     private func take(_ steps: [Delivery.Step], for stream: PartSource.Stream) {
-        for case .publish(let part) in steps { pendingContinuation.yield((stream, part)) }
+        for case .publish(let part) in steps { waiting.append((stream, part)) }
+        publishWaiting()
+    }
+
+    /// Hands over as many as may be in flight, in the order of their decision: receivers take one that comes late for lost.
+    private func publishWaiting() {
+        while inFlight < Self.mostInFlight, taken < waiting.count {
+            let next = waiting[taken]
+            taken += 1
+            publish(next.part, of: next.stream)
+        }
+        if taken > waiting.count / 2 {
+            waiting.removeFirst(taken)
+            taken = 0
+        }
     }
 
     /// Drops streams without a receiver and sets the timer for the others.
@@ -120,8 +141,20 @@ actor PartServer {
         timer?.set(streams.values.compactMap(\.delivery.nextDeadline).min())
     }
 
-    private func publish(_ part: Int, of stream: PartSource.Stream) async {
-        guard let (file, size, seal) = streams[stream].map({ ($0.file, $0.source.size, $0.seal) }) else { return }
+    private func publish(_ part: Int, of stream: PartSource.Stream) {
+        guard let message = message(part, of: stream) else { return }
+        let bytes = message.payload.count
+        inFlight += bytes
+        connection.publish(message) { [publishedContinuation] result in
+            var error: (any Error)?
+            if case .failure(let failure) = result { error = failure }
+            publishedContinuation.yield(Published(stream: stream, part: part, bytes: bytes, error: error))
+        }
+    }
+
+    /// Nil where nobody wants it any more, or it cannot be read.
+    private func message(_ part: Int, of stream: PartSource.Stream) -> Message? {
+        guard let (file, size, seal) = streams[stream].map({ ($0.file, $0.source.size, $0.seal) }) else { return nil }
         do {
             let offset = part * Control.partSize
             try file.seek(toOffset: UInt64(offset))
@@ -129,20 +162,28 @@ actor PartServer {
             guard let bytes = try file.read(upToCount: wanted), bytes.count == wanted else {
                 throw StartError("the bundle is shorter than its record says")
             }
-            let sealed = try seal.seal(bytes, index: part)
             let topic =
                 stream.machine.map {
                     topics.machinePart(group: stream.group, machine: $0, digest: stream.digest, index: part)
                 } ?? topics.part(group: stream.group, digest: stream.digest, index: part)
-            try await connection.publish(Message(topic: topic, payload: sealed, qos: .atLeastOnce, retained: false))
-            counters.partPublished(bytes: sealed.count)
+            return Message(
+                topic: topic, payload: try seal.seal(bytes, index: part), qos: .atLeastOnce, retained: false)
         } catch {
+            publishedContinuation.yield(Published(stream: stream, part: part, bytes: 0, error: error))
+            return nil
+        }
+    }
+
+    private func ended(_ ended: Published) {
+        inFlight -= ended.bytes
+        if let error = ended.error {
             counters.publishFailed()
-            logger.debug("a part was not published", metadata: ["part": "\(part)", "error": "\(error)"])
+            logger.debug("a part was not published", metadata: ["part": "\(ended.part)", "error": "\(error)"])
+        } else {
+            counters.partPublished(bytes: ended.bytes)
         }
         // Also where it failed: Delivery sees from the receivers' reports that the part is missing, and sends it again.
-        guard let steps = streams[stream]?.delivery.sent(part: part, at: .now) else { return }
-        take(steps, for: stream)
+        take(streams[ended.stream]?.delivery.sent(part: ended.part, at: .now) ?? [], for: ended.stream)
         settle()
     }
 }
