@@ -8,6 +8,8 @@ package struct BundleIndex: Hashable, Sendable {
         package var length: Int
         /// The first eight bytes of its SHA-256.
         package var hash: UInt64
+
+        package init(length: Int, hash: UInt64) { (self.length, self.hash) = (length, hash) }
     }
 
     /// Chunks have about `1 << bits` bytes.

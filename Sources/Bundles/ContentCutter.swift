@@ -24,11 +24,11 @@ struct ContentCutter {
 
     init(bits: Int) {
         self.bits = bits
-        shortest = max(1 << bits >> 2, 2 * Self.memory)
-        longest = 1 << bits << 2
+        shortest = max((1 << bits) >> 2, 2 * Self.memory)
+        longest = Self.longest(bits: bits)
     }
 
-    static func longest(bits: Int) -> Int { 1 << bits << 2 }
+    static func longest(bits: Int) -> Int { 4 << bits }
 
     /// How many of the bytes belong to the chunk that is open, and whether it ends with them; all of them where it does not.
     mutating func take(_ bytes: UnsafeRawBufferPointer) -> (count: Int, isCut: Bool) {

@@ -2,11 +2,15 @@ import CZlib
 import Glibc
 
 /// Writes a gzip file (RFC 1952) as bytes come; its header has no time and no name.
+///
+/// At cuts that the content makes it begins anew within the one stream (a full flush), so that what follows the cut has the same bytes in each
+/// bundle that has it: machines receive only what they do not have in another one.
 final class GzipWriter {
     private let file: FileDescriptor
     private let output: UnsafeMutableRawBufferPointer
     // On the heap, because zlib keeps the address.
     private let stream: UnsafeMutablePointer<z_stream>
+    private var cutter = ContentCutter(bits: 16)
 
     /// Makes the file, which must not be there yet.
     init(path: String) throws(BundleError) {
@@ -31,11 +35,18 @@ final class GzipWriter {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(BundleError) {
-        // zlib's header has it mutable, but deflate only reads it.
-        stream.pointee.next_in = UnsafeMutableRawPointer(mutating: bytes.baseAddress)?
-            .assumingMemoryBound(to: Bytef.self)
-        stream.pointee.avail_in = uInt(clamping: bytes.count)
-        while stream.pointee.avail_in > 0 { _ = try step(Z_NO_FLUSH) }
+        var rest = bytes
+        while !rest.isEmpty {
+            let (count, isCut) = cutter.take(rest)
+            // zlib's header has it mutable, but deflate only reads it.
+            stream.pointee.next_in = UnsafeMutableRawPointer(mutating: rest.baseAddress)?
+                .assumingMemoryBound(to: Bytef.self)
+            stream.pointee.avail_in = uInt(clamping: count)
+            while stream.pointee.avail_in > 0 { _ = try step(Z_NO_FLUSH) }
+            // Once it leaves room in the output, it is done.
+            if isCut { repeat { _ = try step(Z_FULL_FLUSH) } while stream.pointee.avail_out == 0 }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
     }
 
     /// Writes what is left and returns once the disk has the whole file.
@@ -49,7 +60,10 @@ final class GzipWriter {
         stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: Bytef.self)
         stream.pointee.avail_out = uInt(output.count)
         let result = deflate(stream, flush)
-        guard result == Z_OK || result == Z_STREAM_END else { throw BundleError(.inputOutput, "zlib cannot go on") }
+        // Z_BUF_ERROR: there was nothing left to do.
+        guard result == Z_OK || result == Z_STREAM_END || (result == Z_BUF_ERROR && flush == Z_FULL_FLUSH) else {
+            throw BundleError(.inputOutput, "zlib cannot go on")
+        }
         let count = output.count - Int(stream.pointee.avail_out)
         try file.write(UnsafeRawBufferPointer(rebasing: output[..<count]), entry: nil)
         return result

@@ -15,6 +15,9 @@ package struct Delivery: Sendable {
 
     /// Parts that may be under way to a receiver.
     package static let standardWindow = 64
+    /// However many receive, and at the beginning: it grows with what they take, so that little has gone by before those come who come together.
+    package static let leastWindow = 8
+    package static let standardUnderWay = 64 << 20
     /// A receiver that takes longer than this for a part no longer holds up the others.
     package static let patience = TimeSpan.seconds(2)
     private static let longestPause = TimeSpan.seconds(30)
@@ -49,7 +52,11 @@ package struct Delivery: Sendable {
     private let parts: Int
     private let partSize: Int
     private let window: Int
-    private let bandwidth: Int?
+    private var bandwidth: Int?
+    /// Bytes that may be under way to all receivers together.
+    private var mostUnderWay = standardUnderWay
+    /// The window so far.
+    private var opened = leastWindow
     private var receivers: [String: Receiver] = [:]
     /// When each part was last sent, as a count of all sendings from 1; 0: never.
     private var sentAs: [Int]
@@ -87,6 +94,18 @@ package struct Delivery: Sendable {
         cameAt = now
     }
 
+    /// Where several streams go on side by side: what is this one's of that which is for all of them.
+    package mutating func share(underWay bytes: Int, bandwidth: Int?) {
+        mostUnderWay = bytes
+        self.bandwidth = bandwidth
+    }
+
+    /// For each of many fewer parts are under way, so that what a broker holds for all of them is bounded, and none waits for its first so long that it
+    /// seems to be lost.
+    private var share: Int {
+        max(min(window, Self.leastWindow), min(window, opened, mostUnderWay / max(partSize * receivers.count, 1)))
+    }
+
     /// Nobody receives and nothing is under way to the broker.
     package var isIdle: Bool { receivers.isEmpty && handedOut.isEmpty }
 
@@ -104,6 +123,7 @@ package struct Delivery: Sendable {
             if have.count < receiver.have.count { receiver.floor = sendings }
         }
         let progressed = receiver.have != have
+        opened = min(window, opened + max(have.count - receiver.have.count, 0))
         receiver.have = have
         if let gained {
             taking = max(now - gained.at, .milliseconds(taking.milliseconds * 7 / 8))
@@ -192,6 +212,7 @@ package struct Delivery: Sendable {
         isThrottled = false
         gatheredAt = nil
         decidesAt = nil
+        let window = share
         while handedOut.count < window, let part = candidate(at: now) {
             if let bandwidth {
                 guard freeAt <= now else {
@@ -231,6 +252,7 @@ package struct Delivery: Sendable {
 
     /// The lowest part that somebody lacks, if the window has room for it.
     private mutating func candidate(at now: Timestamp) -> Int? {
+        let window = share
         // One that waits for what is under way is waited for, also on behalf of those behind.
         guard receivers.values.allSatisfy({ !$0.keepsUp || $0.underWay < window }) else { return nil }
         var (best, bestOfSlow) = (Lacking(), Lacking())

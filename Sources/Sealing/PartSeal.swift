@@ -75,6 +75,32 @@ package struct PartSeal: Sendable {
         }
     }
 
+    /// The index of the bundle's content, which goes beside the parts under the number after the last one.
+    package func seal(contentIndex: Data) throws(SealingError) -> Data {
+        do {
+            let box = try AES.GCM.seal(
+                contentIndex, using: key.key, nonce: nonce(count), authenticating: authenticatedIndex)
+            return Data(box.ciphertext) + box.tag
+        } catch {
+            throw SealingError(.malformed, "the index cannot be sealed")
+        }
+    }
+
+    package func open(contentIndex sealed: Data) throws(SealingError) -> Data {
+        guard sealed.count >= Self.overhead else {
+            throw SealingError(.malformed, "\(sealed.count) bytes are too few for a sealed index")
+        }
+        do {
+            let box = try AES.GCM.SealedBox(
+                nonce: nonce(count), ciphertext: sealed.dropLast(Self.overhead), tag: sealed.suffix(Self.overhead))
+            return try AES.GCM.open(box, using: key.key, authenticating: authenticatedIndex)
+        } catch {
+            throw authenticationFailure(of: "the index")
+        }
+    }
+
+    private var authenticatedIndex: Data { Data("\(digest),index,\(count)".utf8) }
+
     private func check(_ index: Int) throws(SealingError) {
         guard index >= 0, index < count else {
             throw SealingError(.malformed, "part \(index) is not one of the bundle's \(count)")

@@ -50,20 +50,23 @@ struct DecisionTests {
         #expect(registration.deadline == .seconds(62))
     }
 
-    @Test("New parts are reported at every sixteenth, or 20 ms after the first that was not")
+    @Test("New parts are reported at every eighth, or 50 ms after the first that was not")
     func receiver() {
         var receiver = Receiver(count: 40, have: PartRanges(), now: .zero)
-        for index in 0..<15 { receiver.took(index, now: .milliseconds(Int64(1 + index))) }
-        #expect(receiver.reported.isEmpty && receiver.deadline == .milliseconds(21))
-        receiver.took(15, now: .milliseconds(16))
-        #expect(receiver.reported == PartRanges(upTo: 16))
-        receiver.took(17, now: .milliseconds(20))
+        for index in 0..<7 { receiver.took(index, now: .milliseconds(Int64(1 + index))) }
+        #expect(receiver.reported.isEmpty && receiver.deadline == .milliseconds(51))
+        receiver.took(7, now: .milliseconds(8))
+        #expect(receiver.reported == PartRanges(upTo: 8))
+        receiver.took(9, now: .milliseconds(20))
         // Slow parts do not put it off.
-        receiver.took(18, now: .milliseconds(39))
-        #expect(receiver.reported.count == 16 && receiver.deadline == .milliseconds(40))
-        receiver.due(now: .milliseconds(40))
-        #expect(receiver.reported.description == "0-15,17-18" && !receiver.mustRepeat)
-        #expect(!receiver.wants(17) && receiver.wants(16) && !receiver.wants(40) && !receiver.wants(-1))
+        receiver.took(10, now: .milliseconds(69))
+        #expect(receiver.reported.count == 8 && receiver.deadline == .milliseconds(70))
+        receiver.due(now: .milliseconds(70))
+        #expect(receiver.reported.description == "0-7,9-10" && !receiver.mustRepeat)
+        #expect(!receiver.wants(9) && receiver.wants(8) && !receiver.wants(40) && !receiver.wants(-1))
+        // What was found on the machine is said at once.
+        receiver.found(PartRanges(upTo: 40), now: .milliseconds(80))
+        #expect(receiver.reported == PartRanges(upTo: 40) && receiver.isComplete && receiver.deadline == nil)
     }
 
     @Test("What lacks is said again when no part comes")

@@ -29,6 +29,10 @@ final class ManagerStandIn: Sendable {
         /// Parts that are damaged when they are sent the first time.
         var damaged: Set<Int> = []
         var delivery = RolloutPolicy.Delivery.shared
+        /// What is sent to whoever asks for an index; nil: as a manager that knows of none.
+        var index: Data?
+        /// How often one was asked for.
+        var asked = 0
     }
 
     static let group = "edge"
@@ -122,6 +126,18 @@ final class ManagerStandIn: Sendable {
 
     private func serve(_ receiving: Receiving) async throws {
         guard let bundle = read({ $0.bundles[receiving.digest] }) else { return }
+        if receiving.index == true {
+            let index = state.withLock { state in
+                state.asked += 1
+                return state.index
+            }
+            if let index {
+                let sealed = try PartSeal(key: bundle.contentKey, digest: bundle.digest, count: bundle.count)
+                    .seal(contentIndex: index)
+                let topic = topics.part(group: Self.group, digest: bundle.digest, index: bundle.count)
+                return try await connection.publish(Message(topic: topic, payload: sealed))
+            }
+        }
         let (limit, delivery) = read { ($0.limit, $0.delivery) }
         for index in 0..<min(bundle.count, limit) where !receiving.have.contains(index) {
             var part = try bundle.part(index)

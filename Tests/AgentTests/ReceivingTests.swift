@@ -1,3 +1,4 @@
+import Bundles
 import Fleet
 import Foundation
 import Glibc
@@ -121,6 +122,127 @@ struct ReceivingTests {
             try await manager.order(bundles[1], generation: 4)
             try await manager.running(bundles[1], generation: 4)
             #expect(manager.read { $0.sent } == [:])
+        }
+    }
+
+    private static func index(_ bundle: SampleBundle) throws -> BundleIndex {
+        let file = FileManager.default.temporaryDirectory.appending(path: "index-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try bundle.content.write(to: file)
+        return try BundleIndex(
+            bundleAt: file.path, size: bundle.content.count, hash: BundleDigest.short(of:))
+    }
+
+    /// Two versions that have most of their bytes in common.
+    private static func versions() throws -> (old: SampleBundle, new: SampleBundle) {
+        let much = ["a.txt", "b.txt", "c.txt"].map { ($0, RandomBytes.data(count: 600_000).base64EncodedString()) }
+        var files = Dictionary(uniqueKeysWithValues: much)
+        var old = try SampleBundle(version: "1", more: files)
+        files["b.txt"] = RandomBytes.data(count: 10_000).base64EncodedString()
+        var new = try SampleBundle(version: "2", more: files)
+        (old.partSize, new.partSize) = (8192, 8192)
+        return (old, new)
+    }
+
+    @Test(
+        "What another bundle on the machine has is copied from it, and only the rest is sent", arguments: [false, true])
+    func known(isKilled: Bool) async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let (old, new) = try Self.versions()
+            try await manager.order(old)
+            try await manager.running(old, generation: 1)
+            #expect(manager.read { $0.asked } == 0, "with nothing to compare it with")
+            let index = try Self.index(new)
+            manager.change { state in
+                state.index = Data(index.encoded())
+                state.sent = [:]
+                if isKilled { state.limit = 0 }
+            }
+            try await manager.order(new, generation: 2)
+            if isKilled {
+                try await manager.status("what was found") { ($0.receiving?.have.count ?? 0) > new.count / 2 }
+                try await agent.end(SIGKILL)
+                manager.change { $0.limit = .max }
+                try agent.start()
+            }
+            try await manager.running(new, generation: 2)
+            #expect(manager.read { $0.asked } == 1)
+            let known = Set(try Self.index(old).chunks)
+            let lacking = index.chunks.filter { !known.contains($0) }.reduce(0) { $0 + $1.length }
+            let sent = manager.read { $0.sent }
+            #expect(sent.count <= lacking / new.partSize + 2 * index.chunks.count, "\(sent.count) of \(new.count)")
+            #expect(sent.count < new.count / 2)
+        }
+    }
+
+    @Test("An index that lies makes no software that was not ordered: all of it is fetched then")
+    func lyingIndex() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let (old, new) = try Self.versions()
+            try await manager.order(old)
+            try await manager.running(old, generation: 1)
+            // The old one's chunks in place of the new one's.
+            var (bytes, rest) = ([UInt8]([1, 15]), new.content.count)
+            func add(_ length: Int, _ hash: UInt64) {
+                withUnsafeBytes(of: UInt32(length).bigEndian) { bytes.append(contentsOf: $0) }
+                withUnsafeBytes(of: hash.bigEndian) { bytes.append(contentsOf: $0) }
+                rest -= length
+            }
+            for chunk in try Self.index(old).chunks where chunk.length < rest { add(chunk.length, chunk.hash) }
+            while rest > 0 { add(min(rest, 8192), 0) }
+            #expect(BundleIndex(bytes, size: new.content.count) != nil)
+            manager.change { $0.index = Data(bytes) }
+            try await manager.order(new, generation: 2)
+            try await manager.status("the wrong SHA-256") { $0.reason?.contains("SHA-256") ?? false }
+            manager.change { $0.sent = [:] }
+            try await manager.running(new, generation: 2)
+            #expect(manager.read { $0.asked } == 1 && manager.read { $0.sent.count } == new.count)
+            #expect(!agent.exists("releases/new-\(new.digest)"))
+        }
+    }
+
+    @Test("An index that somebody made up, or of another size, changes nothing")
+    func strangeIndex() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let (old, new) = try Self.versions()
+            try await manager.order(old)
+            try await manager.running(old, generation: 1)
+            manager.change { $0.index = Data([1, 15, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]) }
+            try await manager.order(new, generation: 2)
+            let refusal = "the index of \(new.digest.prefix(12)) was refused"
+            #expect(try await eventually(within: .seconds(40)) { agent.output.contains(refusal) })
+            // It asks for the parts once the right one does not come.
+            try await manager.running(new, generation: 2)
+        }
+    }
+
+    @Test("What is received is read once and written twice, as bundle and as files")
+    func readOnce() async throws {
+        try await withMachine { manager, agent in
+            try agent.start()
+            let old = try SampleBundle(version: "1")
+            try await manager.order(old)
+            try await manager.running(old, generation: 1)
+            var new = try SampleBundle(version: "2", padding: 8_000_000)
+            new.partSize = 256 << 10
+            func bytes(_ what: String) throws -> Int {
+                let text = try String(contentsOfFile: "/proc/\(agent.pid)/io", encoding: .utf8)
+                let line = text.split(separator: "\n").first { $0.hasPrefix(what + ": ") }
+                return try #require(line.flatMap { Int($0.dropFirst(what.count + 2)) })
+            }
+            let (read, written) = (try bytes("rchar"), try bytes("wchar"))
+            try await manager.order(new, new.order(2))
+            try await manager.running(new, generation: 2)
+            // Of the files two glances were taken by then, which read nothing.
+            try await manager.status("a heartbeat") { $0.at > Timestamp(milliseconds: 0) && $0.state == .running }
+            let size = new.content.count
+            let (readNow, writtenNow) = (try bytes("rchar") - read, try bytes("wchar") - written)
+            // Once from the socket and once from the parts; statuses, scripts and /proc take the rest.
+            #expect((2 * size..<5 * size / 2).contains(readNow), "\(readNow) of \(size)")
+            #expect((2 * size..<5 * size / 2).contains(writtenNow), "\(writtenNow) of \(size)")
         }
     }
 

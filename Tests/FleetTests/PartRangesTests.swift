@@ -74,6 +74,15 @@ struct PartRangesTests {
         ])
     func refused(text: String) { #expect(PartRanges(text) == nil) }
 
+    @Test("Moved up by one, and joined with others")
+    func shifted() throws {
+        #expect(try #require(PartRanges("0-3,5")).shifted.description == "1-4,6")
+        #expect(PartRanges().shifted.isEmpty)
+        var ranges = try #require(PartRanges("1-4,9"))
+        ranges.formUnion(try #require(PartRanges("0,3-6,8")))
+        #expect(ranges.description == "0-6,8-9")
+    }
+
     @Test("The last possible part is taken")
     func last() { #expect(PartRanges("0-\(PartRanges.mostParts - 1)")?.count == PartRanges.mostParts) }
 

@@ -31,7 +31,8 @@ struct StatusMessageTests {
         if Bool.random(using: &random) {
             var have = PartRanges(upTo: 5)
             have.insert(9)
-            status.receiving = Receiving(digest: random.digest(), have: have)
+            status.receiving = Receiving(
+                digest: random.digest(), have: have, index: Bool.random(using: &random) ? true : nil)
         }
         for _ in 0..<Int.random(in: 0...8, using: &random) {
             let value = [

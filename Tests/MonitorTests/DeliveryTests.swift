@@ -212,6 +212,25 @@ struct DeliveryTests {
         #expect(Self.parts(delivery.wants("a", have: PartRanges(), at: start)) == [0, 1, 2, 3, 4, 5])
     }
 
+    @Test("What may be under way to all is divided among those who receive, and among streams; to each goes a little")
+    func shared() {
+        func growth(_ bytes: Int) -> [Int] {
+            var delivery = Delivery(parts: 2000, partSize: 262_144, bandwidth: nil, at: start)
+            delivery.share(underWay: bytes, bandwidth: nil)
+            var (sent, counts) = (0, [Int]())
+            for _ in 0..<6 {
+                let parts = Self.parts(delivery.wants("a", have: PartRanges(upTo: sent), at: start))
+                _ = Self.take(&delivery, parts)
+                counts.append(parts.count)
+                sent += parts.count
+            }
+            return counts
+        }
+        #expect(growth(Delivery.standardUnderWay) == [8, 16, 32, 64, 64, 64])
+        #expect(growth(Delivery.standardUnderWay / 8) == [8, 16, 32, 32, 32, 32])
+        #expect(growth(1) == [8, 8, 8, 8, 8, 8])
+    }
+
     @Test("Who left is not waited for, and a stream without receivers is idle when the broker has taken its parts")
     func left() {
         var delivery = Self.delivery()

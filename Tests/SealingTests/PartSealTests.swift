@@ -46,6 +46,21 @@ struct PartSealTests {
         }
     }
 
+    @Test("The bundle's index is sealed beside the parts, and neither opens as the other")
+    func index() throws {
+        let sealed = try seal.seal(contentIndex: part)
+        #expect(try seal.open(contentIndex: sealed) == part)
+        for changed in withOneBitFlipped(sealed) {
+            #expect(throws: SealingError.self) { try seal.open(contentIndex: changed) }
+        }
+        #expect(throws: SealingError.self) { try seal.open(contentIndex: Data(count: 15)) }
+        #expect(throws: SealingError.self) { try seal.open(contentIndex: try seal.seal(part, index: 0)) }
+        // Under the number that the part after the last one would have.
+        let longer = PartSeal(key: key, digest: "abcd", count: 201)
+        #expect(throws: SealingError.self) { try longer.open(sealed, index: 200) }
+        #expect(throws: SealingError.self) { try longer.open(contentIndex: sealed) }
+    }
+
     @Test("does not open at another place, in another bundle, with another count or key")
     func isBoundToItsPlace() throws {
         let sealed = try seal.seal(part, index: 5)

@@ -17,6 +17,8 @@ enum AgentEvent: Sendable {
     case linesSent
     case checkEnded(run: Int, Check.Kind, Check.Result)
     case bundleLookedFor(generation: Int, isPresent: Bool)
+    /// What of a bundle others on this machine have was copied from them.
+    case compared(generation: Int, PartRanges)
     /// What was unpacked while it was received is whole, or cannot become so.
     case streamed(BundleStream.ID, BundleCache.Completion)
     case received(generation: Int, BundleCache.Completion)

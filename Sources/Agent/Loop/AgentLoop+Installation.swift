@@ -1,3 +1,4 @@
+import Bundles
 import Fleet
 import FoundationEssentials
 import Logging
@@ -35,6 +36,11 @@ extension AgentLoop {
                 self.installation?.stream = try BundleStream(
                     streams, store, have: receiver.have, releases: releases
                 ) { [post] in post(.streamed($0, $1)) }
+            }
+            if installation.isSoftware, installation.mayCompare, receiver.have.isEmpty,
+                installation.parts > Installation.fewParts, !bundles.others(than: installation.digest).isEmpty
+            {
+                self.installation?.comparison = .wanted(until: now + Installation.indexPatience)
             }
             self.installation?.stage = .receiving(store, receiver, subscribed: false)
             subscribeToParts()
@@ -74,8 +80,10 @@ extension AgentLoop {
 
     func take(part: Data, index: Int, digest: String, now: TimeSpan) {
         guard let installation, digest == installation.digest,
-            case .receiving(let store, var receiver, let subscribed) = installation.stage, receiver.wants(index)
+            case .receiving(let store, var receiver, let subscribed) = installation.stage
         else { return }
+        if index == store.count { return compare(part, store) }
+        guard receiver.wants(index) else { return }
         // Moved out and back, so that the receiver's ranges are not copied for each part.
         self.installation?.stage = .looking
         do {
@@ -93,6 +101,44 @@ extension AgentLoop {
         } else {
             self.installation?.stage = .receiving(store, receiver, subscribed: subscribed)
         }
+    }
+
+    /// The index came: what of the bundle is here is copied, and the rest asked for.
+    private func compare(_ sealed: Data, _ store: PartStore) {
+        guard let installation, case .wanted = installation.comparison else { return }
+        let index: BundleIndex
+        do {
+            let bytes = try installation.seal.open(contentIndex: sealed)
+            guard let read = BundleIndex([UInt8](bytes), size: store.size) else {
+                throw AgentError(.bundle, "it is not one of this bundle")
+            }
+            index = read
+        } catch {
+            // Somebody may say on the topic what he likes: the right one may still come.
+            return logger.warning("the index of \(installation.digest.prefix(12)) was refused: \(error)")
+        }
+        self.installation?.comparison = .comparing
+        let (id, others) = (installation.id, bundles.others(than: installation.digest))
+        let (path, size, partSize) = (store.path, store.size, store.partSize)
+        work.append { [post] in
+            let found = await AgentQueues.onDisk {
+                KnownContent.copy(index, from: others, to: path, size: size, partSize: partSize)
+            }
+            post(.compared(generation: id, found))
+        }
+    }
+
+    func compared(generation: Int, _ found: PartRanges, now: TimeSpan) {
+        guard let installation, installation.id == generation, installation.comparison == .comparing,
+            case .receiving(let store, var receiver, let subscribed) = installation.stage
+        else { return }
+        self.installation?.comparison = .none
+        do throws(AgentError) { try store.record(found) } catch { return fail(error.message, now: now) }
+        receiver.found(found, now: now)
+        logger.info("\(found.count) of \(store.count) parts of \(installation.digest.prefix(12)) were here already")
+        self.installation?.stage = .receiving(store, receiver, subscribed: subscribed)
+        installation.stream?.advance(to: receiver.have, of: store)
+        if receiver.isComplete { complete(store) }
     }
 
     private func complete(_ store: PartStore) {
@@ -136,6 +182,7 @@ extension AgentLoop {
         case .wrong(let found):
             logger.error("the received bundle has the SHA-256 \(found), and \(store.digest) was ordered")
             try? store.clear()
+            self.installation?.mayCompare = false
             fail("what was received has the SHA-256 \(found.prefix(12)), not \(store.digest.prefix(12))", now: now)
         case .failed(let error): fail(error.message, now: now)
         }
@@ -179,6 +226,7 @@ extension AgentLoop {
         switch installation?.stage {
         case .waiting(let until) where until <= now: lookForBundle()
         case .receiving(let store, var receiver, let subscribed):
+            if case .wanted(let until) = installation?.comparison, until <= now { installation?.comparison = .none }
             receiver.due(now: now)
             installation?.stage = .receiving(store, receiver, subscribed: subscribed)
         default: break

@@ -182,6 +182,7 @@ final class AgentLoop {
         case .checkEnded(let run, let kind, let result): checkEnded(run: run, kind, result, now: now)
         case .bundleLookedFor(let generation, let isPresent):
             bundleLookedFor(generation: generation, isPresent: isPresent, now: now)
+        case .compared(let generation, let found): compared(generation: generation, found, now: now)
         case .streamed(let stream, let completion): streamed(stream, completion, now: now)
         case .received(let generation, let completion): received(generation: generation, completion, now: now)
         case .prepared(let generation, let error): prepared(generation: generation, error, now: now)

@@ -15,6 +15,18 @@ struct Installation {
         case preparing
     }
 
+    /// With what other bundles on this machine have.
+    enum Comparison: Equatable {
+        case none
+        /// The index is asked for; a manager that knows of none sends parts.
+        case wanted(until: TimeSpan)
+        case comparing
+    }
+
+    static let indexPatience = TimeSpan.seconds(10)
+    /// For fewer parts it is not worth the question.
+    static let fewParts = 4
+
     enum Purpose {
         case software
         case agent(AgentOffer)
@@ -35,6 +47,9 @@ struct Installation {
     var stage = Stage.looking
     /// Unpacks while it is received; nil where that is done when all is here: of an agent, or after it broke off.
     var stream: BundleStream?
+    var comparison = Comparison.none
+    /// False once the comparison may have led to a wrong SHA-256.
+    var mayCompare = true
     var trouble: String?
     private var failures = 0
 
@@ -72,6 +87,7 @@ struct Installation {
 
     mutating func fail(_ why: String, now: TimeSpan) {
         stream = nil
+        comparison = .none
         trouble = "\(name) cannot be installed: \(why)"
         failures += 1
         stage = .waiting(until: now + min(.seconds(1 << Int64(min(failures - 1, 5))), .seconds(30)))
@@ -79,12 +95,18 @@ struct Installation {
 
     var receiving: Receiving? {
         guard case .receiving(_, let receiver, subscribed: true) = stage else { return nil }
-        return Receiving(digest: digest, have: receiver.reported)
+        return Receiving(
+            digest: digest, have: receiver.reported, index: comparison == .none ? nil : true)
     }
 
     var deadline: TimeSpan? {
         switch stage {
-        case .receiving(_, let receiver, _): receiver.deadline
+        case .receiving(_, let receiver, _):
+            if case .wanted(let until) = comparison {
+                receiver.deadline.map { min($0, until) }
+            } else {
+                receiver.deadline
+            }
         case .waiting(let until): until
         case .looking, .completing, .preparing: nil
         }

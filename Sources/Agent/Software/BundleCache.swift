@@ -41,6 +41,12 @@ struct BundleCache: Sendable {
         unlink(PartStore.record(digest, in: directory))
     }
 
+    /// The paths of all bundles but this one.
+    func others(than digest: String) -> [String] {
+        DirectoryTree.names(in: directory).filter { $0.hasSuffix(".bundle") && !$0.hasPrefix(digest) }.sorted()
+            .map { directory + "/" + $0 }
+    }
+
     /// Removes everything of other digests.
     func keepOnly(_ digests: Set<String>) {
         for name in DirectoryTree.names(in: directory) {

@@ -79,6 +79,18 @@ final class PartStore {
         try put(Data([UInt8(ascii: "1")]), to: record, at: header.utf8.count + index)
     }
 
+    /// Records parts that were written by somebody else.
+    func record(_ parts: PartRanges) throws(AgentError) {
+        for range in parts.ranges {
+            guard range.lowerBound >= 0, range.upperBound < count else { continue }
+            try put(
+                Data(repeating: UInt8(ascii: "1"), count: range.count), to: record,
+                at: header.utf8.count + range.lowerBound)
+        }
+    }
+
+    var path: String { Self.parts(digest, in: directory) }
+
     /// What was written so far, for another thread; it must be closed.
     func openForReading() throws(AgentError) -> Int32 {
         let descriptor = open(Self.parts(digest, in: directory), O_RDONLY | O_CLOEXEC)

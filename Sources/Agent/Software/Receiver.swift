@@ -12,10 +12,10 @@ struct Receiver: Sendable {
     private var reportAt: TimeSpan?
     private var quietAt: TimeSpan
 
-    /// A quarter of what may be under way to it.
-    static let partsPerReport = 16
-    /// From the first part that was not reported, so that a slow stream is reported, too.
-    static let reportDelay = TimeSpan.milliseconds(20)
+    /// As few as may be under way to one of many.
+    static let partsPerReport = 8
+    /// From the first part that was not reported: a slow stream does not put it off. Each report is a status that the manager has to take.
+    static let reportDelay = TimeSpan.milliseconds(50)
     /// Without a part for so long, what is lacking is said again: a broker may have dropped it.
     static let quiet = TimeSpan.seconds(3)
 
@@ -38,6 +38,13 @@ struct Receiver: Sendable {
         unreported += 1
         quietAt = now + Self.quiet
         if unreported >= Self.partsPerReport || isComplete { report() } else { soon(now) }
+    }
+
+    /// These were found on this machine.
+    mutating func found(_ parts: PartRanges, now: TimeSpan) {
+        have.formUnion(parts)
+        quietAt = now + Self.quiet
+        report()
     }
 
     /// A part came that was not what it should be: the manager is to see that it still lacks.

@@ -106,11 +106,9 @@ struct ReleaseStamp: Hashable, Sendable {
     /// By the wall clock, as the kernel stamps files, in milliseconds.
     private let taken: Int
 
-    init(of directory: String) {
-        // Before the first look: what changes later has a later time.
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        taken = Int(now.tv_sec) * 1000 + Int(now.tv_nsec) / 1_000_000
+    /// - Parameter now: before the first look: what changes later has a later time.
+    init(of directory: String, at now: Int = wallClock()) {
+        taken = now
         let entries = DirectoryTree.entries(of: directory).filter { !$0.isDirectory }
         files = Dictionary(entries.map { ($0.path, $0.status) }) { _, last in last }
     }
@@ -121,6 +119,12 @@ struct ReleaseStamp: Hashable, Sendable {
         let changed = entry.status.changed
         return files[entry.path] == entry.status
             && changed.seconds * 1000 + changed.nanoseconds / 1_000_000 < taken - Self.ticks
+    }
+
+    private static func wallClock() -> Int {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Int(now.tv_sec) * 1000 + Int(now.tv_nsec) / 1_000_000
     }
 
     /// Milliseconds.

@@ -45,6 +45,18 @@ package struct PartRanges: Hashable, Sendable {
         }
     }
 
+    /// Each number one higher.
+    package var shifted: PartRanges {
+        var shifted = self
+        shifted.ranges = ranges.map { ($0.lowerBound + 1)...($0.upperBound + 1) }
+        return shifted
+    }
+
+    /// Those of the other as well.
+    package mutating func formUnion(_ other: PartRanges) {
+        for range in other.ranges { for part in range { insert(part) } }
+    }
+
     /// The lowest part from `start` on, below `count`, that is not in the set.
     package func firstMissing(from start: Int = 0, below count: Int) -> Int? {
         var candidate = start

@@ -43,10 +43,14 @@ package struct RunningSoftware: Hashable, Sendable, Codable {
 package struct Receiving: Hashable, Sendable, Codable {
     package var digest: String
     package var have: PartRanges
+    /// True: it asks for the bundle's index first, and for no part until it has compared that with what it has. Nil from agents before 0.3,
+    /// and where it asks for parts.
+    package var index: Bool?
 
-    package init(digest: String, have: PartRanges) {
+    package init(digest: String, have: PartRanges, index: Bool? = nil) {
         self.digest = digest
         self.have = have
+        self.index = index
     }
 }
 

@@ -216,7 +216,9 @@ enum Schemas {
                     "isolation": text(one: Isolation.allCases.map(\.rawValue)),
                     "wires": ["type": "array", "items": number("A version of the wire that it speaks.", from: 1)],
                 ]),
-            "Receiving": object(["digest": text(), "have": text("Parts that it has, such as 0-57,60.")]),
+            "Receiving": object(
+                ["digest": text(), "have": text("Parts that it has, such as 0-57,60.")],
+                optional: ["index": truth]),
             "Plan": object(
                 ["group": text(), "steps": list("PlanStep")],
                 optional: [

@@ -116,9 +116,11 @@ extension StatusJSON {
         }
         if json.take(",\"receiving\":{\"digest\":") {
             guard let digest = json.string(), json.take(",\"have\":"),
-                let have = json.string().flatMap({ PartRanges($0) }), json.take("}")
+                let have = json.string().flatMap({ PartRanges($0) })
             else { return nil }
-            receiving = Receiving(digest: digest, have: have)
+            let index = json.take(",\"index\":true") ? true : nil
+            guard json.take("}") else { return nil }
+            receiving = Receiving(digest: digest, have: have, index: index)
         }
         if json.take(",\"metrics\":{") {
             var values: [String: Double] = [:]

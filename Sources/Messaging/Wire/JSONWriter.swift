@@ -33,6 +33,11 @@ struct JSONWriter {
         bytes.append(contentsOf: String(value).utf8)
     }
 
+    mutating func write(_ name: String, _ value: Bool) {
+        key(name)
+        bytes.append(contentsOf: (value ? "true" : "false").utf8)
+    }
+
     /// The value must be finite.
     mutating func write(_ name: String, _ value: Double) {
         key(name)

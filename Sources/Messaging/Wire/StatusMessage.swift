@@ -49,6 +49,7 @@ package struct StatusMessage: Hashable, Sendable {
             json.write("receiving") { json in
                 json.write("digest", receiving.digest)
                 json.write("have", have(receiving.have.description))
+                if receiving.index == true { json.write("index", true) }
             }
         }
         let metrics = status.metrics.filter { isMetric($0.key, $0.value) }.sorted { $0.key < $1.key }
