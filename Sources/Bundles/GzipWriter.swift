@@ -10,7 +10,7 @@ final class GzipWriter {
     private let output: UnsafeMutableRawBufferPointer
     // On the heap, because zlib keeps the address.
     private let stream: UnsafeMutablePointer<z_stream>
-    private var cutter = ContentCutter(bits: 16)
+    private var cutter = ContentCutter(bits: 17)
 
     /// Makes the file, which must not be there yet.
     init(path: String) throws(BundleError) {

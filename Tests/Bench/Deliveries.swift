@@ -13,7 +13,9 @@ func deliveryRows(_ site: Site, agents count: Int) async throws -> [Row] {
     _ = try await site.push("large", version: "1")
     let software = try await site.push("large", version: "2", padding: bundleSize)
     let bare = try await bareDelivery(of: software, site, to: count)
-    let ticket = try await site.group("large", software: "large@1", count: count)
+    // All at once: in waves each would be a delivery of its own.
+    let rollout = "settle = 0s  batch = 100%"
+    let ticket = try await site.group("large", software: "large@1", count: count, rollout: rollout)
     let file = site.directory.appending(path: "ticket.json")
     try JSONEncoder().encode(ticket).write(to: file)
     let agents = try (0..<count).map { number in
@@ -34,7 +36,8 @@ func deliveryRows(_ site: Site, agents count: Int) async throws -> [Row] {
     let (manager, sent) = (try CPU(of: site.manager), try await site.metric(partsCounter))
 
     let start = ContinuousClock.now
-    _ = try await site.client.changeGroup("large", to: Site.record("large", software: "large@2", count: count))
+    _ = try await site.client.changeGroup(
+        "large", to: Site.record("large", software: "large@2", count: count, rollout: rollout))
     do { try await verified(site, count) } catch {
         // What one of those says that do not have it.
         let logs = (0..<count).compactMap { number in

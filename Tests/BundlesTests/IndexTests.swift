@@ -44,14 +44,14 @@ struct IndexTests {
         return words.withUnsafeBytes { Array($0) }
     }
 
-    @Test("Of 50 MiB of which one file of 1 MiB is another, about 1 MiB is not in the bundle before")
+    @Test("Of many files of which one of 1 MiB is another, about 1 MiB is not in the bundle before")
     func changedFile() throws {
         let workspace = try Workspace()
         var generator = SeededGenerator(seed: 3)
-        var files = (0..<50).map { (name: "file-\($0)", bytes: bytes(1 << 20, &generator)) }
+        var files = (0..<12).map { (name: "file-\($0)", bytes: bytes(1 << 20, &generator)) }
         let old = try index(try packed(files, in: workspace, as: "old"))
         // Not of the same length either.
-        files[23].bytes = bytes((1 << 20) + 4096, &generator)
+        files[7].bytes = bytes((1 << 20) + 4096, &generator)
         let path = try packed(files, in: workspace, as: "new")
         let new = try index(path)
         let whole = try size(path)
@@ -59,7 +59,7 @@ struct IndexTests {
         let known = Set(old.chunks)
         let lacking = new.chunks.filter { !known.contains($0) }.reduce(0) { $0 + $1.length }
         #expect(((1 << 20)...((1 << 20) + 400_000)).contains(lacking), "\(lacking)")
-        #expect(try BundleReader.check(bundleAt: path).files == 51)
+        #expect(try BundleReader.check(bundleAt: path).files == 13)
     }
 
     @Test("Text that compresses well is cut where it was cut before, too: an insertion at the beginning changes little")
