@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Glibc
 
 /// Everything the manager must not forget, in one SQLite file.
 ///
@@ -41,6 +42,9 @@ package struct Records: Sendable {
         let file = DatabaseFile(path: path, traces: traces)
         let (isNew, hasLog) = (file.size(of: path) == 0, file.size(of: path + "-wal") > 0)
         try file.inspect(mark)
+        // Nobody else's from its first moment, and its log with it, which SQLite makes with the same mode.
+        let made = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        if made >= 0 { Glibc.close(made) }
         do {
             let pool = try DatabasePool(path: path, configuration: configuration)
             // GRDB sets NORMAL when it turns WAL on. The one writing connection lives as long as the pool.

@@ -304,6 +304,8 @@ struct MachineModel {
         } else {
             session += 1
             sequence = 0
+            // The will is signed with what its registration holds.
+            if way == .plain, registration == nil { registration = try? paper.registration(host: "simulated") }
             actions.append(.connect(way, clientID: paper.id, will: farewell(now)))
         }
     }

@@ -135,6 +135,12 @@ package final class SimulatedFleet: Sendable {
         try await each { $0.reboot(after: .milliseconds(Int.random(in: min(500, most)...most))) }
     }
 
+    /// One of them, without a word; it is back after so long.
+    package func cut(_ index: Int, for pause: Duration) async throws {
+        let machine = machines[index]
+        try await machine.loop.submit { machine.reboot(after: pause) }.get()
+    }
+
     /// They say their last word and leave; the fleet is of no use afterwards.
     package func end() async throws {
         try await each { $0.end() }

@@ -92,7 +92,7 @@ private func switchRows(
     ]
 }
 
-private func all(
+func all(
     of fleet: SimulatedFleet, _ what: String, _ isDone: @escaping @Sendable (SimulatedFleet.Standing) -> Bool
 ) async throws {
     let done = try await eventually(within: .seconds(180), every: .milliseconds(100)) {
@@ -105,7 +105,10 @@ extension Site {
     /// A counter of the manager's.
     func metric(_ name: String) async throws -> Int {
         let line = try await client.metrics().split(separator: "\n").first { $0.hasPrefix(name + " ") }
-        return line.flatMap { Int($0.split(separator: " ")[1]) } ?? 0
+        guard let line, let value = Int(line.split(separator: " ")[1]) else {
+            throw BenchError("there is no metric \(name)")
+        }
+        return value
     }
 
     /// Returns when nobody says anything new any more: for five seconds nothing was committed.

@@ -114,7 +114,14 @@ struct Suite: Sendable {
                 var rows: [Row] = []
                 try await Site.with { rows = try await fleetRows($0, machines: machines, wanted) }
                 return rows
-            }
+            },
+            Suite(rows: ["dead", "manager-killed", "broker-killed"]) { wanted in
+                var rows: [Row] = []
+                try await Site.with { rows = try await troubleRows($0, machines: machines, wanted) }
+                return rows
+            },
+            site("views") { try await viewRows($0, machines: machines) },
+            site("aggregate") { try await aggregateRows($0) },
         ]
     }
 }

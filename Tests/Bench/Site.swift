@@ -3,9 +3,11 @@ import Certificates
 import Client
 import Fleet
 import Foundation
+import Glibc
 import Logging
 import Messaging
 import Simulator
+import Synchronization
 import TestSupport
 
 /// A broker and a release-built manager, in a directory of their own.
@@ -13,13 +15,31 @@ final class Site: Sendable {
     let broker: Broker
     let directory: URL
     let client: TrunklineClient
-    let manager: Int32
+    private let process: Mutex<Spawned>
+    /// Its command line.
+    private let arguments: [String]
 
-    private init(broker: Broker, directory: URL, client: TrunklineClient, manager: Int32) {
+    private init(broker: Broker, directory: URL, client: TrunklineClient, arguments: [String], manager: Spawned) {
         self.broker = broker
         self.directory = directory
         self.client = client
-        self.manager = manager
+        self.arguments = arguments
+        process = Mutex(manager)
+    }
+
+    /// The manager's process.
+    var manager: Int32 { process.withLock { $0.pid } }
+
+    /// SIGKILL, and it is started again at the same address.
+    func restartManager() throws {
+        try process.withLock { process in
+            process.kill()
+            process = try Self.spawn(arguments, in: directory)
+        }
+    }
+
+    private static func spawn(_ arguments: [String], in directory: URL) throws -> Spawned {
+        try Spawned(try program("trunkline"), arguments, log: directory.appending(path: "manager.log"))
     }
 
     /// The programs beside this one.
@@ -33,21 +53,20 @@ final class Site: Sendable {
     }
 
     static func with(secure: Bool = false, _ body: (Site) async throws -> Void) async throws {
-        let program = try program("trunkline")
         let directory = FileManager.default.temporaryDirectory.appending(
             path: "trunkline-bench-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let broker =
             secure
             ? try await Broker.start(certificates: directory.path + "/data/broker") : try await Broker.start()
-        let manager = try Spawned(
-            program,
+        let arguments =
             [
-                "serve", "--data", directory.path + "/data", "--listen", "127.0.0.1:0", "--broker", broker.url,
+                "serve", "--data", directory.path + "/data", "--listen", "127.0.0.1:\(try FreePort.next())", "--broker",
+                broker.url,
                 // Measuring asks more often than anybody else would.
                 "--request-rate", "100000",
-            ] + (broker.bootURL.map { ["--boot", $0] } ?? ["--insecure"]),
-            log: directory.appending(path: "manager.log"))
+            ] + (broker.bootURL.map { ["--boot", $0] } ?? ["--insecure"])
+        let manager = try spawn(arguments, in: directory)
         var outcome: (any Error)?
         do {
             let file = try await address(directory.path + "/data/server.json")
@@ -55,7 +74,10 @@ final class Site: Sendable {
                 guard try await eventually({ try await client.isReady() }) else {
                     throw BenchError("the manager is not ready")
                 }
-                try await body(Site(broker: broker, directory: directory, client: client, manager: manager.pid))
+                let site = Site(
+                    broker: broker, directory: directory, client: client, arguments: arguments, manager: manager)
+                defer { site.process.withLock { $0.end() } }
+                try await body(site)
             }
         } catch {
             outcome = error
@@ -125,7 +147,8 @@ final class Site: Sendable {
     }
 
     static func record(
-        _ group: String, software: String, count: Int, heartbeat: String = "10m", rollout: String = "settle = 0s"
+        _ group: String, software: String, count: Int, heartbeat: String = "10m", rollout: String = "settle = 0s",
+        rule: String = ""
     ) -> String {
         """
         group "\(group)" {
@@ -135,16 +158,19 @@ final class Site: Sendable {
           machines { count = \(count)  platform = none }
           rollout { \(rollout) }
           rule "deliver" { when software.digest != group.digest then deliver }
+          \(rule)
         }
         """
     }
 
     /// A started group that takes machines by invitation.
     func group(
-        _ name: String, software: String, count: Int, heartbeat: String = "10m", rollout: String = "settle = 0s"
+        _ name: String, software: String, count: Int, heartbeat: String = "10m", rollout: String = "settle = 0s",
+        rule: String = ""
     ) async throws -> BootTicket {
         _ = try await client.createGroup(
-            Self.record(name, software: software, count: count, heartbeat: heartbeat, rollout: rollout))
+            Self.record(
+                name, software: software, count: count, heartbeat: heartbeat, rollout: rollout, rule: rule))
         _ = try await client.instruct(group: name, .start)
         return try await client.invite(to: name, InvitationRequest(uses: count, ttl: .hours(1)))
     }
@@ -182,13 +208,17 @@ final class Spawned: Sendable {
     let pid: Int32
     private let process: Process
 
-    init(_ program: URL, _ arguments: [String], log: URL) throws {
+    /// - Parameter isTyped: its input stays open, with nothing in it.
+    init(
+        _ program: URL, _ arguments: [String], log: URL, environment: [String: String]? = nil, isTyped: Bool = false
+    ) throws {
         process = Process()
+        if let environment { process.environment = environment }
         process.executableURL = program
         process.arguments = arguments
         _ = FileManager.default.createFile(atPath: log.path, contents: nil)
         let output = try FileHandle(forWritingTo: log)
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = isTyped ? Pipe() : FileHandle.nullDevice
         process.standardOutput = output
         process.standardError = output
         try process.run()
@@ -202,8 +232,19 @@ final class Spawned: Sendable {
     }
 
     func end() {
-        process.terminate()
+        if process.isRunning { process.terminate() }
         process.waitUntilExit()
+    }
+
+    func kill() {
+        Glibc.kill(pid, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    /// Its exit status, once it has ended.
+    func waited() -> Int32 {
+        process.waitUntilExit()
+        return process.terminationStatus
     }
 }
 

@@ -23,23 +23,54 @@ func settledRows(_ site: Site) async throws -> [Row] {
     try await floodedRows(site, "statuses, settled", goal: 0.9) { _ in [:] }
 }
 
-private func floodedRows(
-    _ site: Site, _ what: String, goal: Double, metrics: (Int) -> [String: Double]
-) async throws -> [Row] {
+/// Statuses with other metrics each, of a group with a rule over all of its machines, beside one without.
+func aggregateRows(_ site: Site) async throws -> [Row] {
     let publisher = try BareClient("publisher", port: site.broker.port)
-    let software = try await site.push("steady", version: "1")
-    let ticket = try await site.group("steady", software: "steady@1", count: machineCount)
-    let machines = try await site.paperMachines(machineCount, group: "steady", ticket: ticket, by: publisher)
+    func cost(_ group: String, _ rule: String) async throws -> Double {
+        let first = try await statuses(site, group, rule: rule, by: publisher) { ["calls": Double($0 % 97)] }
+        let (before, cpu) = (try await Handled(site), try CPU(of: site.manager))
+        let own = try await rate {
+            for (topic, payload) in first { publisher.publish(payload, on: topic, qos: 0) }
+        } count: {
+            try await Handled(site).all - before.all
+        }
+        guard own.count > 0 else { throw BenchError("no status of \(group) was taken") }
+        return try CPU(of: site.manager).since(cpu).inSeconds * 1000 / Double(own.count)
+    }
+    let plain = try await cost("plain", "")
+    let summed = try await cost(
+        "summed", #"rule "busy" { when avg(metric("calls")) > 1000 for 1h then notify("busy") }"#)
+    return [
+        Row(
+            "statuses of \(machineCount) machines with a rule of avg(), manager's CPU each", baseline: plain, summed,
+            .milliseconds, goal: .ratioAtMost(1.1))
+    ]
+}
+
+/// Of a new group's machines, which run what they are to run: all that they say in so many rounds.
+private func statuses(
+    _ site: Site, _ group: String, rule: String = "", by publisher: BareClient, metrics: (Int) -> [String: Double]
+) async throws -> [(topic: String, payload: [UInt8])] {
+    let software = try await site.push(group, version: "1")
+    let ticket = try await site.group(group, software: "\(group)@1", count: machineCount, rule: rule)
+    let machines = try await site.paperMachines(machineCount, group: group, ticket: ticket, by: publisher)
     let running = RunningSoftware(
-        name: "steady", version: "1", digest: software.digest, generation: 1, health: .passing,
+        name: group, version: "1", digest: software.digest, generation: 1, health: .passing,
         since: Timestamp(milliseconds: 1_767_225_600_000), restarts: 0)
-    let first = try (0..<statusCount).map { number in
+    return try (0..<statusCount).map { number in
         let machine = machines[number % machineCount]
         let round = number / machineCount
         let status = try machine.status(
             session: 1, sequence: round + 1, state: .running, order: 1, software: running, metrics: metrics(round))
         return (topic: machine.statusTopic, payload: Array(status))
     }
+}
+
+private func floodedRows(
+    _ site: Site, _ what: String, goal: Double, metrics: (Int) -> [String: Double]
+) async throws -> [Row] {
+    let publisher = try BareClient("publisher", port: site.broker.port)
+    let first = try await statuses(site, "steady", by: publisher, metrics: metrics)
     let before = try await Handled(site)
     let cpu = try CPU(of: site.manager)
     let own = try await rate {

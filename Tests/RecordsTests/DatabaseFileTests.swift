@@ -17,6 +17,16 @@ struct DatabaseFileTests {
             .path
     }
 
+    @Test("The database and its log are nobody else's from their first moment")
+    func modes() throws {
+        let records = try Records.open(at: directory.database)
+        let modes = ["", "-wal", "-shm"].map { suffix in
+            try? FileManager.default.attributesOfItem(atPath: directory.database + suffix)[.posixPermissions] as? Int
+        }
+        #expect(modes == [0o600, 0o600, 0o600])
+        try records.close()
+    }
+
     @Test("is kept in WAL mode, synced in full, with foreign keys on and a busy timeout")
     func pragmas() throws {
         let records = try Records.open(at: directory.database)

@@ -59,7 +59,7 @@ struct MachineModelTests {
     /// Connected and subscribed, with its registration said.
     private func registered(_ machine: inout MachineModel) throws {
         let connecting = machine.handle(.due, now: .zero)
-        guard case .connect(.plain, "edge-x1", nil)? = connecting.first else {
+        guard case .connect(.plain, "edge-x1", _?)? = connecting.first else {
             throw PaperError(description: "\(connecting)")
         }
         _ = machine.handle(.connected, now: .zero)
