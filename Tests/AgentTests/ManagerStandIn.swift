@@ -31,6 +31,8 @@ final class ManagerStandIn: Sendable {
         var delivery = RolloutPolicy.Delivery.shared
         /// What is sent to whoever asks for an index; nil: as a manager that knows of none.
         var index: Data?
+        /// Whether a part that was sent is never sent again.
+        var isThrifty = false
         /// How often one was asked for.
         var asked = 0
     }
@@ -141,6 +143,7 @@ final class ManagerStandIn: Sendable {
         let (limit, delivery) = read { ($0.limit, $0.delivery) }
         for index in 0..<min(bundle.count, limit) where !receiving.have.contains(index) {
             var part = try bundle.part(index)
+            if read({ $0.isThrifty && $0.sent[index] != nil }) { continue }
             let isDamaged = state.withLock { state in
                 state.sent[index, default: 0] += 1
                 return state.damaged.remove(index) != nil
