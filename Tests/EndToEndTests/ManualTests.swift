@@ -21,7 +21,7 @@ struct ManualTests {
             "trunkline.1": ["machine replace", "--exit-code", "trunkline machine logs"],
             "trunkline-serve.8": ["--keep-journal-size SIZE", "SIGHUP"],
             "trunkline.conf.5": ["retention.journal_size", "TRUNKLINE_SERVE_BOOT", "Changes at SIGHUP."],
-            "trunkline.5": ["max_failed 1", "avg_of_rest", "platform.state"],
+            "trunkline.5": ["max_failed = 1", "rule \"NAME\" { … }", "avg_of_rest", "platform.state"],
             "trunkline-agent.8": ["--isolation HOW", "Exit status: 0 ended as asked"],
         ]
         for (name, words) in expected {

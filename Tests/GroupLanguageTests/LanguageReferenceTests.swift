@@ -63,6 +63,40 @@ struct LanguageReferenceTests {
         }
     }
 
+    /// A text with an unknown key in this block, so that the checker says which it has.
+    private static func asking(_ block: String) -> String {
+        let path =
+            switch block {
+            case "group", "software": ["\(block) \"n\""]
+            case "rollout drain": ["group \"n\"", "rollout", "drain"]
+            case "canary": ["group \"n\"", "rollout", "canary"]
+            case "rule": ["group \"n\"", "rule \"n\""]
+            case "drain, undrain": ["software \"n\"", "undrain"]
+            default: [group.contains { $0.block == block } ? "group \"n\"" : "software \"n\"", block]
+            }
+        return path.map { $0 + " { " }.joined() + "zzzzzzzzzzzzzzzz = 1" + String(repeating: " }", count: path.count)
+    }
+
+    @Test(
+        "The checker reads each block by its part of the table", arguments: group.map(\.block) + software.map(\.block))
+    func hints(block: String) throws {
+        let found = GroupLanguage.check(Self.asking(block))
+        let hint = try #require(found.first { $0.id == "unknown-key" && $0.message.contains("zzz") }?.hint)
+        let words = hint.split(separator: "`").enumerated().filter { $0.offset % 2 == 0 }.map { String($0.element) }
+        let keys = LanguageReference.keys.filter { $0.block == block }.map(\.name)
+        #expect(!keys.isEmpty && Set(words.dropFirst()) == Set(keys), "\(hint)")
+    }
+
+    @Test("The manual has every key, fact, function and action, without the marks of the other page")
+    func manual() {
+        let sections = LanguageReference.sections
+        #expect(sections.flatMap(\.terms).count == LanguageReference.keys.count)
+        let terms = LanguageReference.facts + LanguageReference.functionTerms + LanguageReference.actionTerms
+        for term in sections.flatMap(\.terms) + terms {
+            #expect(term.meaning.count > 3 && !(term.title + term.meaning).contains("`"), "\(term)")
+        }
+    }
+
     @Test("What it says that a key takes is taken, and what is just beside is not", arguments: LanguageReference.keys)
     func keys(key: LanguageReference.Key) {
         // Blocks are tried by the keys in them.

@@ -1,23 +1,25 @@
-/// What each block may hold: the checker reads it, and the reference is made from it.
+/// What each block may hold, from the one table of the language.
 extension Checker.Shape {
-    static let group = Self(
-        keys: ["service", "software", "agent", "heartbeat"], blocks: ["machines", "rollout"], named: ["rule"],
-        maps: ["env"])
-    static let machines = Self(
-        keys: ["count", "min", "max", "platform", "away_limit", "boot_timeout"], maps: ["labels"])
-    static let rollout = Self(
-        keys: ["batch", "settle", "within", "max_failed", "on_failure", "promote", "bandwidth", "delivery"],
-        blocks: ["drain"], either: ["canary"])
-    static let canary = Self(keys: ["machines", "for", "worse"])
-    static let rolloutDrain = Self(keys: ["until", "at_most", "keep"])
-    static let rule = Self(keys: ["at_most", "dry_run"], clauses: ["when", "then"])
+    static let group = Self(of: "group")
+    static let machines = Self(of: "machines")
+    static let rollout = Self(of: "rollout")
+    static let canary = Self(of: "canary")
+    static let rolloutDrain = Self(of: "rollout drain")
+    static let rule = Self(of: "rule")
 
-    static let software = Self(
-        keys: ["version", "service", "run", "capabilities"],
-        blocks: ["stop", "health", "metrics", "drain", "undrain", "limits"], maps: ["env"])
-    static let stop = Self(keys: ["signal", "timeout"])
-    static let health = Self(keys: ["exec", "every", "timeout", "failures", "secrets"])
-    static let metrics = Self(keys: ["exec", "every", "secrets"])
-    static let hook = Self(keys: ["exec", "timeout", "secrets"])
-    static let limits = Self(keys: ["memory", "cpu", "processes", "files"])
+    static let software = Self(of: "software")
+    static let stop = Self(of: "stop")
+    static let health = Self(of: "health")
+    static let metrics = Self(of: "metrics")
+    static let hook = Self(of: "drain, undrain")
+    static let limits = Self(of: "limits")
+
+    private init(of block: String) {
+        func names(_ form: LanguageReference.Form) -> [String] {
+            LanguageReference.keys.filter { $0.block == block && $0.form == form }.map(\.name)
+        }
+        self.init(
+            keys: names(.value), blocks: names(.block), named: names(.named), clauses: names(.clause),
+            maps: names(.map), either: names(.either))
+    }
 }

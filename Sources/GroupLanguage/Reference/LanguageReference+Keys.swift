@@ -1,11 +1,28 @@
 import Fleet
 
-/// What each key of the language takes, for people: `trunkline manual language` writes it. That no key is missing and that what it says is what the
-/// checker does is tried (`LanguageReferenceTests`).
+/// The one table of the language's keys: the checker knows a block's keys by it and hints at them, `trunkline manual` writes docs/language.md
+/// and trunkline(5) from it. That what it says is what the checker does is tried (`LanguageReferenceTests`).
 package enum LanguageReference {
+    /// How a key is written.
+    package enum Form: Sendable {
+        /// `key = value`
+        case value
+        /// `key { … }`
+        case block
+        /// `key "NAME" { … }`, several times.
+        case named
+        /// `key …`
+        case clause
+        /// `key = { … }`
+        case map
+        /// `key = value` or `key { … }`
+        case either
+    }
+
     package struct Key: Sendable {
         package var block: String
         package var name: String
+        package var form = Form.value
         var takes: String
         /// What holds where it is not there.
         var otherwise: String
@@ -53,22 +70,22 @@ package enum LanguageReference {
             says: "How often a machine reports where nothing changes; three that are missed make it away.",
             good: "1s", bad: "500ms"),
         Key(
-            block: "group", name: "machines", takes: "a block",
+            block: "group", name: "machines", form: .block, takes: "a block",
             otherwise: "must be there",
             says: "How many, and where they come from.",
             good: "", bad: ""),
         Key(
-            block: "group", name: "rollout", takes: "a block",
+            block: "group", name: "rollout", form: .block, takes: "a block",
             otherwise: "as if it were empty",
             says: "How a change goes through the group.",
             good: "", bad: ""),
         Key(
-            block: "group", name: "rule", takes: "a block with a name; several",
+            block: "group", name: "rule", form: .named, takes: "a block with a name; several",
             otherwise: "`deliver`, `restart` and `replace`, as a new record shows them",
             says: "What is to be done when.",
             good: "", bad: ""),
         Key(
-            block: "group", name: "env", takes: "a map",
+            block: "group", name: "env", form: .map, takes: "a map",
             otherwise: "nothing",
             says:
                 "What software finds in its environment: strings, numbers, `secret(\"NAME\")`, and expressions of \(environment).",
@@ -104,12 +121,12 @@ package enum LanguageReference {
             says: "From the platform's word that a machine was launched to its first status.",
             good: "20m", bad: "9s"),
         Key(
-            block: "machines", name: "labels", takes: "a map",
+            block: "machines", name: "labels", form: .map, takes: "a map",
             otherwise: "none",
             says: "For people, drivers and rules: `machine.label(\"site\")`.",
             good: "{ site = \"den\" }", bad: "{ site = 1 }"),
         Key(
-            block: "rollout", name: "canary", takes: "a count, or a block",
+            block: "rollout", name: "canary", form: .either, takes: "a count, or a block",
             otherwise: "none",
             says: "These machines change first.",
             good: "2", bad: "0"),
@@ -154,7 +171,7 @@ package enum LanguageReference {
             says: "One stream of software for all, or one for each machine under a key of its own.",
             good: "individual", bad: "none"),
         Key(
-            block: "rollout", name: "drain", takes: "a block",
+            block: "rollout", name: "drain", form: .block, takes: "a block",
             otherwise: "machines are changed at once",
             says: "Machines take no new work before they are changed.",
             good: "", bad: ""),
@@ -190,12 +207,12 @@ package enum LanguageReference {
             says: "Never are fewer left that take new work.",
             good: "1", bad: "2"),
         Key(
-            block: "rule", name: "when", takes: "a condition, and `for` 0s to 24h",
+            block: "rule", name: "when", form: .clause, takes: "a condition, and `for` 0s to 24h",
             otherwise: "must be there",
             says: "For how long it has to hold, too: `when software.health == failing for 10s`.",
             good: "machine.state == away for 30s", bad: "machine.state"),
         Key(
-            block: "rule", name: "then", takes: "an action",
+            block: "rule", name: "then", form: .clause, takes: "an action",
             otherwise: "must be there",
             says: "What is done.",
             good: "restart", bad: "reboot"),
@@ -225,7 +242,7 @@ package enum LanguageReference {
             says: "The program and its arguments; what begins with `./` is in the bundle.",
             good: "[\"./start.sh\", \"-v\"]", bad: "\"./start.sh\""),
         Key(
-            block: "software", name: "env", takes: "a map",
+            block: "software", name: "env", form: .map, takes: "a map",
             otherwise: "nothing",
             says: "Texts and numbers that are the same on every machine; a group's `env` goes over them.",
             good: "{ PORT = 5060 }", bad: "{ PORT = machine.index }"),
@@ -235,32 +252,32 @@ package enum LanguageReference {
             says: "\(capabilities).",
             good: "[net_bind_service]", bad: "[sys_admin]"),
         Key(
-            block: "software", name: "stop", takes: "a block",
+            block: "software", name: "stop", form: .block, takes: "a block",
             otherwise: "as if it were empty",
             says: "How it is asked to end.",
             good: "", bad: ""),
         Key(
-            block: "software", name: "health", takes: "a block",
+            block: "software", name: "health", form: .block, takes: "a block",
             otherwise: "healthy while it runs",
             says: "How it is asked whether it is well.",
             good: "", bad: ""),
         Key(
-            block: "software", name: "metrics", takes: "a block",
+            block: "software", name: "metrics", form: .block, takes: "a block",
             otherwise: "it has none",
             says: "What it is asked for numbers: `calls 3`, a line each, or Prometheus' text.",
             good: "", bad: ""),
         Key(
-            block: "software", name: "drain", takes: "a block",
+            block: "software", name: "drain", form: .block, takes: "a block",
             otherwise: "it can't be drained",
             says: "What is run so that it takes no new work.",
             good: "", bad: ""),
         Key(
-            block: "software", name: "undrain", takes: "a block, with `drain` only",
+            block: "software", name: "undrain", form: .block, takes: "a block, with `drain` only",
             otherwise: "it is restarted",
             says: "What is run so that it takes new work again.",
             good: "", bad: ""),
         Key(
-            block: "software", name: "limits", takes: "a block",
+            block: "software", name: "limits", form: .block, takes: "a block",
             otherwise: "no limit",
             says: "Of all that it starts.",
             good: "", bad: ""),

@@ -1,31 +1,33 @@
 import Fleet
 
 extension LanguageReference {
-    /// The blocks with what the checker knows of them.
-    static let blocks: [(name: String, shape: Checker.Shape, says: String)] = [
-        ("group", .group, "`group \"NAME\" { … }`: a group of machines. \(nameRule)"),
-        ("machines", .machines, "In `group`."),
-        ("rollout", .rollout, "In `group`: how a change of what machines run goes through them."),
-        ("canary", .canary, "In `rollout`; `canary = 2` says `machines` alone."),
-        ("rollout drain", .rolloutDrain, "`drain` in `rollout`."),
-        ("rule", .rule, "In `group`, with a name: `rule \"restart what fails\" { when … then … }`."),
+    /// The blocks, in the order in which people write them, with where each stands.
+    static let blocks: [(name: String, path: [String], says: String)] = [
+        ("group", ["group \"NAME\""], "`group \"NAME\" { … }`: a group of machines. \(nameRule)"),
+        ("machines", ["group", "machines"], "In `group`."),
+        ("rollout", ["group", "rollout"], "In `group`: how a change of what machines run goes through them."),
+        ("canary", ["group", "rollout", "canary"], "In `rollout`; `canary = 2` says `machines` alone."),
+        ("rollout drain", ["group", "rollout", "drain"], "`drain` in `rollout`."),
         (
-            "software", .software,
+            "rule", ["group", "rule \"NAME\""],
+            "In `group`, with a name: `rule \"restart what fails\" { when … then … }`."
+        ),
+        (
+            "software", ["software \"NAME\""],
             "`software \"NAME\" { … }`: what a bundle is and how it is run; in its `software.trunk`."
         ),
-        ("stop", .stop, "In `software`."), ("health", .health, "In `software`."),
-        ("metrics", .metrics, "In `software`."), ("drain, undrain", .hook, "In `software`."),
-        ("limits", .limits, "In `software`."),
+        ("stop", ["software", "stop"], "In `software`."), ("health", ["software", "health"], "In `software`."),
+        ("metrics", ["software", "metrics"], "In `software`."),
+        ("drain, undrain", ["software", "drain or undrain"], "In `software`."),
+        ("limits", ["software", "limits"], "In `software`."),
     ]
 
     private static let nameRule =
         "A name has `a-z`, `0-9` and `-`, and at most \(Name.longestOfGroup) characters, since machines' ids have up to \(Name.longestMachineSuffix) more."
 
-    /// What the checker's tables hold and nothing here is said of, and the other way round; for a test.
+    /// Keys of a block of which nothing is said, and blocks without one; for a test.
     package static var gaps: [String] {
-        let known = blocks.flatMap { block in block.shape.all.map { "\(block.name) \($0)" } }
-        let said = keys.map { "\($0.block) \($0.name)" }
-        return Set(known).symmetricDifference(said).sorted()
+        Set(keys.map(\.block)).symmetricDifference(blocks.map(\.name)).sorted()
     }
 
     /// docs/language.md
@@ -88,7 +90,7 @@ extension LanguageReference {
         return text
     }
 
-    private static func possible(_ fact: Fact) -> String {
+    static func possible(_ fact: Fact) -> String {
         let words: [String] =
             switch fact.kind {
             case .machineState: MachineState.allCases.map(\.rawValue)
@@ -104,7 +106,7 @@ extension LanguageReference {
         (ExpressionChecker.functions.filter { functions[$0] == nil } + Checker.actionWords.filter { actions[$0] == nil })
     }
 
-    private static let functions = [
+    static let functions = [
         "metric":
             "`metric(\"calls\")`: a number that the machine's software reports. A condition on one that it does not report does not hold.",
         "rate": "`rate(metric(\"calls_total\"))`: how fast one that counts up grows, a second.",
@@ -118,7 +120,7 @@ extension LanguageReference {
         "avg_of_rest": "In a canary's `worse` only: over the machines that are no canaries.",
     ]
 
-    private static let actions = [
+    static let actions = [
         "deliver": "The machine gets its order again: what the record says.",
         "restart": "Its software is started anew, drained first where the group drains.",
         "stop": "Its software is stopped.",

@@ -26,28 +26,32 @@ enum LanguagePage {
             }
             """)
         page.section("VALUES")
-        page.term("Times", "A whole number and one of \(Vocabulary.units.joined(separator: ", ")): 10s.")
+        page.term("Times", "A whole number and one of \(LanguageReference.units.joined(separator: ", ")): 10s.")
         page.term(
             "Sizes",
-            "A number and one of \(Vocabulary.sizes.joined(separator: ", ")): 512MB. With /s behind it, a rate.")
+            "A number and one of \(LanguageReference.sizes.joined(separator: ", ")): 512MB. With /s behind it, a rate.")
         page.term(
             "Texts",
             "In double quotes, on one line, with \\n, \\t, \\\", \\\\ and \\u{…}. Words of a closed set have no quotes."
         )
         page.term("Percentages, numbers, lists, maps", "30%, 3, [\"a\", \"b\"], { KEY = \"value\" }.")
         page.section("BLOCKS")
-        for section in Vocabulary.sections {
+        for section in LanguageReference.sections {
             page.subsection(section.path.joined(separator: ", "))
             page.paragraph(section.meaning)
-            for entry in section.entries { page.term("\(entry.name) \(entry.value)", entry.meaning) }
+            for term in section.terms { page.term(term.title, term.meaning) }
         }
         page.section("CONDITIONS AND EXPRESSIONS")
         page.paragraph(
             "Compared by ==, !=, <, <=, > and >=, joined by &&, || and !, reckoned with by +, -, * and /. A time of day is written between 01:00 and 05:00 in \"Europe/Paris\"."
         )
-        page.term("Facts", Vocabulary.facts.joined(separator: ", "))
-        page.term("Functions", Vocabulary.functions.joined(separator: ", "))
-        page.term("Actions", Vocabulary.actions.joined(separator: ", "))
+        for (title, terms) in [
+            ("Facts", LanguageReference.facts), ("Functions", LanguageReference.functionTerms),
+            ("Actions", LanguageReference.actionTerms),
+        ] {
+            page.subsection(title)
+            for term in terms { page.term(term.title, term.meaning) }
+        }
         page.section("SEE ALSO")
         page.paragraph("trunkline(1), trunkline.conf(5)")
         return page.text
