@@ -38,7 +38,9 @@ extension LanguageReference {
     }
 
     package static var facts: [Term] {
-        Fact.allCases.map { Term(title: $0.rawValue, meaning: plain(ExpressionChecker.kind(of: $0).description + possible($0))) }
+        Fact.allCases.map {
+            Term(title: $0.rawValue, meaning: plain(ExpressionChecker.kind(of: $0).description + possible($0)))
+        }
     }
     package static var functionTerms: [Term] {
         ExpressionChecker.functions.map { Term(title: $0, meaning: plain(functions[$0] ?? "")) }
