@@ -1,9 +1,9 @@
 import Foundation
 
 /// Where the manager is, checked before any library sees it: a port that no address has ends AsyncHTTPClient's process.
-enum ServerAddress {
+package enum ServerAddress {
     /// Without a slash at its end.
-    static func check(_ text: String) throws -> String {
+    package static func check(_ text: String) throws -> String {
         let advice = "an address begins with https:// and looks like https://manager.example.net:7070"
         guard text.hasPrefix("https://") || text.hasPrefix("http://") else {
             throw ClientError("\(quoted(text)) is no address of a manager: \(advice)")
@@ -21,7 +21,7 @@ enum ServerAddress {
     }
 
     /// A token goes into a header; what is wrong with it is said without showing it.
-    static func check(token: String) throws -> String {
+    package static func check(token: String) throws -> String {
         guard !token.isEmpty else { throw ClientError("the token is empty; give --token or TRUNKLINE_TOKEN") }
         guard token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
             throw ClientError(

@@ -58,6 +58,15 @@ struct OperatorCommandTests {
             #expect(last == "\(registered[1])\n")
             #expect(try installation.trunkline("events", "--since", "0s").output.isEmpty)
             #expect(try installation.trunkline("events", "--kind", "machin.away").status == 2)
+            // Nothing more is to be said, and nobody would hear it.
+            for verb in ["events --follow", "machine logs test-1 --follow", "watch"] {
+                let line =
+                    "timeout 60 '\(Installation.programs.path)/trunkline' \(verb) | head -1; echo ${PIPESTATUS[0]}"
+                let gone = try Ended.run(
+                    URL(fileURLWithPath: "/bin/bash"), ["-c", line], environment: installation.clientEnvironment)
+                #expect(
+                    gone.output.split(separator: "\n").dropFirst() == ["0"], "\(verb): \(gone.output) \(gone.error)")
+            }
             #expect(
                 try await eventually {
                     let logs = try installation.trunkline("machine", "logs", "--group", "test").output
@@ -159,14 +168,15 @@ struct OperatorCommandTests {
         try await Installation.with { installation, client in
             let home = installation.directory.appending(path: "home").path
             func run(_ arguments: [String], _ more: [String: String] = [:], input: String = "") throws -> Ended {
-                let base = ["HOME": home, "XDG_CONFIG_HOME": "", "TRUNKLINE_SERVER": "", "TRUNKLINE_TOKEN": ""]
-                // Of this process nothing may say where a manager is.
-                let unset = ["XDG_CONFIG_HOME", "TRUNKLINE_SERVER", "TRUNKLINE_TOKEN", "TRUNKLINE_TRUST"]
+                // Empty, a variable says nothing.
+                let base = Dictionary(
+                    uniqueKeysWithValues: ["XDG_CONFIG_HOME", "SERVER", "TOKEN", "TRUST", "DATA_DIR", "CONTEXT"].map {
+                        ($0.hasPrefix("XDG") ? $0 : "TRUNKLINE_\($0)", "")
+                    })
                 return try Ended.run(
-                    URL(fileURLWithPath: "/usr/bin/env"),
-                    unset.flatMap { ["-u", $0] } + [Installation.programs.appending(path: "trunkline").path]
-                        + arguments,
-                    environment: base.merging(more) { $1 }, input: input, directory: installation.directory)
+                    Installation.programs.appending(path: "trunkline"), arguments,
+                    environment: base.merging(["HOME": home]) { $1 }.merging(more) { $1 }, input: input,
+                    directory: installation.directory)
             }
             #expect(try run(["group", "list"]).status == 1)
             let added = try run(
@@ -178,6 +188,13 @@ struct OperatorCommandTests {
             #expect(try run(["group", "list"]).status == 0)
             let elsewhere = ["context", "add", "elsewhere", "--server", "https://127.0.0.1:1", "--token", "x"]
             #expect(try run(elsewhere).status == 0)
+            for (server, token) in [
+                ("https://127.0.0.1:70000", "x"), ("127.0.0.1:1", "x"), ("https://127.0.0.1:1", "x y"),
+            ] {
+                let refused = try run(["context", "add", "wrong", "--server", server, "--token", token])
+                #expect(refused.status == 1 && refused.error.contains("nothing was added"), "\(refused.error)")
+            }
+            #expect(try !run(["context", "list"]).output.contains("wrong"))
             let list = try run(["context", "list"])
             #expect(list.output.contains("here *") && list.output.contains("elsewhere"), "\(list.output)")
             #expect(!list.output.contains(installation.token))

@@ -45,9 +45,13 @@ extension Installation {
 
     func trunkline(_ arguments: [String], input: String = "") throws -> Ended {
         try Ended.run(
-            Self.programs.appending(path: "trunkline"), arguments,
-            environment: ["TRUNKLINE_SERVER": server, "TRUNKLINE_TOKEN": token, "TRUNKLINE_TRUST": trustFile],
-            input: input, directory: directory)
+            Self.programs.appending(path: "trunkline"), arguments, environment: clientEnvironment, input: input,
+            directory: directory)
+    }
+
+    /// For the command line.
+    var clientEnvironment: [String: String] {
+        ["TRUNKLINE_SERVER": server, "TRUNKLINE_TOKEN": token, "TRUNKLINE_TRUST": trustFile]
     }
 
     /// What a request with curl was answered with.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Client
 import Fleet
 import Foundation
 
@@ -15,7 +16,7 @@ struct Contexts: Codable {
     var contexts: [String: Context] = [:]
 
     static var file: String {
-        let environment = ProcessInfo.processInfo.environment
+        let environment = Variables.set
         let base = environment["XDG_CONFIG_HOME"] ?? "\(environment["HOME"] ?? "")/.config"
         return "\(base)/trunkline/contexts.json"
     }
@@ -83,8 +84,13 @@ struct ContextCommand: AsyncParsableCommand {
             let certificates = try trust.map { try TextFile.read($0) }
             let secret = try token ?? HiddenInput.read(prompt: "Token of \(name) (not shown): ")
             guard !secret.isEmpty else { throw Failure("the token is empty; nothing was added") }
+            let address: String
+            do {
+                address = try ServerAddress.check(server)
+                _ = try ServerAddress.check(token: secret)
+            } catch let error as ClientError { throw Failure("\(error.description); nothing was added") }
             var contexts = try Contexts.read()
-            contexts.contexts[name] = .init(server: server, token: secret, trust: certificates)
+            contexts.contexts[name] = .init(server: address, token: secret, trust: certificates)
             contexts.current = contexts.current ?? name
             try contexts.write()
             Note.line(contexts.current == name ? "\(name) is used from now on" : "\(name) added")

@@ -47,6 +47,7 @@ struct MachineCommand: AsyncParsableCommand {
                     }
                     return
                 }
+                StandardOutput.endWithReader()
                 // The others go on where one is gone.
                 let failures = await withTaskGroup(of: String?.self) { group in
                     for (index, machine) in machines.enumerated() {

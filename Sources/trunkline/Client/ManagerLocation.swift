@@ -3,11 +3,16 @@ import Client
 import Fleet
 import Foundation
 
+/// What the environment says; an empty variable says nothing.
+enum Variables {
+    static var set: [String: String] { ProcessInfo.processInfo.environment.filter { !$0.value.isEmpty } }
+}
+
 /// How every client verb finds the manager.
 struct ManagerLocation: ParsableArguments {
     /// Of a manager on this machine: the one that the environment names, or that was begun here, or the one of the package.
     static var defaultData: String {
-        if let named = ProcessInfo.processInfo.environment["TRUNKLINE_DATA_DIR"] { return named }
+        if let named = Variables.set["TRUNKLINE_DATA_DIR"] { return named }
         let isOfPackage = FileManager.default.fileExists(atPath: packageData + "/trunkline.sqlite")
         return !FileManager.default.fileExists(atPath: "trunkline-data") && isOfPackage ? packageData : "trunkline-data"
     }
@@ -61,7 +66,7 @@ struct ManagerLocation: ParsableArguments {
     }
 
     private func find() throws -> (server: String, token: String, trust: String?) {
-        let environment = ProcessInfo.processInfo.environment
+        let environment = Variables.set
         let given = (server ?? environment["TRUNKLINE_SERVER"], token ?? environment["TRUNKLINE_TOKEN"])
         let trusted = try (trust ?? environment["TRUNKLINE_TRUST"]).map { path in
             guard let bytes = FileManager.default.contents(atPath: path) else {

@@ -108,6 +108,7 @@ struct EventsCommand: AsyncParsableCommand {
             }
             for event in last.suffix(limit ?? 0) { try show(event) }
             guard follow else { return }
+            StandardOutput.endWithReader()
             for try await event in client.eventStream(group: group, machine: machine, kind: kind, after: cursor)
             where isWanted(event) {
                 try show(event)

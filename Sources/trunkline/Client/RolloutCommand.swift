@@ -46,7 +46,8 @@ struct RolloutCommand: AsyncParsableCommand {
 
         func run() async throws {
             let last = try await location.with { client in
-                try await RolloutProgress(client: client, group: group).follow()
+                StandardOutput.endWithReader()
+                return try await RolloutProgress(client: client, group: group).follow()
             }
             guard let last, last.phase != .done else { return }
             throw Failure(

@@ -107,7 +107,7 @@ enum Terminal {
     static let isOutput = isatty(STDOUT_FILENO) == 1
     static let isError = isatty(STDERR_FILENO) == 1
     static let colours =
-        isOutput && ProcessInfo.processInfo.environment["NO_COLOR"] == nil
+        isOutput && Variables.set["NO_COLOR"] == nil
         && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
     /// Whether lines that stand there already can be written anew.

@@ -72,6 +72,16 @@ enum StandardOutput {
     /// One line or several, which only show themselves, whoever is quoted in them.
     static func line(_ text: String) { write(text.linesForPeople + "\n") }
 
+    /// Ends the program quietly as soon as the reader has gone: for verbs that only follow, whose next line may never come.
+    static func endWithReader() {
+        Thread.detachNewThread {
+            // Errors and hang-ups are told without being asked for; a file has none of them.
+            var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+            while poll(&output, 1, -1) < 0, errno == EINTR {}
+            if output.revents & Int16(POLLERR | POLLHUP) != 0 { exit(0) }
+        }
+    }
+
     /// As it is, with what moves the cursor and colours.
     ///
     /// Ends the program where nobody takes its output: quietly if the reader went away, else with 1 and the reason.

@@ -33,6 +33,7 @@ struct PlainWatch {
 
     /// The table once, and then a line for each event.
     func run() async throws {
+        StandardOutput.endWithReader()
         var picture = LivePicture()
         for try await sight in client.watch(group: group, hasMetrics: false) {
             let before = picture
