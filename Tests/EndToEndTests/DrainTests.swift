@@ -18,7 +18,7 @@ struct DrainTests {
           env = { BIND = "127.0.0.1", SIP_PORT = \(installation.basePort) + machine.index, REALM = "example.net" }
           rollout {
             batch  = \(batch)
-            settle = 1s
+            settle = 2s
             drain { until = metric("calls") == 0  at_most = 5m  keep = \(keep) }
           }
           rule "deliver" { when software.digest != group.digest then deliver }

@@ -83,7 +83,8 @@ struct RolloutChaos {
           env = { BIND = "127.0.0.1", SIP_PORT = \(installation.basePort) + machine.index, REALM = "example.net" }
           rollout {
             batch      = 75%
-            settle     = 1s
+            # Longer than the balancer takes to see that it takes calls again.
+            settle     = 2s
             max_failed = 1
             on_failure = rollback
             drain { until = metric("calls") == 0  at_most = 5m  keep = \(keep) }
