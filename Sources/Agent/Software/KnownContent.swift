@@ -30,7 +30,7 @@ enum KnownContent {
             try? index.cut(bundleAt: bundle) { bytes in
                 let chunk = BundleIndex.Chunk(length: bytes.count, hash: BundleDigest.short(of: bytes))
                 for number in places[chunk] ?? [] where !isHere[number] {
-                    isHere[number] = write(bytes, to: descriptor, at: starts[number])
+                    isHere[number] = PartStore.put(bytes, to: descriptor, at: starts[number])
                 }
             }
         }
@@ -51,17 +51,5 @@ enum KnownContent {
         var whole = PartRanges()
         for (part, isLacking) in isLacking.enumerated() where !isLacking { whole.insert(part) }
         return whole
-    }
-
-    private static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at start: Int) -> Bool {
-        var offset = 0
-        while offset < bytes.count {
-            let count = pwrite(
-                descriptor, bytes.baseAddress?.advanced(by: offset), bytes.count - offset, start + offset)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return false }
-            offset += count
-        }
-        return true
     }
 }

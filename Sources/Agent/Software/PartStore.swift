@@ -105,17 +105,21 @@ final class PartStore {
     }
 
     private func put(_ bytes: Data, to descriptor: Int32, at start: Int) throws(AgentError) {
-        let written = bytes.withUnsafeBytes { buffer in
-            var offset = 0
-            while offset < buffer.count {
-                let count = pwrite(
-                    descriptor, buffer.baseAddress?.advanced(by: offset), buffer.count - offset, start + offset)
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { return false }
-                offset += count
-            }
-            return true
+        guard bytes.withUnsafeBytes({ Self.put($0, to: descriptor, at: start) }) else {
+            throw .system("write part of", digest)
         }
-        guard written else { throw .system("write part of", digest) }
+    }
+
+    /// All of it; false, with `errno`, where the file does not take it.
+    static func put(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at start: Int) -> Bool {
+        var offset = 0
+        while offset < bytes.count {
+            let count = pwrite(
+                descriptor, bytes.baseAddress?.advanced(by: offset), bytes.count - offset, start + offset)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { return false }
+            offset += count
+        }
+        return true
     }
 }
