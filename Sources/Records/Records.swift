@@ -35,8 +35,12 @@ package struct Records: Sendable {
 
     /// Opens the database file, made and migrated if need be, and keeps every other manager from it.
     ///
-    /// - Parameter traces: names in the file's directory that say that there was a fleet. Beside one of them no new file is begun.
-    package static func open(at path: String, traces: [String] = []) throws(RecordsError) -> Records {
+    /// - Parameters:
+    ///   - traces: names in the file's directory that say that there was a fleet. Beside one of them no new file is begun.
+    ///   - observer: for who counts statements; SQLite is not even asked to tell of them where there is none.
+    package static func open(
+        at path: String, traces: [String] = [], observer: StatementObserver? = nil
+    ) throws(RecordsError) -> Records {
         let lock = try DirectoryLock(path: path + ".lock")
         let mark = try DatabaseMark.read(besides: path)
         let file = DatabaseFile(path: path, traces: traces)
@@ -46,7 +50,7 @@ package struct Records: Sendable {
         let made = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         if made >= 0 { Glibc.close(made) }
         do {
-            let pool = try DatabasePool(path: path, configuration: configuration)
+            let pool = try DatabasePool(path: path, configuration: configuration(observer))
             // GRDB sets NORMAL when it turns WAL on. The one writing connection lives as long as the pool.
             try pool.writeWithoutTransaction {
                 try $0.execute(sql: "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216")
@@ -65,7 +69,7 @@ package struct Records: Sendable {
     /// Records that nothing outlives, for tests.
     package static func inMemory() throws(RecordsError) -> Records {
         do {
-            let queue = try DatabaseQueue(configuration: configuration)
+            let queue = try DatabaseQueue(configuration: configuration())
             try Schema.migrate(queue, path: ":memory:")
             return Records(writer: queue, opening: OpeningReport(isNew: true, remarks: []), lock: nil)
         } catch {
@@ -89,12 +93,23 @@ package struct Records: Sendable {
 
     var path: String { writer.path }
 
-    private static var configuration: Configuration {
+    /// Told of each statement that runs, and whether it is the one writing connection that runs it.
+    package typealias StatementObserver = @Sendable (_ sql: String, _ isWriter: Bool) -> Void
+
+    private static func configuration(_ observer: StatementObserver? = nil) -> Configuration {
         var configuration = Configuration()
         configuration.foreignKeysEnabled = true
         // Only a person with a tool of their own can hold the file: wait a little, since meanwhile nobody else has a turn.
         configuration.busyMode = .timeout(1)
         configuration.label = "trunkline.records"
+        if let observer {
+            configuration.prepareDatabase { database in
+                let isWriter = !database.configuration.readonly
+                database.trace { event in
+                    if case .statement(let statement) = event { observer(statement.sql, isWriter) }
+                }
+            }
+        }
         return configuration
     }
 

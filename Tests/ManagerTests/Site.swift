@@ -29,6 +29,7 @@ struct Site: Sendable {
         largestBundle: Int = 1 << 20, requestsPerSecond: Int = 1000, streamBeat: TimeSpan = .seconds(15),
         secure: Bool = false, clock: ManagerClock = .process, broker: String? = nil, directory given: String? = nil,
         write: (@Sendable (Records, [Records.Change]) throws -> [EventEntry])? = nil,
+        observer: Records.StatementObserver? = nil,
         _ body: (Site) async throws -> Void
     ) async throws {
         let directory =
@@ -43,7 +44,7 @@ struct Site: Sendable {
         }
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let opened = try Records.open(at: configuration.path("trunkline.sqlite"))
+        let opened = try Records.open(at: configuration.path("trunkline.sqlite"), observer: observer)
         let vault = try Vault.open(
             file: configuration.path("master.key"), environment: [:], for: try opened.masterKeyID())
         let records = try vault.audited(opened)
