@@ -112,6 +112,8 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport"),
+        // Counts what the tests' program asks of the allocator.
+        .target(name: "CAllocations", path: "Tests/CAllocations"),
         // What a delivery is measured against.
         .target(name: "BarePipeline", dependencies: ["CMosquitto", "CZlib"], path: "Tests/BarePipeline"),
         .executableTarget(
@@ -152,8 +154,8 @@ let package = Package(
         .testTarget(
             name: "ManagerTests",
             dependencies: [
-                "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor", "Platforms",
-                "OperatingSystem",
+                "CAllocations", "Manager", "Client", "Records", "Messaging", "Sealing", "Bundles", "Monitor",
+                "Platforms", "OperatingSystem",
                 "Fleet",
                 "Simulator",
                 "TestSupport", grdb,
