@@ -1,4 +1,4 @@
-package import Glibc
+import Glibc
 
 /// Why a call of the system failed.
 package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -25,7 +25,7 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
 package enum WholeFile {
     /// Written beside it, flushed to the disk, then renamed over it.
     package static func write(
-        _ bytes: some Collection<UInt8>, to path: String, mode: mode_t = 0o600
+        _ bytes: some Collection<UInt8>, to path: String, mode: UInt32 = 0o600
     ) throws(SystemError) {
         let temporary = path + ".new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
