@@ -1,3 +1,4 @@
+import Certificates
 import Client
 import Fleet
 import Foundation
@@ -74,6 +75,12 @@ final class InvitedMachine: Sendable {
 }
 
 extension InvitedMachine {
+    var certificate: TransportCertificate {
+        get throws {
+            try TransportCertificate(pem: try String(contentsOfFile: state + "/certificate.pem", encoding: .utf8))
+        }
+    }
+
     /// What it proves itself with to the broker, as a thief would take it along.
     func security(in installation: Installation) throws -> TransportSecurity {
         func read(_ path: String) throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
@@ -110,6 +117,18 @@ extension Installation {
 }
 
 extension Installation {
+    /// With a group `test` of `count` machines of one's own, all verified.
+    static func withMachines(
+        _ count: Int = 1, arguments: [String] = [],
+        _ body: (Installation, TrunklineClient, [InvitedMachine]) async throws -> Void
+    ) async throws {
+        try await with(arguments: arguments) { installation, client in
+            let machines = try await installation.verifiedMachines(count, client, heartbeat: "1s")
+            defer { for machine in machines { machine.end(with: SIGTERM) } }
+            try await body(installation, client, machines)
+        }
+    }
+
     /// Why the broker does not take somebody with this certificate; nil: it does.
     func refusal(of security: TransportSecurity) async throws -> String? {
         guard let address = BrokerAddress(broker.url) else { throw Unexpected("not a broker: \(broker.url)") }
