@@ -87,16 +87,16 @@ struct GroupLimitTests {
             try await manager.running(bundle, generation: 1)
             #expect(try await eventually { agent.lines("data/sample/written") == ["tried"] })
             func limits() throws -> [String] {
-                try ["memory.max", "cpu.max", "pids.max"].map {
+                try ["memory.max", "memory.swap.max", "cpu.max", "pids.max"].map {
                     try String(contentsOfFile: "\(group.path)/\($0)", encoding: .utf8).filter { $0 != "\n" }
                 }
             }
             // Rounded to pages.
-            #expect(try limits() == ["95997952", "50000 100000", "30"])
+            #expect(try limits() == ["95997952", "0", "50000 100000", "30"])
             let next = try SampleBundle(version: "2")
             try await manager.order(next, generation: 2)
             try await manager.running(next, generation: 2)
-            #expect(try limits() == ["max", "max 100000", "max"])
+            #expect(try limits() == ["max", "max", "max 100000", "max"])
         }
     }
 
@@ -179,7 +179,10 @@ struct LimitPlanTests {
             files[file] = value
             return true
         }
-        #expect(files == ["memory.max": "512000000", "cpu.max": "200000 100000", "pids.max": "256"])
+        #expect(
+            files == [
+                "memory.max": "512000000", "memory.swap.max": "0", "cpu.max": "200000 100000", "pids.max": "256",
+            ])
         #expect(whole.resources == [ResourceLimit(resource: .files, value: 1024)] && whole.unkept == [])
         #expect(whole.files == files, "for the next agent")
         let none = LimitPlan(Self.limits, hasUser: true) { _, _ in false }
@@ -190,10 +193,12 @@ struct LimitPlanTests {
         files = [:]
         let unlimited = LimitPlan(nil, hasUser: true) { file, value in
             files[file] = value
-            return false
+            return true
         }
-        #expect(files == ["memory.max": "max", "cpu.max": "max 100000", "pids.max": "max"], "the last software's go")
-        #expect(unlimited == LimitPlan(nil, hasUser: false) { _, _ in true } && unlimited.files == [:])
+        #expect(
+            files == ["memory.max": "max", "memory.swap.max": "max", "cpu.max": "max 100000", "pids.max": "max"],
+            "the last software's go")
+        #expect(unlimited == LimitPlan(nil, hasUser: false) { _, _ in false } && unlimited.files == [:])
     }
 
     @Test("In a delegated tree the files of the controllers that it has are written, and the rest are resource limits")

@@ -62,7 +62,10 @@ struct LimitPlan: Hashable, Sendable {
             files[file] = value
             return true
         }
-        if !isKept("memory.max", limits.memory.map { "\($0)" }, else: "max"), let memory = limits.memory {
+        if isKept("memory.max", limits.memory.map { "\($0)" }, else: "max") {
+            // What has no room is not to go on in swap, which is not counted as memory. Not every kernel has the file, nor swap.
+            _ = isKept("memory.swap.max", limits.memory.map { _ in "0" }, else: "max")
+        } else if let memory = limits.memory {
             resources.append(ResourceLimit(resource: .memory, value: memory))
         }
         if !isKept("cpu.max", limits.cpu.map { "\($0 * 1000) 100000" }, else: "max 100000"), limits.cpu != nil {
