@@ -112,6 +112,18 @@ struct DeliverySimulationTests {
         }
     }
 
+    @Test("Two thousand who come over five seconds are all served, and each part is sent four times for all of them")
+    func crowd() {
+        var site = DeliverySimulator(parts: 4, window: Delivery.standardWindow)
+        for index in 0..<2000 {
+            site.later(.milliseconds(Int64(index) * 5 / 2), .act { $0.join("m\(index)", .init()) })
+        }
+        site.run(for: .minutes(1))
+        #expect(site.machines.count == 2000 && site.machines.values.allSatisfy { $0.doneAt != nil })
+        let counts = Dictionary(grouping: site.sendings, by: \.part).mapValues(\.count)
+        #expect(counts.count == 4 && counts.values.allSatisfy { $0 <= 4 }, "\(counts.values.sorted())")
+    }
+
     @Test("A part that came damaged is sent again until it is whole")
     func damaged() {
         var site = DeliverySimulator(parts: 50, seed: 3)

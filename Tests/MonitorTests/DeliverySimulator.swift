@@ -57,8 +57,13 @@ struct DeliverySimulator {
 
     mutating func later(_ span: TimeSpan, _ what: Happening) {
         let at = now + span
-        let place = queue.firstIndex { $0.at > at } ?? queue.count
-        queue.insert((at, what), at: place)
+        // Behind all that happens by then.
+        var (low, high) = (0, queue.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if queue[middle].at > at { high = middle } else { low = middle + 1 }
+        }
+        queue.insert((at, what), at: low)
     }
 
     mutating func join(_ name: String, _ machine: Machine) {
