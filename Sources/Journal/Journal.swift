@@ -8,7 +8,7 @@ import Synchronization
 /// It is no record: whoever writes it never waits for it, and where the disk is full or an event cannot be kept, the journal says so and
 /// the manager goes on. Each segment begins with a snapshot, so that any of them may be deleted.
 package final class Journal: Sendable {
-    /// A segment is closed after this much of events, or after this long.
+    /// A segment is closed after this much of events, or twice its snapshot where that is more, or after this long.
     static let longestSegment = 4 << 20
     static let oldestSegment = TimeSpan.hours(1)
     /// So many events may wait to be written.
@@ -118,7 +118,7 @@ package final class Journal: Sendable {
             // Only once: the next one may be on its way already.
             let wasDone = pen.isDone
             try pen.write(happening, shift)
-            pen.isDone = pen.written > Self.longestSegment || happening.at - pen.since > Self.oldestSegment
+            pen.isDone = pen.written > pen.room || happening.at - pen.since > Self.oldestSegment
             let isGone = if case .groupDeleted = happening.event { true } else { false }
             // Until the next snapshot comes this one goes on.
             if !isGone { pens.withLock { $0[group] = pen } }

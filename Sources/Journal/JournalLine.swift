@@ -6,6 +6,8 @@ package struct JournalLine: Codable, Sendable {
     package enum What: Codable, Sendable {
         /// All that was known then: where a segment begins. Whether nothing is missing between the line before it and this.
         case snapshot(Monitor.Snapshot, goesOn: Bool)
+        /// Machines of the snapshot that follows, which has them too once the segment is read.
+        case machines([MachineRecord])
         case event(Monitor.Event)
         /// A status that differs from the machine's last one in these only.
         case metrics(machine: String, session: Int, sequence: Int, [String: Double])

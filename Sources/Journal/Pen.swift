@@ -8,6 +8,8 @@ struct Pen: Sendable {
     private(set) var since = Timestamp(milliseconds: 0)
     /// Bytes, the snapshot left out.
     private(set) var written = 0
+    /// After so many of those another segment is due: a snapshot of many machines costs no more than half of what follows it.
+    private(set) var room = Journal.longestSegment
     /// Whether another segment was asked for.
     var isDone = false
     private let group: String
@@ -30,9 +32,19 @@ struct Pen: Sendable {
     }
 
     mutating func begin(_ snapshot: Monitor.Snapshot, at now: Timestamp, _ shift: TimeSpan, goesOn: Bool) throws {
-        try write(JournalLine(at: now, shift: shift, .snapshot(snapshot, goesOn: goesOn)))
+        written = 0
+        // Bit by bit: ten thousand of them take some 20 MB.
+        var last = snapshot
+        while last.machines.count > Self.machinesOfLine {
+            try write(JournalLine(at: now, .machines(Array(last.machines.prefix(Self.machinesOfLine)))))
+            last.machines.removeFirst(Self.machinesOfLine)
+        }
+        try write(JournalLine(at: now, shift: shift, .snapshot(last, goesOn: goesOn)))
+        room = max(Journal.longestSegment, 2 * written)
         (since, self.shift, written) = (now, shift, 0)
     }
+
+    static let machinesOfLine = 200
 
     mutating func write(_ happening: Happening, _ shift: TimeSpan) throws {
         guard var line = line(for: happening) else { return }
@@ -63,10 +75,9 @@ struct Pen: Sendable {
     }
 
     mutating func write(_ line: JournalLine) throws {
-        var data = try JSONEncoder().encode(line)
-        data.append(UInt8(ascii: "\n"))
-        try file.write(contentsOf: data)
-        written += data.count
+        let bytes = try JSONText.bytes(of: line) + [UInt8(ascii: "\n")]
+        try file.write(contentsOf: bytes)
+        written += bytes.count
     }
 }
 
@@ -108,19 +119,30 @@ struct JournalSegment: Sendable {
         rmdir((path as NSString).deletingLastPathComponent)
     }
 
-    /// The lines that can be read; `isWhole`: none of them is damaged. The last one may be torn.
+    /// The lines that can be read, a snapshot with all its machines; `isWhole`: none of them is damaged. The last one may be torn.
     func lines() -> (lines: [JournalLine], isWhole: Bool) {
         guard let data = FileManager.default.contents(atPath: path) else { return ([], false) }
         let decoder = JSONDecoder()
         var lines: [JournalLine] = []
+        var machines: [MachineRecord] = []
         var start = data.startIndex
         while start < data.endIndex {
             guard let end = data[start...].firstIndex(of: UInt8(ascii: "\n")) else { break }
-            guard let line = try? decoder.decode(JournalLine.self, from: data[start..<end]) else {
+            guard var line = try? decoder.decode(JournalLine.self, from: data[start..<end]) else {
                 return (lines, false)
             }
-            lines.append(line)
             start = data.index(after: end)
+            switch line.what {
+            case .machines(let more):
+                machines += more
+                continue
+            case .snapshot(var snapshot, let goesOn):
+                snapshot.machines = machines + snapshot.machines
+                machines = []
+                line.what = .snapshot(snapshot, goesOn: goesOn)
+            case .event, .metrics, .missed: break
+            }
+            lines.append(line)
         }
         return (lines, true)
     }

@@ -81,6 +81,8 @@ package struct Replay: Sendable {
             now = line.at
             began = began ?? wall
             restore(snapshot, goesOn: goesOn)
+        // They stand in their snapshot.
+        case .machines: break
         case .event(let event):
             // What was due at that instant was done knowing who was silent.
             let isSilence = if case .silent = event { true } else { false }

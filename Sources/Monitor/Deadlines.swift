@@ -6,6 +6,8 @@ struct Deadlines: Sendable {
         case machine(String)
         case group(String)
         case rollout(String)
+        /// The next machines of a group are to hear of its change.
+        case renewal(String)
         /// A place of a group without a machine.
         case vacancy(group: String, index: Int)
         /// A platform is to be asked what it runs.
@@ -103,6 +105,7 @@ extension Deadlines.Due {
         case .group(let name): (2, name, 0)
         case .rollout(let name): (3, name, 0)
         case .platform(let platform): (4, platform.description, 0)
+        case .renewal(let name): (5, name, 0)
         }
     }
 }

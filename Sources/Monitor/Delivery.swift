@@ -21,12 +21,19 @@ package struct Delivery: Sendable {
     /// A receiver that takes longer than this for a part no longer holds up the others.
     package static let patience = TimeSpan.seconds(2)
     private static let longestPause = TimeSpan.seconds(30)
+    /// Bytes a millisecond, to all together: what is under way to a crowd is not taken for lost before a broker with a line of 1 Gbit/s had time for it.
+    private static let slowBroker = 100_000
     /// Who comes after a part was sent waits for others who lack it until none came for this long, or for a quarter of what is said below.
     package static let gathering = TimeSpan.milliseconds(50)
     /// So long he waits at most after the first sending, and eight times as long after each that followed: while a fleet comes for ten seconds each part is sent five
     /// times.
     package static let firstGathering = TimeSpan.milliseconds(100)
     package static let longestGathering = TimeSpan.seconds(5)
+    /// Where more than `crowd` receive or are awaited, orders may take long to go out, and each sending costs a broker a part for everyone: who came late waits until
+    /// most have come and none more for this long …
+    package static let crowdGathering = TimeSpan.milliseconds(500)
+    /// … and so long at most.
+    package static let longestCrowdGathering = TimeSpan.seconds(15)
     /// A part that was not sent for so long is as one that was not sent again.
     private static let forgotten = TimeSpan.seconds(10)
     /// Where more than this receive, what they say is answered by one decision for all within `glance`: each decision looks at all of them.
@@ -53,6 +60,8 @@ package struct Delivery: Sendable {
     private let partSize: Int
     private let window: Int
     private var bandwidth: Int?
+    /// How many were ordered what this brings, and have not come.
+    private var awaited = 0
     /// Bytes that may be under way to all receivers together.
     private var mostUnderWay = standardUnderWay
     /// The window so far.
@@ -99,6 +108,9 @@ package struct Delivery: Sendable {
         mostUnderWay = bytes
         self.bandwidth = bandwidth
     }
+
+    /// So many more are likely to come soon.
+    package mutating func expect(_ count: Int) { awaited = count }
 
     /// For each of many fewer parts are under way, so that what a broker holds for all of them is bounded, and none waits for its first so long that it
     /// seems to be lost.
@@ -200,7 +212,8 @@ package struct Delivery: Sendable {
     }
 
     private func pause(of receiver: Receiver) -> TimeSpan {
-        let first = max(Self.patience, taking + taking)
+        let bytes = receivers.count * partSize * max(receiver.underWay, 1)
+        let first = max(Self.patience, taking + taking, .milliseconds(Int64(bytes / Self.slowBroker)))
         return min(first * (Int64(1) << Int64(min(receiver.stalls, 10))), Self.longestPause)
     }
 
@@ -288,9 +301,7 @@ package struct Delivery: Sendable {
                     lacking.owed = candidate
                     return lacking
                 }
-                let span = min(
-                    Self.firstGathering * (Int64(1) << Int64(min(3 * repeats[candidate], 30))), Self.longestGathering)
-                let quiet = max(Self.gathering, .milliseconds(span.milliseconds / 4))
+                let (quiet, span) = patience(with: candidate)
                 let at = min(cameAt + quiet, sentAt[candidate] + span)
                 if at <= now {
                     lacking.missed = lacking.missed ?? candidate
@@ -301,6 +312,16 @@ package struct Delivery: Sendable {
             part = receiver.have.firstMissing(from: candidate + 1, below: parts)
         }
         return lacking
+    }
+
+    /// How long nobody new is to have come before the part is sent again for those who came after it was, and how long they wait at most.
+    private func patience(with part: Int) -> (quiet: TimeSpan, span: TimeSpan) {
+        if receivers.count + awaited > Self.crowd {
+            let isMost = awaited * 8 <= receivers.count
+            return (isMost ? Self.crowdGathering : Self.longestCrowdGathering, Self.longestCrowdGathering)
+        }
+        let span = min(Self.firstGathering * (Int64(1) << Int64(min(3 * repeats[part], 30))), Self.longestGathering)
+        return (max(Self.gathering, .milliseconds(span.milliseconds / 4)), span)
     }
 
     /// Counts what is under way to it.

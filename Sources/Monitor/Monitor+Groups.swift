@@ -5,6 +5,8 @@ import Rules
 extension Monitor {
     mutating func apply(_ record: GroupRecord, _ change: Event.Change) {
         let name = record.name
+        // What an earlier change still has to say is said before this one has its say.
+        while renewals[name] != nil { goOnRenewing(name) }
         let before = groups[name]?.record
         var record = record
         // Whoever made the record may not have seen the last launch.
@@ -39,17 +41,21 @@ extension Monitor {
         let replacing = groups[name]?.replacing.filter { $0.key < count && record.run == .running } ?? [:]
         groups[name]?.replacing = replacing
         steer(name, change, asksAnew, before)
-        var leaving: [String] = []
+        var (staying, leaving): ([String], [String]) = ([], [])
         for id in members(of: name) {
             guard let machine = fleet[id] else { continue }
             step.seen[id] = name
             if belongs(machine, to: record) {
                 if machine.wanted.drain?.purpose == .leave, case .revised = change { undrain(id) }
-                renew(id, change, before)
+                // At once for all: a manager that is killed before the last of them is renewed would know of it no more.
+                forgetStop(machine, change, before)
+                staying.append(id)
             } else {
                 leaving.append(id)
             }
         }
+        renewals[name] = Renewal(change: change, before: before, waiting: staying[...])
+        goOnRenewing(name)
         release(leaving, of: name)
         fill(name)
         reconcileGroup(name)
@@ -92,6 +98,24 @@ extension Monitor {
         return machine.platform == .none || machine.index < record.definition.machines.count
     }
 
+    /// Machines of a group that a user's change has not reached yet.
+    struct Renewal: Sendable {
+        var change: Event.Change
+        var before: GroupRecord?
+        var waiting: ArraySlice<String>
+    }
+
+    /// As many as one event takes in hand; others have a turn before the next. What a manager that is killed meanwhile has not come to, it finds
+    /// when it looks at each machine at its start.
+    mutating func goOnRenewing(_ name: String) {
+        guard let renewal = renewals[name], living(name) != nil else { return renewals[name] = nil }
+        let rest = renewal.waiting.dropFirst(Rollout.mostAtOnce)
+        renewals[name]?.waiting = rest
+        if rest.isEmpty { renewals[name] = nil }
+        deadlines.set(.renewal(name), at: rest.isEmpty ? nil : now + .milliseconds(1))
+        for id in renewal.waiting.prefix(Rollout.mostAtOnce) { renew(id, renewal.change, renewal.before) }
+    }
+
     /// A user's act reaches joined machines at once; only other software is left to the rules.
     private mutating func renew(_ id: String, _ change: Event.Change, _ before: GroupRecord?) {
         let generation = fleet[id]?.wanted.order?.generation
@@ -107,23 +131,20 @@ extension Monitor {
                 send(id)
             }
         }
-        guard let machine = fleet[id], machine.phase == .joined, machine.wanted.order != nil,
-            let group = living(machine.group)
-        else { return }
         switch change {
-        case .started, .revised: forgetStop(machine, change, before, group)
-        case .created, .stopped, .paused, .resumed: return
+        case .started, .revised: bring(id)
+        case .created, .stopped, .paused, .resumed: break
         }
-        bring(id)
     }
 
     /// What a rule stopped stays so until a person starts the group, or the record drops or changes that rule.
-    private mutating func forgetStop(
-        _ machine: MachineRecord, _ change: Event.Change, _ before: GroupRecord?, _ group: Group
-    ) {
-        guard let name = machine.wanted.stoppedBy else { return }
-        if case .revised = change {
-            let rule = group.record.definition.rules.first { $0.name == name }
+    private mutating func forgetStop(_ machine: MachineRecord, _ change: Event.Change, _ before: GroupRecord?) {
+        guard let name = machine.wanted.stoppedBy, machine.phase == .joined, machine.wanted.order != nil else { return }
+        switch change {
+        case .created, .stopped, .paused, .resumed: return
+        case .started: break
+        case .revised:
+            let rule = living(machine.group)?.record.definition.rules.first { $0.name == name }
             let former = before?.definition.rules.first { $0.name == name }
             guard rule == nil || former != nil && rule != former else { return }
         }
@@ -137,6 +158,8 @@ extension Monitor {
         groups[name]?.rollout = nil
         deadlines.set(.rollout(name), at: nil)
         deadlines.set(.group(name), at: nil)
+        deadlines.set(.renewal(name), at: nil)
+        renewals[name] = nil
         forgetActs(of: name, but: [])
         for id in members(of: name) {
             if fleet[id]?.platform == Platform.none { remove(id) } else { leave(id) }

@@ -92,6 +92,8 @@ extension Monitor {
         var working = 0
         var launching = 0
         var leaving = 0
+        /// Present, and have not answered their order to run yet.
+        var unanswered = 0
     }
 
     /// Of launched machines only: invited ones may be switched off for as long as their owners like.
@@ -301,6 +303,11 @@ extension Monitor.GroupSums {
             if machine.serves { serving += sign }
             if machine.works { working += sign }
             if machine.isAbsent, machine.platform != .none { absentLaunched += sign }
+            if machine.judged.awaySince == nil, let order = machine.wanted.order, order.runs,
+                (machine.reported.status?.order ?? 0) < order.generation
+            {
+                unanswered += sign
+            }
             if machine.judged.awaySince == nil, let state = machine.reported.status?.state, state != .stopped,
                 state != .idle
             {

@@ -9,6 +9,16 @@ extension Monitor {
     /// In order of place; also of a group that is gone while its machines are still being released.
     package func machines(of group: String) -> [MachineRecord] { members(of: group).compactMap { fleet[$0] } }
 
+    /// In no order, also of groups that are gone.
+    package var machineIDs: [String] { Array(fleet.keys) }
+
+    /// How many machines of the group were ordered to run something, or are about to be, can be heard, and have not said that they know.
+    package func unanswered(in group: String) -> Int {
+        guard let group = groups[group] else { return 0 }
+        let next = group.rollout.map { $0.goesOnAt == nil ? 0 : $0.drawn.count } ?? 0
+        return group.sums.unanswered + next
+    }
+
     /// Why rules about absence hold in a group; nil: they don't.
     package func holding(_ name: String, at now: Timestamp) -> String? {
         if let deafness = hearing.deafness {

@@ -19,6 +19,8 @@ package struct Monitor: Sendable {
     var unheard: [String: Set<String>] = [:]
     /// For aggregates, by group. Not in `Group`, as `unheard`.
     var tallies: [String: Tally] = [:]
+    /// Changes that have not reached all machines of their group, by group.
+    var renewals: [String: Renewal] = [:]
     var platforms: [Platform: PlatformNotes] = [:]
     /// Which windows are open, as far as it was said.
     var windows: [Window: Bool] = [:]
@@ -231,6 +233,7 @@ package struct Monitor: Sendable {
             case .vacancy(let group, let index): fill(group, index)
             case .platform(let platform): reconcile(platform)
             case .rollout(let name): step.driven.insert(name)
+            case .renewal(let name): goOnRenewing(name)
             }
         }
     }

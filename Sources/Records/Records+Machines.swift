@@ -1,14 +1,32 @@
 package import Fleet
 package import Foundation
 import GRDB
+import Synchronization
 
 /// Machines and their keys.
 extension Records {
     /// Every machine, by id, also those whose group is deleted already.
+    ///
+    /// Read by all processors: a manager that starts waits for nothing else as long.
     package func allMachines() throws(RecordsError) -> [MachineRecord] {
-        let json = RowCoding()
-        return try rows("SELECT * FROM machines ORDER BY id", []) { try MachineRecord(row: $0, json: json) }
+        let rows = try rows("SELECT * FROM machines ORDER BY id", [], StoredMachine.init(row:))
+        let parts = (rows.count + Self.machinesOfPart - 1) / Self.machinesOfPart
+        let read = Mutex<[Int: Result<[MachineRecord], any Error>]>([:])
+        DispatchQueue.concurrentPerform(iterations: parts) { part in
+            let start = part * Self.machinesOfPart
+            let json = RowCoding()
+            let machines = Result {
+                try rows[start..<min(start + Self.machinesOfPart, rows.count)].map { try MachineRecord($0, json: json) }
+            }
+            read.withLock { $0[part] = machines }
+        }
+        let results = read.withLock { $0 }
+        do { return try (0..<parts).flatMap { try results[$0]?.get() ?? [] } } catch {
+            throw RecordsError(error, path: path)
+        }
     }
+
+    private static let machinesOfPart = 250
 
     /// A page in the order of ids, from behind `after`; of one group, or of all that the pattern matches.
     package func machines(
@@ -19,16 +37,18 @@ extension Records {
             return try rows(
                 "SELECT * FROM machines WHERE \"group\" = ? AND id > ? ORDER BY id LIMIT ?",
                 [group, after ?? "", limit]
-            ) { try MachineRecord(row: $0, json: json) }
+            ) { try MachineRecord(StoredMachine(row: $0), json: json) }
         }
         return try rows(
             "SELECT * FROM machines WHERE id > ? AND \"group\" GLOB ? ORDER BY id LIMIT ?",
             [after ?? "", pattern.glob, limit]
-        ) { try MachineRecord(row: $0, json: json) }
+        ) { try MachineRecord(StoredMachine(row: $0), json: json) }
     }
 
     package func machine(_ id: String) throws(RecordsError) -> MachineRecord? {
-        try row("SELECT * FROM machines WHERE id = ?", [id]) { try MachineRecord(row: $0, json: RowCoding()) }
+        try row("SELECT * FROM machines WHERE id = ?", [id]) {
+            try MachineRecord(StoredMachine(row: $0), json: RowCoding())
+        }
     }
 
     /// What the machine registered with; nil before that.
@@ -38,6 +58,15 @@ extension Records {
             SELECT *, EXISTS (SELECT 1 FROM revoked_keys r WHERE r.fingerprint = k.fingerprint) AS revoked
             FROM machine_keys k WHERE machine = ?
             """, [machine], MachineKeyRow.init(row:))
+    }
+
+    /// Of all registered machines.
+    package func machineKeys() throws(RecordsError) -> [MachineKeyRow] {
+        try rows(
+            """
+            SELECT *, EXISTS (SELECT 1 FROM revoked_keys r WHERE r.fingerprint = k.fingerprint) AS revoked
+            FROM machine_keys k
+            """, [], MachineKeyRow.init(row:))
     }
 
     /// The sealed status keys of all registered machines, by machine.
@@ -108,14 +137,25 @@ extension MachineKeyRow {
     }
 }
 
-extension MachineRecord {
-    fileprivate init(row: Row, json: RowCoding) throws {
-        let content = try json.value(MachineContent.self, from: row, "content")
-        let identity = Identity(
+/// A row of machines, its content not read yet.
+private struct StoredMachine: Sendable {
+    let identity: MachineRecord.Identity
+    let phase: MachineRecord.Phase
+    let content: String
+
+    init(row: Row) throws {
+        identity = MachineRecord.Identity(
             id: try row.value("id"), group: try row.value("group"), index: try row.value("index"),
             platform: try row.word("platform"), fingerprint: try row.optional("fingerprint"))
+        phase = try row.word(raw: "phase")
+        content = try row.value("content")
+    }
+}
+
+extension MachineRecord {
+    fileprivate init(_ row: StoredMachine, json: RowCoding) throws {
+        let content = try json.value(MachineContent.self, of: row.content)
         self.init(
-            identity, phase: try row.word(raw: "phase"), wanted: content.wanted, reported: content.reported,
-            judged: content.judged)
+            row.identity, phase: row.phase, wanted: content.wanted, reported: content.reported, judged: content.judged)
     }
 }

@@ -4,19 +4,16 @@ import GRDB
 
 /// JSON in text columns, with sorted keys so that equal values are equal text.
 struct RowCoding {
-    private let encoder: JSONEncoder
     private let decoder = JSONDecoder()
 
-    init() {
-        encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    func text(_ value: some Encodable) throws -> String { try JSONText.text(of: value) }
+
+    func value<Value: Decodable>(_ type: Value.Type = Value.self, of text: String) throws -> Value {
+        try decoder.decode(type, from: Data(text.utf8))
     }
 
-    func text(_ value: some Encodable) throws -> String { String(decoding: try encoder.encode(value), as: UTF8.self) }
-
     func value<Value: Decodable>(_ type: Value.Type = Value.self, from row: Row, _ column: String) throws -> Value {
-        let text: String = try row.value(column)
-        return try decoder.decode(type, from: Data(text.utf8))
+        try value(type, of: try row.value(column))
     }
 }
 

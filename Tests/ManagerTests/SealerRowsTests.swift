@@ -28,6 +28,47 @@ import Testing
         #expect(second != first && reads == 2)
     }
 
+    @Test("A machine's key is read once, whatever becomes of its group, until a commit that may change it")
+    func machineKeys() throws {
+        let rows = SealerRows()
+        var reads = 0
+        func read() throws -> SealerRows.MachineKey {
+            let key = rows.machineKey("m") { machine in
+                reads += 1
+                return Self.row(machine, reads)
+            }
+            return try #require(key)
+        }
+        rows.fill([Self.row("m", 7), Self.row("n", 8)])
+        #expect(try read().publicKey == Data([7]) && reads == 0)
+        rows.forget(after: [.removeGroup("g"), .removeMachine("n")])
+        #expect(try read().publicKey == Data([7]) && reads == 0)
+        for change: Records.Change in [
+            .removeMachine("m"), .machineKnows(machine: "m", groupKey: Data()),
+            .revokeKey(fingerprint: "f", machine: "m", at: Timestamp(milliseconds: 0)),
+            .machineKey(
+                machine: "m", publicKey: Data(), fingerprint: "f", statusKeySealed: Data(), registrationDigest: "",
+                groupKey: Data()),
+        ] {
+            let before = reads
+            rows.forget(after: [change])
+            #expect(try read().publicKey == Data([UInt8(before + 1)]))
+        }
+        // Read before a commit, and come after it.
+        rows.forget(after: [.removeMachine("m")])
+        _ = rows.machineKey("m") { machine in
+            rows.forget(after: [.machineKnows(machine: machine, groupKey: Data())])
+            return Self.row(machine, 99)
+        }
+        #expect(try read().publicKey != Data([99]))
+    }
+
+    private static func row(_ machine: String, _ number: Int) -> MachineKeyRow {
+        MachineKeyRow(
+            machine: machine, publicKey: Data([UInt8(number)]), fingerprint: "f", statusKeySealed: Data(),
+            registrationDigest: "d", groupKey: Data())
+    }
+
     @Test(
         "What was read before a commit and comes after it is not kept, nor is what one machine alone has, nor nothing")
     func races() throws {

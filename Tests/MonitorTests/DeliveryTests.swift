@@ -120,7 +120,7 @@ struct DeliveryTests {
             for machine in present { _ = delivery.left(machine, at: now) }
             present = []
         }
-        // Ten seconds of them, one each 10 ms; each has its part as soon as it is sent.
+        // Ten seconds of them, one each 80 ms; each has its part as soon as it is sent.
         while now <= start + .seconds(10) {
             let machine = "m\(came)"
             came += 1
@@ -132,11 +132,11 @@ struct DeliveryTests {
                 _ = Self.take(&delivery, parts, at: now)
                 leave()
             }
-            now = now + .milliseconds(10)
+            now = now + .milliseconds(80)
         }
         #expect(sent.count <= 5 && sent.first == 0)
         #expect(zip(sent.dropFirst(), sent.dropFirst(2)).allSatisfy { $1 - $0 >= 800 })
-        let last = now - .milliseconds(10)
+        let last = now - .milliseconds(80)
         var parts: [Int] = []
         while parts.isEmpty {
             now = try #require(delivery.nextDeadline)
@@ -148,6 +148,50 @@ struct DeliveryTests {
         _ = Self.take(&delivery, [0], at: now)
         leave()
         #expect(Self.parts(delivery.wants("much later", have: PartRanges(), at: now + .seconds(6))) == [0])
+    }
+
+    @Test(
+        "A crowd that keeps coming gets a part when none came for a moment, and after 15 s at the latest",
+        arguments: [8, 20])
+    func gatheredCrowd(seconds: Int64) throws {
+        var delivery = Self.delivery(parts: 1)
+        var (now, came, waiting) = (start, 0, [String]())
+        var sent: [TimeSpan] = []
+        while now <= start + .seconds(seconds + 1) {
+            var parts: [Int] = []
+            if now < start + .seconds(seconds) {
+                waiting.append("m\(came)")
+                parts += Self.parts(delivery.wants("m\(came)", have: PartRanges(), at: now))
+                came += 1
+            }
+            while let due = delivery.nextDeadline, due <= now { parts += Self.parts(delivery.due(at: now)) }
+            // Whoever waited has it at once.
+            if !parts.isEmpty {
+                sent.append(now - start)
+                _ = Self.take(&delivery, parts, at: now)
+                for machine in waiting { _ = delivery.wants(machine, have: Self.have("0"), at: now) }
+                waiting = []
+            }
+            now = now + .milliseconds(5)
+        }
+        #expect(waiting.isEmpty && delivery.isIdle)
+        #expect(sent.count == (seconds < 15 ? 3 : 5), "\(sent)")
+        let wait = try #require(sent.last).milliseconds - 1000 * seconds
+        #expect(wait <= Delivery.crowdGathering.milliseconds + 10)
+    }
+
+    @Test("Who comes while most are awaited waits for them, 15 s at most", arguments: [true, false])
+    func awaited(come: Bool) throws {
+        var delivery = Self.delivery(parts: 1)
+        delivery.expect(1000)
+        _ = Self.take(&delivery, Self.parts(delivery.wants("first", have: PartRanges(), at: start)), at: start)
+        _ = delivery.wants("first", have: Self.have("0"), at: start)
+        let now = start + .seconds(1)
+        #expect(delivery.wants("second", have: PartRanges(), at: now).isEmpty)
+        #expect(Self.parts(delivery.due(at: now + .seconds(9))).isEmpty)
+        if come { delivery.expect(0) }
+        let due = come ? now + .seconds(9) : start + Delivery.longestCrowdGathering
+        #expect(Self.parts(delivery.due(at: due)) == [0])
     }
 
     @Test("What takes the broker long for a crowd is not sent to it again and again meanwhile")
@@ -183,7 +227,7 @@ struct DeliveryTests {
             now = now + .milliseconds(10)
         }
         #expect(served == 500)
-        #expect(sent <= 6, "\(sent)")
+        #expect(sent <= 4, "\(sent)")
     }
 
     @Test("A crowd is answered together, within a glance")
@@ -199,9 +243,12 @@ struct DeliveryTests {
         }
         let due = try #require(delivery.nextDeadline)
         #expect(due == now + Delivery.glance)
-        #expect(Self.parts(delivery.due(at: due)) == [0, 1, 2])
-        #expect(Self.take(&delivery, [0, 1, 2], at: due).isEmpty)
-        #expect(try #require(delivery.nextDeadline) > due)
+        #expect(Self.parts(delivery.due(at: due)).isEmpty)
+        let gathered = try #require(delivery.nextDeadline)
+        #expect(gathered == now + Delivery.crowdGathering)
+        #expect(Self.parts(delivery.due(at: gathered)) == [0, 1, 2])
+        #expect(Self.take(&delivery, [0, 1, 2], at: gathered).isEmpty)
+        #expect(try #require(delivery.nextDeadline) > gathered)
     }
 
     @Test("A receiver that lost its store gets everything again")

@@ -72,9 +72,10 @@ private struct Standing: Hashable {
 
 @Suite("The journal tells what was")
 struct JournalTests {
-    private static func group() -> GroupRecord {
+    private static func group(count: Int = 4) -> GroupRecord {
         Samples.group(
-            count: 4, rules: Rule.defaults, rollout: RolloutPolicy(batch: .count(1), settle: .seconds(5), maxFailed: 1))
+            count: count, rules: Rule.defaults,
+            rollout: RolloutPolicy(batch: .count(1), settle: .seconds(5), maxFailed: 1))
     }
 
     @Test(
@@ -263,6 +264,37 @@ struct JournalTests {
         await journal.flush()
         #expect(!journal.wantsSnapshot(of: "edge", at: desk.now))
         #expect(shelf.segments.count == 2)
+    }
+
+    @Test("A snapshot of many machines is written in lines of a few, and read as one")
+    func manyMachines() async throws {
+        let shelf = try Shelf()
+        let desk = Desk(converged: Self.group(count: 450))
+        await shelf.tell([], desk.monitor, at: desk.now)
+        let segment = try #require(shelf.segments.first)
+        let text = try String(contentsOfFile: segment.path, encoding: .utf8)
+        #expect(text.split(separator: "\n").count == 3)
+        let (lines, isWhole) = segment.lines()
+        #expect(lines.count == 1 && isWhole)
+        let replay = shelf.replay(to: desk.now)
+        #expect(Standing.all(replay.monitor) == Standing.all(desk.monitor))
+        // Torn off before its end there is none.
+        try text.dropLast(10).write(toFile: segment.path, atomically: true, encoding: .utf8)
+        #expect(segment.lines().lines.isEmpty)
+        #expect(shelf.replay(to: desk.now).monitor == nil)
+    }
+
+    @Test("Another segment is due after twice its snapshot, where that is more than a segment otherwise has")
+    func room() throws {
+        let shelf = try Shelf()
+        for (count, isMore) in [(4, false), (2000, true)] {
+            let desk = Desk(converged: Self.group(count: count))
+            var pen = try Pen(in: shelf.journal.directory, group: "edge", wall: start + .seconds(Int64(count)))
+            try pen.begin(try #require(desk.monitor.snapshot(of: "edge")), at: desk.now, .zero, goesOn: false)
+            let size = try #require(FileManager.default.attributesOfItem(atPath: pen.path)[.size] as? Int)
+            #expect(pen.room == (isMore ? 2 * size : Journal.longestSegment))
+            #expect(pen.written == 0)
+        }
     }
 
     @Test("Only its owner can read it")

@@ -9,11 +9,7 @@ struct AuditDetail: Sendable {
     var before: [String: String]?
     var after: [String: String]?
 
-    static func text(_ state: [String: String]) -> String? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return (try? encoder.encode(state)).map { String(decoding: $0, as: UTF8.self) }
-    }
+    static func text(_ state: [String: String]) -> String? { try? JSONText.text(of: state) }
 }
 
 /// Every event that somebody answers for becomes a line of the audit log, in the transaction of what it tells of.

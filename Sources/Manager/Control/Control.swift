@@ -106,10 +106,12 @@ actor Control {
         issue = try records.issue()
         verified = try records.lastVerified()
         var keys: [String: StatusKey] = [:]
-        for (machine, sealed) in try records.statusKeys() { keys[machine] = try vault.statusKey(sealed, of: machine) }
+        let registered = try records.machineKeys()
+        for row in registered { keys[row.machine] = try vault.statusKey(row.statusKeySealed, of: row.machine) }
         statusKeys = StatusKeys(keys)
+        sealerRows.fill(registered)
         queries.view.replace(
-            groups: try records.allGroups().map(\.name), machines: try records.allMachines().map(\.id), from: monitor)
+            groups: try records.allGroups().map(\.name), machines: monitor.machineIDs, from: monitor)
     }
 
     /// - Parameter previous: the one that ran ahead of the records, where it is not the manager's first.

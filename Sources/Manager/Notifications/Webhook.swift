@@ -63,9 +63,5 @@ struct Webhook: NotificationChannel {
 
 extension EventEntry {
     /// As it leaves; nil where it can't be written so.
-    var json: Data? {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return try? encoder.encode(self)
-    }
+    var json: Data? { (try? JSONText.bytes(of: self)).map { Data($0) } }
 }

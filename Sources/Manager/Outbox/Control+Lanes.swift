@@ -53,6 +53,6 @@ extension Control {
         }
         return PartRequest(
             software: software, key: draft.contentKey(of: receiving.digest),
-            bandwidth: group.definition.rollout.bandwidth)
+            bandwidth: group.definition.rollout.bandwidth, awaited: monitor.unanswered(in: status.group))
     }
 }

@@ -61,7 +61,7 @@ struct OrderSealer: Sendable {
 
     /// Nil where there is none to send: the machine or its group is gone meanwhile.
     func seal(_ draft: OrderDraft) throws -> Message? {
-        guard let key = try records.machineKey(draft.machine),
+        guard let key = try rows.machineKey(draft.machine, { try records.machineKey($0) }),
             let row = try rows.group(draft.group, { try records.group($0) }),
             let software = try rows.software(draft.order.software, { try records.software($0) })
         else { return nil }
@@ -176,6 +176,8 @@ struct PartRequest: Hashable, Sendable {
     var key: ContentKeyName
     /// Bytes a second.
     var bandwidth: Int?
+    /// How many machines of the group have not answered their orders yet.
+    var awaited = 0
 
     var stream: PartSource.Stream { PartSource.Stream(group: key.group, digest: key.digest, machine: key.machine) }
 }

@@ -21,8 +21,9 @@ struct Outbox: Sendable {
         var tell: @Sendable (Monitor.Event) -> Void
     }
 
-    /// So much of a lane is at work at a time. A platform's is what one driver can be asked to do at once.
-    static let publications = 64
+    /// So much of a lane is at work at a time. A platform's is what one driver can be asked to do at once; a broker that hands parts to thousands acknowledges only
+    /// now and then, and half of what it takes unacknowledged leaves room for those parts.
+    static let publications = 500
     static let ofEachPlatform = 16
     static let listings = 32
     static let revocations = 8
@@ -151,11 +152,11 @@ extension Outbox {
                     switch work {
                     case .absent(let machine): await delivery.absent(machine)
                     case .receiving(let status, let request):
-                        if await delivery.wants(status, of: request.stream) { return }
+                        if await delivery.wants(status, of: request) { return }
                         do {
                             let source = try await workers.run { try sealer.partSource(request) }
                             guard let source else { return await delivery.absent(status.machine) }
-                            await delivery.wants(source, status)
+                            await delivery.wants(source, status, awaited: request.awaited)
                         } catch {
                             logger.error(
                                 "software can't be served",

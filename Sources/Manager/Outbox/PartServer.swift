@@ -85,15 +85,17 @@ actor PartServer {
         timer?.set(nil)
     }
 
-    /// A machine said which parts it has; false where its stream is not open, and `wants(_:_:)` is to say where parts come from.
-    func wants(_ status: Status, of stream: PartSource.Stream) -> Bool {
-        guard let source = streams[stream]?.source else { return false }
-        wants(source, status)
+    /// A machine said which parts it has; false where its stream is not open, and `wants(_:_:awaited:)` is to say where parts come from.
+    func wants(_ status: Status, of request: PartRequest) -> Bool {
+        guard let source = streams[request.stream]?.source else { return false }
+        wants(source, status, awaited: request.awaited)
         return true
     }
 
     /// A machine said which parts it has.
-    func wants(_ source: PartSource, _ status: Status) {
+    ///
+    /// - Parameter awaited: how many more of its group are likely to come soon.
+    func wants(_ source: PartSource, _ status: Status, awaited: Int) {
         guard let receiving = status.receiving else { return absent(status.machine) }
         if receivers[status.machine] != source.stream { absent(status.machine) }
         do {
@@ -102,6 +104,7 @@ actor PartServer {
                 streamsOfGroup[source.group, default: 0] += 1
             }
             share(source.stream)
+            streams[source.stream]?.delivery.expect(source.machine == nil ? awaited : 0)
             receivers[status.machine] = source.stream
             // In place, here and below: a copy of all receivers for each of their words would cost more than the rest.
             let steps = streams[source.stream]?.wants(status.machine, receiving, at: .now)

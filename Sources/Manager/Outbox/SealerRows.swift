@@ -1,9 +1,10 @@
 import Fleet
+import Foundation
 import Records
 import Sealing
 import Synchronization
 
-/// What the orders of a whole group have in common, read from the records once and not for each of its machines.
+/// What orders are made of: what those of a whole group have in common, and each machine's key, read from the records once and not for each order.
 ///
 /// Everything is forgotten with each commit that could change some of it, before what was committed is handed over: so an order is never
 /// sealed with less than its own burst had committed.
@@ -15,11 +16,35 @@ final class SealerRows: Sendable {
         var software: [SoftwareReference: SoftwareRow] = [:]
         /// Of streams for all machines of a group; those of one machine are asked for once.
         var contentKeys: [ContentKeyName: ContentKey] = [:]
+        var machineKeys: [String: MachineKey] = [:]
+
+        mutating func forgetGroups() { (groups, software, contentKeys) = ([:], [:], [:]) }
+    }
+
+    /// Of what a machine registered with, what its orders need.
+    struct MachineKey: Hashable, Sendable {
+        var publicKey: Data
+        /// The public half of the group's key that it knows.
+        var groupKey: Data
+
+        init(_ row: MachineKeyRow) { (publicKey, groupKey) = (row.publicKey, row.groupKey) }
     }
 
     /// Of each kind; beyond them all are forgotten.
     private static let most = 1000
+    private static let mostMachines = 50_000
     private let state = Mutex(State())
+
+    /// Before the first order, so that thousands of them ask the records for nothing.
+    func fill(_ keys: [MachineKeyRow]) {
+        state.withLock { state in
+            for row in keys.prefix(Self.mostMachines) { state.machineKeys[row.machine] = MachineKey(row) }
+        }
+    }
+
+    func machineKey(_ machine: String, _ read: (String) throws -> MachineKeyRow?) rethrows -> MachineKey? {
+        try value(\.machineKeys, machine, most: Self.mostMachines) { try read($0).map(MachineKey.init) }
+    }
 
     func group(_ name: String, _ read: (String) throws -> GroupRow?) rethrows -> GroupRow? {
         try value(\.groups, name, read)
@@ -39,14 +64,15 @@ final class SealerRows: Sendable {
     }
 
     private func value<Key: Hashable, Value: Sendable>(
-        _ place: WritableKeyPath<State, [Key: Value]>, _ key: Key, _ read: (Key) throws -> Value?
+        _ place: WritableKeyPath<State, [Key: Value]>, _ key: Key, most: Int = SealerRows.most,
+        _ read: (Key) throws -> Value?
     ) rethrows -> Value? {
         let (known, age) = state.withLock { ($0[keyPath: place][key], $0.age) }
         if let known { return known }
         guard let value = try read(key) else { return nil }
         state.withLock { state in
             guard state.age == age else { return }
-            if state[keyPath: place].count >= Self.most { state[keyPath: place] = [:] }
+            if state[keyPath: place].count >= most { state[keyPath: place] = [:] }
             state[keyPath: place][key] = value
         }
         return value
@@ -54,19 +80,36 @@ final class SealerRows: Sendable {
 
     /// To be called once they are committed, and before anything is done about them.
     func forget(after changes: [Records.Change]) {
-        if changes.contains(where: \.isOfGroups) { forget() }
+        let machines = changes.compactMap(\.machineOfKey)
+        let isOfGroups = changes.contains(where: \.isOfGroups)
+        guard isOfGroups || !machines.isEmpty else { return }
+        state.withLock { state in
+            state.age += 1
+            for machine in machines { state.machineKeys[machine] = nil }
+            if isOfGroups { state.forgetGroups() }
+        }
     }
 
+    /// Whatever is sealed may be sealed otherwise from now on.
     func forget() {
         state.withLock { state in
-            let age = state.age + 1
-            state = State()
-            state.age = age
+            state.age += 1
+            state.forgetGroups()
         }
     }
 }
 
 extension Records.Change {
+    /// The machine of which another key may be recorded, or none.
+    fileprivate var machineOfKey: String? {
+        switch self {
+        case .machineKey(let machine, _, _, _, _, _), .machineKnows(let machine, _), .removeMachine(let machine),
+            .revokeKey(_, let machine, _):
+            machine
+        default: nil
+        }
+    }
+
     /// Whether it may be of a group, of software, or of a key of theirs; a new kind of change is taken for one that is.
     fileprivate var isOfGroups: Bool {
         switch self {

@@ -10,12 +10,10 @@ import Records
 
 /// JSON that only shows itself, also at a terminal that knows nothing of JSON.
 enum PlainJSON {
-    static func encode(_ value: some Encodable) throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let json = try encoder.encode(value)
+    static func encode(_ value: some Encodable) throws -> [UInt8] {
+        let json = try JSONText.bytes(of: value)
         guard json.contains(where: { $0 >= 0x7f }) else { return json }
-        return Data(String(decoding: json, as: UTF8.self).plainJSON.utf8)
+        return Array(String(decoding: json, as: UTF8.self).plainJSON.utf8)
     }
 }
 
@@ -65,7 +63,7 @@ extension Problem {
     }
 
     var response: Response {
-        let body = (try? PlainJSON.encode(self)) ?? Data()
+        let body = (try? PlainJSON.encode(self)) ?? []
         return .text(
             ByteBuffer(bytes: body), type: "application/problem+json", status: HTTPResponse.Status(code: status))
     }

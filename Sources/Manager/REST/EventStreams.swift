@@ -67,7 +67,7 @@ struct StreamBeat: Sendable {
 struct EventFrame {
     var id: String?
     var name: String
-    var data: Data
+    var data: [UInt8]
 
     init(id: String? = nil, name: String, _ item: some Encodable) throws {
         self.id = id

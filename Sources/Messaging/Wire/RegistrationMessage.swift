@@ -154,10 +154,8 @@ package struct RegistrationContent: Codable, Hashable, Sendable {
 
 enum SealedContent {
     static func encode(_ content: some Encodable) throws(WireError) -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
-            return try encoder.encode(content)
+            return Data(try JSONText.bytes(of: content))
         } catch {
             throw WireError(.malformed, "cannot be written as JSON: \(String(describing: error).cut(to: 200))")
         }
