@@ -48,11 +48,14 @@ struct RolloutCrowdTests {
             all += taken
             events += 1
             guard all.count < count, events < 100 else { break }
-            // What a machine says within the same burst takes no more of them in hand.
+            // What a machine says takes no more of them in hand, however late it is: else what others say would have no turn.
             let id = try #require(taken.first)
             var sighting = try #require(rollout.members[id]).sighting
-            sighting.progress += 1
-            #expect(Self.taken(rollout.handle(.seen(id, sighting), under: Self.terms(count), at: now)).isEmpty)
+            for later in [TimeSpan.zero, .seconds(1)] {
+                sighting.progress += 1
+                let steps = rollout.handle(.seen(id, sighting), under: Self.terms(count), at: now + later)
+                #expect(Self.taken(steps).isEmpty)
+            }
             let next = try #require(rollout.nextDeadline)
             #expect(next > now && next <= now + .milliseconds(1))
             now = next

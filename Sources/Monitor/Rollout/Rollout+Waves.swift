@@ -5,7 +5,6 @@ extension Rollout {
     mutating func advance(_ terms: Terms, _ now: Timestamp) {
         // Also where it may not go on now: a deadline that has come must not stand, or the monitor would meet it for ever.
         if let end = canaryEnds, end <= now { canaryEnds = nil }
-        if let next = goesOnAt, next <= now { goesOnAt = nil }
         checkTimes(terms, now)
         checkFailures(terms, now)
         guard record.phase == .rolling || record.phase == .done || record.phase == .waiting, terms.hold == nil else {

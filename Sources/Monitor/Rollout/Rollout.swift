@@ -187,7 +187,8 @@ struct Rollout: Sendable {
         case .resume(let person): resume(by: person)
         case .abort(let person, let why): abort(by: person, why, now)
         case .standDown: standDown()
-        case .due: break
+        // Not by what a machine says: `due` comes behind what others have said by then, so that nobody waits for a wave.
+        case .due: if let next = goesOnAt, next <= now { goesOnAt = nil }
         }
         advance(terms, now)
         worse = nil
