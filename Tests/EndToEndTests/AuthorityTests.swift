@@ -86,7 +86,8 @@ struct AuthorityTests {
 
     @Test("The old authority stays while a machine knows no other, and over a manager that is killed in the change")
     func authorityIsKept() async throws {
-        try await Installation.withMachines(arguments: ["--certificate-life", "10s"]) { installation, client, machines in
+        try await Installation.withMachines(arguments: ["--certificate-life", "10s"]) {
+            installation, client, machines in
             machines[0].end(with: SIGKILL)
             let last = try machines[0].certificate
             let ended = try await eventually {

@@ -46,14 +46,18 @@ import Testing
         for change: Records.Change in [
             .removeMachine("m"), .machineKnows(machine: "m", groupKey: Data()),
             .revokeKey(fingerprint: "f", machine: "m", at: Timestamp(milliseconds: 0)),
-            .machineKey(
-                machine: "m", publicKey: Data(), fingerprint: "f", statusKeySealed: Data(), registrationDigest: "",
-                groupKey: Data()),
         ] {
             let before = reads
             rows.forget(after: [change])
             #expect(try read().publicKey == Data([UInt8(before + 1)]))
         }
+        // A registration says which it is.
+        rows.forget(after: [
+            .machineKey(
+                machine: "m", publicKey: Data([50]), fingerprint: "f", statusKeySealed: Data(),
+                registrationDigest: "", groupKey: Data())
+        ])
+        #expect(try read().publicKey == Data([50]) && reads == 3)
         // Read before a commit, and come after it.
         rows.forget(after: [.removeMachine("m")])
         _ = rows.machineKey("m") { machine in

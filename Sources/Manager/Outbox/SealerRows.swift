@@ -28,6 +28,7 @@ final class SealerRows: Sendable {
         var groupKey: Data
 
         init(_ row: MachineKeyRow) { (publicKey, groupKey) = (row.publicKey, row.groupKey) }
+        init(publicKey: Data, groupKey: Data) { (self.publicKey, self.groupKey) = (publicKey, groupKey) }
     }
 
     /// Of each kind; beyond them all are forgotten.
@@ -80,12 +81,15 @@ final class SealerRows: Sendable {
 
     /// To be called once they are committed, and before anything is done about them.
     func forget(after changes: [Records.Change]) {
-        let machines = changes.compactMap(\.machineOfKey)
+        let machines = changes.compactMap(\.machineKey)
         let isOfGroups = changes.contains(where: \.isOfGroups)
         guard isOfGroups || !machines.isEmpty else { return }
         state.withLock { state in
             state.age += 1
-            for machine in machines { state.machineKeys[machine] = nil }
+            for (machine, key) in machines {
+                if state.machineKeys.count >= Self.mostMachines { state.machineKeys = [:] }
+                state.machineKeys[machine] = key
+            }
             if isOfGroups { state.forgetGroups() }
         }
     }
@@ -100,12 +104,12 @@ final class SealerRows: Sendable {
 }
 
 extension Records.Change {
-    /// The machine of which another key may be recorded, or none.
-    fileprivate var machineOfKey: String? {
+    /// The machine of which another key is recorded, with that key; no key: the records say which, if any.
+    fileprivate var machineKey: (machine: String, key: SealerRows.MachineKey?)? {
         switch self {
-        case .machineKey(let machine, _, _, _, _, _), .machineKnows(let machine, _), .removeMachine(let machine),
-            .revokeKey(_, let machine, _):
-            machine
+        case .machineKey(let machine, let publicKey, _, _, _, let groupKey):
+            (machine, SealerRows.MachineKey(publicKey: publicKey, groupKey: groupKey))
+        case .machineKnows(let machine, _), .removeMachine(let machine), .revokeKey(_, let machine, _): (machine, nil)
         default: nil
         }
     }
