@@ -119,7 +119,8 @@ let package = Package(
         .executableTarget(
             name: "trunkline-bench",
             dependencies: [
-                "BarePipeline", "Client", "Messaging", "CMosquitto", "Certificates", "Sealing", "Bundles", "Fleet",
+                "BarePipeline", "Client", "Messaging", "CMosquitto", "Certificates", "Sealing", "Bundles", "Records",
+                "Fleet",
                 "Simulator",
                 "TestSupport",
                 logging,

@@ -30,8 +30,10 @@ package struct Delivery: Sendable {
     package static let firstGathering = TimeSpan.milliseconds(100)
     package static let longestGathering = TimeSpan.seconds(5)
     /// Where more than `crowd` receive or are awaited, orders may take long to go out, and each sending costs a broker a part for everyone: who came late waits until
-    /// most have come and none more for this long …
-    package static let crowdGathering = TimeSpan.milliseconds(500)
+    /// most have come and none more for this long, the longer the more they are …
+    package static func crowdGathering(_ count: Int) -> TimeSpan {
+        .milliseconds(Int64(min(max(count / 20, 100), 500)))
+    }
     /// … and so long at most.
     package static let longestCrowdGathering = TimeSpan.seconds(15)
     /// A part that was not sent for so long is as one that was not sent again.
@@ -318,7 +320,8 @@ package struct Delivery: Sendable {
     private func patience(with part: Int) -> (quiet: TimeSpan, span: TimeSpan) {
         if receivers.count + awaited > Self.crowd {
             let isMost = awaited * 8 <= receivers.count
-            return (isMost ? Self.crowdGathering : Self.longestCrowdGathering, Self.longestCrowdGathering)
+            let quiet = isMost ? Self.crowdGathering(receivers.count) : Self.longestCrowdGathering
+            return (quiet, Self.longestCrowdGathering)
         }
         let span = min(Self.firstGathering * (Int64(1) << Int64(min(3 * repeats[part], 30))), Self.longestGathering)
         return (max(Self.gathering, .milliseconds(span.milliseconds / 4)), span)

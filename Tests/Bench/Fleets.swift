@@ -11,18 +11,15 @@ func fleetRows(_ site: Site, machines count: Int, _ wanted: Set<String>) async t
     let share = Double(count) / 10_000
     let name = "\(count) machines"
     let first = try await site.push("fleet", version: "1")
-    let rollout = "batch = 100%  settle = 0s  max_failed = \(count)"
-    let ticket = try await site.group(
-        "fleet", software: "fleet@1", count: count, heartbeat: "10s", rollout: rollout)
+    let rollout = "batch = 100%  settle = 0s  max_failed = \(min(count, MachineSet.most))"
+    let crowd = try await Multitude(count, at: site, software: "fleet@1", heartbeat: "10s", rollout: rollout)
     let memory = try Memory(of: site.manager)
     var cpu = try CPU(of: site.manager)
-    let fleet = try SimulatedFleet(
-        .init(ticket: ticket, behaviours: Array(repeating: .steady, count: count), seed: 1))
     var rows: [Row] = []
     do {
-        try await fleet.start()
-        try await all(of: fleet, "register") { $0.registered == count }
-        let took = fleet.tally.now.lastRegistration
+        try await crowd.start()
+        try await crowd.come(to: "register") { $0.registered == $1 }
+        let took = crowd.lastRegistration
         let registration = try CPU(of: site.manager).since(cpu)
         if wanted.contains("registration") {
             rows += [
@@ -32,7 +29,7 @@ func fleetRows(_ site: Site, machines count: Int, _ wanted: Set<String>) async t
                 ),
             ]
         }
-        try await all(of: fleet, "run") { $0.settled == count }
+        try await crowd.come(to: "run") { $0.settled == $1 }
         if !wanted.isSubset(of: ["registration"]) { try await site.rest() }
         if wanted.contains("memory") {
             let grown = Double(try Memory(of: site.manager).bytes - memory.bytes)
@@ -50,19 +47,17 @@ func fleetRows(_ site: Site, machines count: Int, _ wanted: Set<String>) async t
                     goal: .atMost(4 * share)))
         }
         if wanted.contains("switch") {
-            rows += try await switchRows(site, fleet, from: first.digest, count, rollout)
+            rows += try await switchRows(site, crowd, from: first.digest, count)
         }
-        try await fleet.end()
+        try await crowd.end()
     } catch {
-        try? await fleet.end()
+        try? await crowd.end()
         throw error
     }
     return rows
 }
 
-private func switchRows(
-    _ site: Site, _ fleet: SimulatedFleet, from digest: String, _ count: Int, _ rollout: String
-) async throws -> [Row] {
+private func switchRows(_ site: Site, _ crowd: Multitude, from digest: String, _ count: Int) async throws -> [Row] {
     let share = Double(count) / 10_000
     let name = "\(count) machines switch"
     // Two parts.
@@ -71,13 +66,11 @@ private func switchRows(
     let database = site.databaseSize
     let parts = try await site.metric("trunkline_parts_published_total")
     let start = ContinuousClock.now
-    fleet.noteSwitch(from: digest)
-    let record = Site.record("fleet", software: "fleet@2", count: count, heartbeat: "10s", rollout: rollout)
-    _ = try await site.client.changeGroup("fleet", to: record)
+    try await crowd.change(at: site, from: digest, to: "fleet@2")
     let answered = ContinuousClock.now - start
-    try await all(of: fleet, "switch") { $0.running[second.digest] == count }
+    try await crowd.come(to: "switch") { $0.running[second.digest] == $1 }
     let used = try CPU(of: site.manager).since(cpu)
-    let took = (fleet.tally.now.switches.values.max() ?? .zero)
+    let took = crowd.longestSwitch
     let sent = try await site.metric("trunkline_parts_published_total") - parts
     return [
         Row("\(name) in one wave", took, .seconds, goal: .atMost(8 * share)),

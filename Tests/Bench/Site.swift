@@ -31,9 +31,12 @@ final class Site: Sendable {
     var manager: Int32 { process.withLock { $0.pid } }
 
     /// SIGKILL, and it is started again at the same address.
-    func restartManager() throws {
+    ///
+    /// - Parameter between: is done while none runs.
+    func restartManager(_ between: () throws -> Void = {}) throws {
         try process.withLock { process in
             process.kill()
+            try between()
             process = try Self.spawn(arguments, in: directory)
         }
     }
@@ -64,7 +67,7 @@ final class Site: Sendable {
                 "serve", "--data", directory.path + "/data", "--listen", "127.0.0.1:\(try FreePort.next())", "--broker",
                 broker.url,
                 // Measuring asks more often than anybody else would.
-                "--request-rate", "100000",
+                "--request-rate", "100000", "--keep-events-rows", "2000000",
             ] + (broker.bootURL.map { ["--boot", $0] } ?? ["--insecure"])
         let manager = try spawn(arguments, in: directory)
         var outcome: (any Error)?

@@ -35,6 +35,27 @@ struct ClockTests {
         #expect(abs(clock.shift.milliseconds - step.milliseconds) < 5000)
     }
 
+    @Test(
+        "shows an instant at one time, however the two clocks fall into whole milliseconds, and a step of a second at once"
+    )
+    func steady() {
+        let reads = Mutex(0)
+        let step = Mutex(Int64(0))
+        let clock = ManagerClock(
+            wall: {
+                let odd = reads.withLock { reads in
+                    reads += 1
+                    return Int64(reads % 2)
+                }
+                return Timestamp(milliseconds: 1_800_000_000_000 + odd + step.withLock { $0 })
+            }, sinceBoot: { 5000 })
+        #expect(Set((0..<10).map { _ in clock.shift }).count == 1)
+        let before = clock.shift
+        step.withLock { $0 = 1000 }
+        #expect(abs(clock.shift.milliseconds - before.milliseconds - 1000) <= 1)
+        #expect(Set((0..<10).map { _ in clock.shift }).count == 1)
+    }
+
     @Test("is the same for the next manager on the same boot, and anchored anew on another")
     func anchor() throws {
         let records = try Records.inMemory()

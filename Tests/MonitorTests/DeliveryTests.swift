@@ -177,7 +177,7 @@ struct DeliveryTests {
         #expect(waiting.isEmpty && delivery.isIdle)
         #expect(sent.count == (seconds < 15 ? 3 : 5), "\(sent)")
         let wait = try #require(sent.last).milliseconds - 1000 * seconds
-        #expect(wait <= Delivery.crowdGathering.milliseconds + 10)
+        #expect(wait <= Delivery.crowdGathering(came).milliseconds + 10)
     }
 
     @Test("Who comes while most are awaited waits for them, 15 s at most", arguments: [true, false])
@@ -245,7 +245,7 @@ struct DeliveryTests {
         #expect(due == now + Delivery.glance)
         #expect(Self.parts(delivery.due(at: due)).isEmpty)
         let gathered = try #require(delivery.nextDeadline)
-        #expect(gathered == now + Delivery.crowdGathering)
+        #expect(gathered == now + Delivery.crowdGathering(164))
         #expect(Self.parts(delivery.due(at: gathered)) == [0, 1, 2])
         #expect(Self.take(&delivery, [0, 1, 2], at: gathered).isEmpty)
         #expect(try #require(delivery.nextDeadline) > gathered)

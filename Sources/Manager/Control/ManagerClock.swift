@@ -15,6 +15,8 @@ final class ManagerClock: Sendable {
     private let anchor: Mutex<Int64>
     private let readWall: @Sendable () -> Timestamp
     private let sinceBoot: @Sendable () -> Int64
+    /// The shift that people were told last.
+    private let shown = Mutex<TimeSpan?>(nil)
 
     init(
         wall: @escaping @Sendable () -> Timestamp = { Timestamp(milliseconds: KernelClock.realTime) },
@@ -28,7 +30,26 @@ final class ManagerClock: Sendable {
     var now: Timestamp { Timestamp(milliseconds: anchor.withLock { $0 } + sinceBoot()) }
     var wall: Timestamp { readWall() }
     /// What is to be added to an instant of `now` before people see it.
-    var shift: TimeSpan { wall - now }
+    ///
+    /// The same from one call to the next while the two clocks go alike: each is read in whole milliseconds, one after the other, and who asks
+    /// twice is to see an instant at one time.
+    var shift: TimeSpan {
+        let (before, wall, after) = (now, wall, now)
+        let read = wall - before
+        return shown.withLock { shown in
+            // Nor does it count that this thread had to wait between the two.
+            guard let known = shown,
+                abs(read.milliseconds - known.milliseconds) <= Self.unsteadiness + (after - before).milliseconds
+            else {
+                shown = read
+                return read
+            }
+            return known
+        }
+    }
+
+    /// Milliseconds.
+    private static let unsteadiness: Int64 = 3
 
     /// Goes on with the anchor of this boot, and writes one down where there is none.
     func anchor(in records: Records, bootID: String = ManagerClock.bootID) throws {
