@@ -13,6 +13,10 @@
 # What cannot start ends this. Later a broker that ends is started again, since the other one must not suffer.
 set -euo pipefail
 
+# Whoever started this with nohup ignores SIGHUP, which a shell can't undo for itself: then no broker would hear of revocations.
+ignored=$(sed -n 's/^SigIgn:.*\(.\)$/\1/p' "/proc/$$/status")
+if [ $((16#${ignored:-0} & 1)) -eq 1 ]; then exec env --default-signal=HUP bash "$0" "$@"; fi
+
 usage() {
     echo "usage: start.sh DIR PORT BOOT-PORT CERTIFICATES [--no-persistence]" >&2
     echo "       start.sh DIR PORT --insecure [--no-persistence]" >&2

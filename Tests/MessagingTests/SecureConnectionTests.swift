@@ -193,9 +193,11 @@ struct SecureConnectionTests {
         }
     }
 
-    @Test("a revoked certificate is refused after a reload; another authority can be trusted beside the first")
-    func reload() async throws {
-        try await withSecureBroker { site in
+    @Test(
+        "a revoked certificate is refused after a reload; another authority can be trusted beside the first",
+        arguments: [false, true])
+    func reload(nohup: Bool) async throws {
+        try await withSecureBroker(nohup: nohup) { site in
             let key = TransportKey()
             let certificate = try site.authority.issue(
                 to: "edge/machines/edge-1", for: .client, key: key, life: .hours(1), at: .test)

@@ -97,7 +97,9 @@ extension Timestamp {
     static var test: Timestamp { Timestamp(milliseconds: Int64(Date().timeIntervalSince1970) * 1000) }
 }
 
-func withSecureBroker(files: Int? = nil, visit: Int? = nil, _ body: (SecureSite) async throws -> Void) async throws {
+func withSecureBroker(
+    files: Int? = nil, visit: Int? = nil, nohup: Bool = false, _ body: (SecureSite) async throws -> Void
+) async throws {
     let directory = FileManager.default.temporaryDirectory.appending(path: "certificates-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: directory) }
@@ -116,7 +118,7 @@ func withSecureBroker(files: Int? = nil, visit: Int? = nil, _ body: (SecureSite)
     ]
     try passwords.run()
     passwords.waitUntilExit()
-    let process = try await Broker.start(certificates: directory.path, files: files, visit: visit)
+    let process = try await Broker.start(certificates: directory.path, files: files, visit: visit, nohup: nohup)
     do {
         guard let bootURL = process.bootURL, let broker = BrokerAddress(process.url), let boot = BrokerAddress(bootURL)
         else { throw MessagingError(.invalid, process.url) }

@@ -21,12 +21,16 @@ package final class Broker: Sendable {
 
     private let files: Int?
     private let visit: Int?
+    private let nohup: Bool
     private let process = Mutex<Process?>(nil)
 
-    private init(port: Int, bootPort: Int?, certificates: String, directory: URL, files: Int? = nil, visit: Int? = nil)
-    {
+    private init(
+        port: Int, bootPort: Int?, certificates: String, directory: URL, files: Int? = nil, visit: Int? = nil,
+        nohup: Bool = false
+    ) {
         self.files = files
         self.visit = visit
+        self.nohup = nohup
         self.port = port
         self.bootPort = bootPort
         self.certificates = certificates
@@ -50,12 +54,16 @@ package final class Broker: Sendable {
     /// Starts one with TLS. Its certificates may come later: who awaits `answers` after that knows that it is there.
     ///
     /// - Parameter files: how many the system lets each of its processes open; nil: as many as here.
-    /// - Parameter visit: after so many seconds the boot broker begins anew; nil: as `start.sh` has it.
-    package static func start(certificates: String, files: Int? = nil, visit: Int? = nil) async throws -> Broker {
+    /// - Parameters:
+    ///   - visit: after so many seconds the boot broker begins anew; nil: as `start.sh` has it.
+    ///   - nohup: whether SIGHUP is ignored where it is started.
+    package static func start(
+        certificates: String, files: Int? = nil, visit: Int? = nil, nohup: Bool = false
+    ) async throws -> Broker {
         try await start {
             Broker(
                 port: try FreePort.next(), bootPort: try FreePort.next(), certificates: certificates, directory: $0,
-                files: files, visit: visit)
+                files: files, visit: visit, nohup: nohup)
         }
     }
 
@@ -168,7 +176,7 @@ package final class Broker: Sendable {
         process.executableURL = URL(filePath: "/bin/sh")
         process.arguments = [
             "-c",
-            "\(visit.map { "export TRUNKLINE_BOOT_VISIT=\($0); " } ?? "")ulimit \(files.map { "-n \($0)" } ?? "-S -n 1024"); exec \"$0\" \"$@\"",
+            "\(nohup ? "trap '' HUP; " : "")\(visit.map { "export TRUNKLINE_BOOT_VISIT=\($0); " } ?? "")ulimit \(files.map { "-n \($0)" } ?? "-S -n 1024"); exec \"$0\" \"$@\"",
             script.path(percentEncoded: false),
             directory.path(percentEncoded: false), "\(port)",
         ]
