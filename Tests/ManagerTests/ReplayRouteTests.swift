@@ -101,7 +101,9 @@ struct ReplayRouteTests {
             try await Self.report(20, 2, by: machine, at: site)
             #expect(try await ask(.post, "/v1/groups/test/pause").status == 202)
             let past: ExplanationView = try await ask(.get, "/v1/machines/\(Self.id)/explain?ago=\(ago())").decoded()
-            #expect(past.summary == now.summary)
+            // How long it has been so is another time, where a second ended between the two.
+            func timeless(_ text: String) -> String { text.replacing(/[0-9]+s/, with: "a while") }
+            #expect(timeless(past.summary) == timeless(now.summary))
             #expect(past.rules.map(\.waits) == now.rules.map(\.waits))
             #expect(past.rules.map(\.when) == now.rules.map(\.when) && !past.rules.isEmpty)
             #expect(past.events == now.events)
