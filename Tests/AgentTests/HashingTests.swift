@@ -25,7 +25,7 @@ struct HashingTests {
             guard case .accepted = try await place.ended() else { throw AgentError(.bundle, "it was not accepted") }
             let hashed = BundleDigest.hashed - before
             let files = ReleaseContent.read(place.releases.path(bundle.digest)).files.map(\.size).reduce(0, +)
-            #expect(hashed == bundle.content.count + files)
+            #expect(hashed == bundle.content.count + files, "\(hashed), not \(bundle.content.count) and \(files)")
         }
     }
 }
