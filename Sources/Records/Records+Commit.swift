@@ -80,7 +80,9 @@ extension Records {
     package func commit(_ changes: [Change]) throws(RecordsError) -> [EventEntry] {
         guard !changes.isEmpty else { return [] }
         do {
-            return try writer.write { try Transaction(database: $0).apply(changes) { try auditSeal() } }
+            let events = try writer.write { try Transaction(database: $0).apply(changes) { try auditSeal() } }
+            checkpoints?.note()
+            return events
         } catch {
             throw RecordsError(error, path: path)
         }

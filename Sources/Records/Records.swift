@@ -12,13 +12,16 @@ package struct Records: Sendable {
     package let opening: OpeningReport
     /// Held for as long as any copy of this value lives; nil in memory.
     private let lock: DirectoryLock?
+    /// Nil in memory.
+    let checkpoints: Checkpoints?
     /// Asked for each transaction that has audit lines; nil: there is no audit log yet.
     private var seal: (@Sendable () -> AuditSeal)?
 
-    init(writer: any DatabaseWriter, opening: OpeningReport, lock: DirectoryLock?) {
+    init(writer: any DatabaseWriter, opening: OpeningReport, lock: DirectoryLock?, checkpoints: Checkpoints?) {
         self.writer = writer
         self.opening = opening
         self.lock = lock
+        self.checkpoints = checkpoints
     }
 
     /// The same records, whose `audit` changes are written under what `seal` answers at that time.
@@ -53,14 +56,19 @@ package struct Records: Sendable {
             let pool = try DatabasePool(path: path, configuration: configuration(observer))
             // GRDB sets NORMAL when it turns WAL on. The one writing connection lives as long as the pool.
             try pool.writeWithoutTransaction {
-                try $0.execute(sql: "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216")
+                try $0.execute(
+                    sql: """
+                        PRAGMA synchronous = FULL; PRAGMA journal_size_limit = \(Checkpoints.longestLog);
+                        PRAGMA wal_autocheckpoint = \(Checkpoints.longestLog / 4096)
+                        """)
             }
             try Schema.migrate(pool, path: path)
             // What they prepared before does not know the columns that are new.
             pool.invalidateReadOnlyConnections()
             let opening = try DatabaseMark.begin(
                 pool, path: path, beside: mark, isNew: isNew, hadLog: hasLog)
-            return Records(writer: pool, opening: opening, lock: lock)
+            return Records(
+                writer: pool, opening: opening, lock: lock, checkpoints: try Checkpoints(path: path))
         } catch {
             throw RecordsError(error, path: path)
         }
@@ -71,7 +79,7 @@ package struct Records: Sendable {
         do {
             let queue = try DatabaseQueue(configuration: configuration())
             try Schema.migrate(queue, path: ":memory:")
-            return Records(writer: queue, opening: OpeningReport(isNew: true, remarks: []), lock: nil)
+            return Records(writer: queue, opening: OpeningReport(isNew: true, remarks: []), lock: nil, checkpoints: nil)
         } catch {
             throw RecordsError(error, path: ":memory:")
         }
@@ -80,6 +88,7 @@ package struct Records: Sendable {
     /// Ends every access, leaves one file without a log beside it, and lets another manager in; calls after it throw.
     package func close() throws(RecordsError) {
         do {
+            try checkpoints?.close()
             if lock != nil {
                 try DatabaseMark.end(writer, path: path)
                 try writer.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
@@ -102,6 +111,10 @@ package struct Records: Sendable {
         // Only a person with a tool of their own can hold the file: wait a little, since meanwhile nobody else has a turn.
         configuration.busyMode = .timeout(1)
         configuration.label = "trunkline.records"
+        configuration.prepareDatabase { database in
+            // Of each of five readers; the system keeps the file's pages, too.
+            if database.configuration.readonly { try database.execute(sql: "PRAGMA cache_size = -256") }
+        }
         if let observer {
             configuration.prepareDatabase { database in
                 let isWriter = !database.configuration.readonly

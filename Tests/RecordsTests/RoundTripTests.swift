@@ -1,7 +1,8 @@
 import Fleet
 import Foundation
 import GRDB
-import Records
+@testable import Records
+import TestSupport
 import Testing
 
 /// What every row reads as, whether it was written a moment ago or by an old version.
@@ -79,6 +80,23 @@ struct RoundTripTests {
             try FileManager.default.copyItem(atPath: directory.database + suffix, toPath: copy.database + suffix)
         }
         try expectEverything(in: try Records.open(at: copy.database))
+    }
+
+    @Test("comes out of the log into the file beside the commits, and nothing more does once they are closed")
+    func checkpoints() async throws {
+        _ = try records.commit(Samples.everything)
+        #expect(
+            try await eventually {
+                let copy = try TemporaryDirectory()
+                try FileManager.default.copyItem(atPath: directory.database, toPath: copy.database)
+                return try Records.open(at: copy.database).group("edge") != nil
+            })
+        // Closed while something is still to be moved.
+        let events = try records.commit([.event(Samples.event())])
+        #expect(events.count == 1)
+        try records.close()
+        try await Task.sleep(for: .seconds(Checkpoints.pause) + .milliseconds(500))
+        #expect(try Records.open(at: directory.database).group("edge") != nil)
     }
 
     @Test("as a change of a row replaces the row and keeps what hangs on it")
