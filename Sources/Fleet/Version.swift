@@ -18,6 +18,8 @@ package enum WireVersion {
 
     /// Without what cannot be a version, in order, each once: from whoever says that he speaks them.
     package static func plausible(_ versions: [Int]) -> [Int] {
-        Array(Set(versions.filter { (1...9999).contains($0) }).sorted().suffix(most))
+        // As every agent says them.
+        if versions == spoken { return spoken }
+        return Array(Set(versions.filter { (1...9999).contains($0) }).sorted().suffix(most))
     }
 }

@@ -57,9 +57,12 @@ package struct Topics: Hashable, Sendable {
 
     /// Reads a topic; nil for everything that the functions above do not make of valid names.
     package func parse(_ topic: String) -> Topic? {
-        guard topic.utf8.count <= Message.longestTopic, topic.hasPrefix(root + "/") else { return nil }
-        let levels = topic.dropFirst(root.count + 1)
-            .split(separator: "/", maxSplits: 6, omittingEmptySubsequences: false).map(String.init)
+        let (bytes, slash) = (topic.utf8, UInt8(ascii: "/"))
+        guard bytes.count <= Message.longestTopic, bytes.starts(with: root.utf8) else { return nil }
+        let below = bytes.dropFirst(root.utf8.count)
+        guard below.first == slash else { return nil }
+        let levels = below.dropFirst().split(separator: slash, maxSplits: 6, omittingEmptySubsequences: false)
+            .map { String(Substring($0)) }
         if levels == ["manager"] { return .manager }
         guard let group = levels.first, Name.isValid(group) else { return nil }
         switch levels.count {

@@ -48,6 +48,8 @@ extension Monitor {
         private(set) var aggregated: [Expression] = []
         /// Whether a machine's rule looks at its neighbours, by counts or aggregates.
         private(set) var machineRulesLookAround = false
+        /// Metrics that its conditions name.
+        private(set) var metrics: Set<String> = []
         /// Metrics of which it asks how fast they grow.
         private(set) var counters: Set<String> = []
         private(set) var windows: Set<Window> = []
@@ -69,7 +71,8 @@ extension Monitor {
             aggregated =
                 (record.definition.rules.map(\.when) + [rollout.drain?.until, rollout.canary?.worse].compactMap(\.self))
                 .reduce(into: []) { all, next in all += next.aggregated.filter { !all.contains($0) } }
-            (counters, windows) = (record.definition.counters, record.definition.windows)
+            (metrics, counters) = (record.definition.metrics, record.definition.counters)
+            windows = record.definition.windows
         }
 
         var isConverged: Bool {

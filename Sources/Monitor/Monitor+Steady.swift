@@ -1,12 +1,15 @@
 import Fleet
 
-/// Most statuses say what the one before them said. All that follows is that the machine lives.
+/// Most statuses say what the one before them said, or have other metrics than it at which nothing of the group looks. All that follows is
+/// that the machine lives.
 extension Monitor {
     /// Takes a status of which nothing else follows; false: it is to be looked at.
     mutating func takeSteady(_ status: Status) -> Bool {
         // By index: a copy of a record costs more than all of this.
         guard let place = fleet.index(forKey: status.machine), let group = groups.index(forKey: status.group),
             fleet.values[place].isSteady(under: status), groups.values[group].isSteady(at: status.heartbeat),
+            let before = fleet.values[place].reported.status?.metrics,
+            !groups.values[group].isLooking(at: before, and: status.metrics),
             let note = notes.index(forKey: status.machine), notes.values[note].isSettled,
             unheard[status.group]?.contains(status.machine) != true
         else { return false }
@@ -14,11 +17,10 @@ extension Monitor {
             let silent = now + groups.values[group].record.definition.heartbeat * 3
             deadlines.set(.machine(status.machine), at: min(notes.values[note].looksAgainAt ?? silent, silent))
         }
-        fleet.values[place].reported.heardAt = now
-        fleet.values[place].reported.status?.sequence = status.sequence
-        fleet.values[place].reported.status?.at = status.at
-        fleet.values[place].reported.status?.issue = status.issue
         wasSteady = true
+        wasSaidAgain = before == status.metrics
+        fleet.values[place].reported.heardAt = now
+        fleet.values[place].reported.status = status
         return true
     }
 }
@@ -37,14 +39,19 @@ extension MachineRecord {
 
 extension Status {
     fileprivate func says(what other: Status) -> Bool {
-        state == other.state && order == other.order && group == other.group && metrics == other.metrics
-            && software == other.software && receiving == nil && other.receiving == nil && reason == other.reason
+        state == other.state && order == other.order && group == other.group && software == other.software
+            && receiving == nil && other.receiving == nil && reason == other.reason
             && holder == other.holder && heartbeat == other.heartbeat && agent == other.agent && wires == other.wires
             && isolation == other.isolation
     }
 }
 
 extension Monitor.Group {
+    /// Whether a condition of its record names a metric that is another one.
+    fileprivate func isLooking(at before: [String: Double], and now: [String: Double]) -> Bool {
+        metrics.contains { before[$0] != now[$0] }
+    }
+
     /// Whether none of its rules looks at more than the machine itself, and nothing of it is on its way.
     fileprivate func isSteady(at heartbeat: TimeSpan?) -> Bool {
         !isDeleted && record.run == .running && !machineRulesLookAround && counters.isEmpty

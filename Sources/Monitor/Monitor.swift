@@ -34,8 +34,11 @@ package struct Monitor: Sendable {
     var toldSilent: Set<String> = []
     /// Machines of which the last event concluded that they are away since nothing was heard of them.
     package internal(set) var silenced: Set<String> = []
-    /// Whether the last event was a status that said what the machine had said before, so that nothing followed from it.
+    /// Whether the last event was a status from which nothing followed: it said what the machine had said before, or had other metrics, at
+    /// which nothing of its group looks.
     package internal(set) var wasSteady = false
+    /// Whether, of these, the metrics were the same, too.
+    package internal(set) var wasSaidAgain = false
     var step = Step()
 
     /// - Parameters:
@@ -158,7 +161,7 @@ package struct Monitor: Sendable {
     package mutating func handle(_ event: Event, at now: Timestamp) -> [Effect] {
         step = Step(now: now)
         silenced = []
-        wasSteady = false
+        (wasSteady, wasSaidAgain) = (false, false)
         if let next = deadlines.next, next + Self.longestLag < now {
             wake(after: now - next)
             meetDeadlines()
@@ -176,7 +179,12 @@ package struct Monitor: Sendable {
         case .releaseMachines(let name): releaseMachines(of: name)
         case .forgetMachines(let name): forgetMachines(of: name)
         case .registered(let registered): accept(registered)
-        case .status(let status): if !takeSteady(status) { accept(status) }
+        case .status(var status):
+            // Of its names the records' texts are kept, not those of each status.
+            if let known = fleet[status.machine], known.group == status.group {
+                (status.machine, status.group) = (known.id, known.group)
+            }
+            if !takeSteady(status) { accept(status) }
         case .windows(let states): take(states)
         case .launched(let id): launched(id)
         case .launchFailed(let id, let reason, let isCertain): launchFailed(id, reason, isCertain: isCertain)

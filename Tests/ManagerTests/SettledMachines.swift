@@ -19,11 +19,15 @@ struct SettledMachines {
 
     /// Time stands still: nobody is late, however slow the processor, and no burst is cut.
     static func with(
-        _ count: Int, observer: Records.StatementObserver? = nil,
+        _ count: Int, rules: String = "",
+        write: (@Sendable (Records, [Records.Change]) throws -> [EventEntry])? = nil,
+        observer: Records.StatementObserver? = nil,
         _ body: (inout SettledMachines) async throws -> Void
     ) async throws {
-        try await Site.with(clock: ManagerClock(sinceBoot: { 1_000_000 }), observer: observer) { site in
-            var settled = try await SettledMachines(count, at: site)
+        try await Site.with(
+            clock: ManagerClock(sinceBoot: { 1_000_000 }), write: write, observer: observer
+        ) { site in
+            var settled = try await SettledMachines(count, rules: rules, at: site)
             for _ in 0..<2 {
                 for index in 0..<count { try await settled.say(index) }
             }
@@ -33,7 +37,7 @@ struct SettledMachines {
         }
     }
 
-    private init(_ count: Int, at site: Site) async throws {
+    private init(_ count: Int, rules: String, at site: Site) async throws {
         let bundle = try site.bundle()
         let path = site.configuration.uploadDirectory + "/settled"
         try bundle.write(to: URL(filePath: path))
@@ -47,6 +51,7 @@ struct SettledMachines {
               software = "soft@1"
               machines { count = \(count)  platform = none }
               rollout { settle = 0s }
+              \(rules)
             }
             """
         _ = try await site.control.createGroup(.text(record), by: Site.user)

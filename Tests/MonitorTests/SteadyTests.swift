@@ -38,9 +38,7 @@ struct SteadyTests {
     func open() throws {
         var desk = settled()
         #expect(isSteady(&desk))
-        // Another metric, another heartbeat than the record's, another agent.
-        desk.report("edge-1", metrics: ["calls": 1])
-        #expect(!desk.monitor.wasSteady && isSteady(&desk))
+        // Another heartbeat than the record's, another agent.
         #expect(!isSteady(&desk, heartbeat: .seconds(7)))
         desk = settled()
         var status = try #require(desk.monitor.machine("edge-1")?.reported.status)
@@ -66,6 +64,28 @@ struct SteadyTests {
         var stopped = settled()
         stopped.user("edge", .stopped) { $0.run = .stopped }
         #expect(!isSteady(&stopped))
+    }
+
+    @Test("may come with another load, at which no condition looks; the journal has it all the same")
+    func load() throws {
+        let busy = Rule(
+            name: "busy", when: .binary(.greater, .metric("calls"), .value(.number(5))), action: .notify("busy"))
+        for (metric, isLookedAt) in [("memory", false), ("calls", true)] {
+            var desk = settled(Samples.group(count: 2, rules: [busy]))
+            for load in [1.0, 2] {
+                desk.report("edge-1", metrics: [metric: load])
+                #expect(desk.monitor.wasSteady == !isLookedAt && !desk.monitor.wasSaidAgain)
+                #expect(desk.monitor.machine("edge-1")?.reported.status?.metrics == [metric: load])
+            }
+            #expect(isSteady(&desk) && desk.monitor.wasSaidAgain)
+            // That it is not there any more is something else, too.
+            desk.report("edge-1")
+            #expect(desk.monitor.wasSteady == !isLookedAt && !desk.monitor.wasSaidAgain)
+        }
+        // What a drain waits for counts while nothing drains: nobody may find an old load when it begins.
+        var draining = settled(Samples.group(count: 2, rollout: WaveTests.policy))
+        draining.report("edge-1", metrics: ["calls": 7])
+        #expect(draining.monitor.machine("edge-1")?.reported.status?.metrics == ["calls": 7])
     }
 
     @Test("is looked at where a condition holds, or where rules look at neighbours or at growth")

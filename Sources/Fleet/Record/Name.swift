@@ -10,19 +10,24 @@ package enum Name {
     /// for any of those, and so take over a connection.
     package static func isForBooting(_ group: some StringProtocol) -> Bool { "\(group)-".hasPrefix("boot-") }
 
-    package static func isValid(_ text: some StringProtocol) -> Bool {
+    package static func isValid(_ text: String) -> Bool { isValid(text[...]) }
+
+    /// Of bytes, and not generic over texts: every status has four names.
+    package static func isValid(_ text: Substring) -> Bool {
         let bytes = text.utf8
-        guard !bytes.isEmpty, bytes.count <= longest, text.first != "-", text.last != "-"
-        else { return false }
+        let dash = UInt8(ascii: "-")
+        guard !bytes.isEmpty, bytes.count <= longest, bytes.first != dash, bytes.last != dash else { return false }
         return bytes.allSatisfy { byte in
             (byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z"))
                 || (byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9"))
-                || byte == UInt8(ascii: "-")
+                || byte == dash
         }
     }
 
     /// A version: letters, digits, `.`, `-`, `_`, `+` and `~`, 1 to 64 characters, beginning with a letter or digit.
-    package static func isValidVersion(_ text: some StringProtocol) -> Bool {
+    package static func isValidVersion(_ text: String) -> Bool { isValidVersion(text[...]) }
+
+    package static func isValidVersion(_ text: Substring) -> Bool {
         guard text.utf8.count <= 64, let first = text.utf8.first, isAlphanumeric(first) else { return false }
         return text.utf8.allSatisfy { isAlphanumeric($0) || ".-_+~".utf8.contains($0) }
     }

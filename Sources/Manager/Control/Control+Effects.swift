@@ -32,12 +32,16 @@ extension Control {
 
     /// Moves the monitor and gathers what it asks for.
     func advance(_ event: Monitor.Event, in burst: inout Burst) {
-        burst.touched.insert(event)
         let unlisted = monitor.unlisted
         let groups = journal == nil ? [] : monitor.groups(of: event)
         let effects = monitor.handle(event, at: burst.now)
+        if monitor.wasSteady, case .status(let status) = event {
+            burst.touched.pulses.insert(status.machine)
+        } else {
+            burst.touched.insert(event)
+        }
         // Of what was said again the journal has the first time.
-        if !monitor.wasSteady { note(event, of: groups, moved: !effects.isEmpty, in: &burst) }
+        if !monitor.wasSaidAgain { note(event, of: groups, moved: !effects.isEmpty, in: &burst) }
         counters.eventsUnlisted(monitor.unlisted - unlisted)
         for effect in effects {
             burst.touched.insert(effect)

@@ -5,6 +5,8 @@ import Monitor
 struct Touched {
     var machines: Set<String> = []
     var groups: Set<String> = []
+    /// Machines that only said that they live.
+    var pulses: Set<String> = []
     /// What is heard changes what holds in each group.
     var allGroups = false
 
@@ -55,18 +57,19 @@ struct Touched {
 extension Control {
     func publish(_ touched: Touched) {
         let groups = touched.allGroups ? touched.groups.union(queries.view.groupNames) : touched.groups
-        queries.view.publish(groups: groups, machines: touched.machines, from: monitor)
+        queries.view.publish(groups: groups, machines: touched.machines, pulses: touched.pulses, from: monitor)
     }
 }
 
 extension LiveView {
     /// What became of these.
-    func publish(groups names: Set<String>, machines ids: Set<String>, from monitor: Monitor) {
+    func publish(groups names: Set<String>, machines ids: Set<String>, pulses: Set<String>, from monitor: Monitor) {
         var machines: [String: MachineRecord?] = [:]
         for id in ids { machines.updateValue(monitor.machine(id), forKey: id) }
+        let beating = pulses.lazy.filter { !ids.contains($0) }.compactMap(monitor.machine)
         var groups: [String: Group?] = [:]
         for name in names { groups.updateValue(Group(name, in: monitor), forKey: name) }
-        publish(machines: machines, groups: groups, deafness: monitor.deafness)
+        publish(machines: machines, groups: groups, beating: Array(beating), deafness: monitor.deafness)
     }
 
     /// Where the monitor was loaded anew.

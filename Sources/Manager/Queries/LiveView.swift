@@ -112,11 +112,14 @@ final class LiveView: Sendable {
 
     // MARK: What the control room publishes
 
+    /// - Parameter beating: machines of which only the pulse is another.
     func publish(
-        machines: [String: MachineRecord?], groups: [String: Group?], deafness: (since: Timestamp, reason: String)?
+        machines: [String: MachineRecord?], groups: [String: Group?], beating: [MachineRecord] = [],
+        deafness: (since: Timestamp, reason: String)?
     ) {
         changing { state in
             for (id, machine) in machines { state.set(machine, for: id) }
+            for machine in beating { state.setPulse(of: machine) }
             for (name, group) in groups { state.set(group, for: name) }
             if state.hearing.deafness?.since != deafness?.since { state.noteAllGroups() }
             state.hearing.deafness = deafness
@@ -173,6 +176,11 @@ extension LiveView.State {
         let before = groups[name]
         groups[name] = group
         if before?.shown != group?.shown { changes.append(.group(name)) }
+    }
+
+    fileprivate mutating func setPulse(of machine: MachineRecord) {
+        machines[machine.id] = machine
+        changes.append(.machine(machine.id, of: machine.group, isPulse: true))
     }
 
     fileprivate mutating func set(_ machine: MachineRecord?, for id: String) {

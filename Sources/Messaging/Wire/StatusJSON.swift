@@ -72,9 +72,11 @@ struct StatusJSON: Decodable {
         }
         if let receiving { try WireChecks.digest(receiving.digest) }
         // A machine with a strange name for a metric is heard all the same.
-        let metrics = Dictionary(
-            (self.metrics ?? [:]).map { ($0.forPeople(), $1) }.sorted { $0 < $1 },
-            uniquingKeysWith: { first, _ in first })
+        var metrics = self.metrics ?? [:]
+        if !metrics.keys.allSatisfy(\.isPlain) {
+            metrics = Dictionary(
+                metrics.map { ($0.forPeople(), $1) }.sorted { $0 < $1 }, uniquingKeysWith: { first, _ in first })
+        }
         try WireChecks.require(
             metrics.count <= StatusMessage.mostMetrics, "more than \(StatusMessage.mostMetrics) metrics")
         try WireChecks.require(metrics.allSatisfy(StatusMessage.isMetric), "a metric is out of range")
