@@ -127,7 +127,7 @@ private func rate(
     while last.count < statusCount, ContinuousClock.now - last.at < .seconds(3) {
         let now = try await count()
         if now > last.count { last = (now, .now) }
-        try await Task.sleep(for: .milliseconds(5))
+        try await Task.sleep(for: .milliseconds(50))
     }
     return (Double(last.count) / (last.at - start).inSeconds, last.count)
 }

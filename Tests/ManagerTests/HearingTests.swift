@@ -202,7 +202,7 @@ import Testing
                 // Lanes of which none moves.
                 let intake = Intake(control: site.control, mostWaiting: 32)
                 let gate = DispatchSemaphore(value: 0)
-                for lane in intake.lanes { lane.perform { gate.wait() } }
+                for lane in intake.lanes { #expect(lane.add { gate.wait() }) }
                 try await linked(site, intake) { () async throws in
                     #expect(try await eventually { site.control.queries.view.hearing.isConnected })
                     // It is deaf for another reason when they are dropped.

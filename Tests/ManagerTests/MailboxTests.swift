@@ -45,6 +45,34 @@ import Testing
         #expect(mailbox.take(atMost: 10).map(\.item.number) == [0, 1, 2, 9999, 1])
     }
 
+    @Test("has nothing due while what is not urgent gathers, and then wakes its consumer")
+    func gathering() async {
+        let mailbox = Mailbox<Note>()
+        mailbox.put(Note(about: nil, number: 0))
+        mailbox.put(Note(about: "a", number: 1), isUrgent: false)
+        #expect(mailbox.isDue, "the first is urgent")
+        #expect(mailbox.take(atMost: 1).count == 1)
+        var arrivals = mailbox.arrivals.makeAsyncIterator()
+        while !mailbox.isDue { await arrivals.next() }
+        #expect(mailbox.take(atMost: 2).map(\.item.number) == [1])
+        #expect(!mailbox.isDue, "nothing waits")
+
+        // What an older one of the same waited counts.
+        let old = Timestamp.now - Mailbox<Note>.gatheringTime
+        mailbox.put(Note(about: "a", number: 2), since: old, isUrgent: false)
+        mailbox.put(Note(about: "a", number: 3), isUrgent: false)
+        #expect(mailbox.isDue)
+        let taken = mailbox.take(atMost: 2)
+        mailbox.putBack(taken)
+        #expect(mailbox.isDue, "what could not be handled does not wait again")
+        // News of somebody make all that waits due.
+        _ = mailbox.take(atMost: 2)
+        mailbox.put(Note(about: "b", number: 1), since: .now + .minutes(1), isUrgent: false)
+        #expect(!mailbox.isDue)
+        mailbox.put(Note(about: "b", number: 2))
+        #expect(mailbox.isDue)
+    }
+
     @Test("takes back what could not be handled, before what came since")
     func putBack() {
         let mailbox = Mailbox<Note>()

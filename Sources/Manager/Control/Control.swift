@@ -145,7 +145,7 @@ actor Control {
         excludeAgain()
         for await _ in mailbox.arrivals {
             // Between two bursts whoever waits for this room has his turn.
-            while handleBurst() { await Task.yield() }
+            while stall != nil || mailbox.isDue, handleBurst() { await Task.yield() }
         }
         timer?.set(nil)
         retryTimer?.set(nil)

@@ -22,12 +22,17 @@ extension Control {
 }
 
 extension Control.Input: Coalescing {
-    var about: String? {
+    enum Subject: Hashable {
+        case status(machine: String)
+        case due, windows, connected
+    }
+
+    var about: Subject? {
         switch self {
-        case .status(let status), .event(.status(let status)): "status \(status.machine)"
-        case .event(.due): "due"
-        case .windows: "windows"
-        case .event(.connected): "connected"
+        case .status(let status), .event(.status(let status)): .status(machine: status.machine)
+        case .event(.due): .due
+        case .windows: .windows
+        case .event(.connected): .connected
         default: nil
         }
     }

@@ -3,8 +3,9 @@ import Synchronization
 
 /// What the mailbox may keep less of when more comes than is handled.
 protocol Coalescing {
+    associatedtype Subject: Hashable, Sendable
     /// Who it is about; nil: every one of them counts.
-    var about: String? { get }
+    var about: Subject? { get }
     /// Whether the older one need not be handled any more.
     func replaces(_ older: Self) -> Bool
 }
@@ -23,9 +24,11 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
         var items: [Waiting?] = []
         var head = 0
         /// Places in `items` of what waits about somebody, oldest first.
-        var places: [String: [Int]] = [:]
+        var places: [Item.Subject: [Int]] = [:]
         /// Whether the consumer is woken soon.
         var isGathering = false
+        /// Behind the last place in `items` of what is urgent.
+        var urgentEnd = 0
 
         /// Whether it took the place of an older one.
         @discardableResult
@@ -57,11 +60,11 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
             head += 1
             if head == items.count {
                 items.removeAll(keepingCapacity: head < 4096)
-                head = 0
+                (head, urgentEnd) = (0, 0)
             } else if head >= 4096, head * 2 >= items.count {
                 items.removeFirst(head)
                 places = places.mapValues { [head] in $0.map { $0 - head } }
-                head = 0
+                (head, urgentEnd) = (0, urgentEnd - head)
             }
             return first
         }
@@ -73,7 +76,9 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
                 items.insert(contentsOf: repeatElement(nil, count: room), at: 0)
                 places = places.mapValues { $0.map { $0 + room } }
                 head += room
+                urgentEnd += room
             }
+            urgentEnd = max(urgentEnd, head)
             for item in taken.reversed() {
                 head -= 1
                 items[head] = item
@@ -110,12 +115,28 @@ final class Mailbox<Item: Sendable & Coalescing>: Sendable {
     func put(_ item: Item, since: Timestamp = .now, isUrgent: Bool = true) -> Bool {
         let (isMerged, wakesLater) = state.withLock { state in
             let isMerged = state.add(Waiting(item: item, since: since))
+            if isUrgent { state.urgentEnd = state.items.count }
             guard !isUrgent, !state.isGathering else { return (isMerged, false) }
             state.isGathering = true
             return (isMerged, true)
         }
         if isUrgent { signal.yield() } else if wakesLater { gathering.set(.now + Self.gatheringTime) }
         return isMerged
+    }
+
+    /// Whether something waits that is urgent, or has waited for the gathering time; else the consumer is woken when that is so. However fast
+    /// heartbeats come, each machine's are handled at most once in that time.
+    var isDue: Bool {
+        let (isDue, wakesAt) = state.withLock { state -> (Bool, Timestamp?) in
+            guard state.head < state.items.count, let oldest = state.items[state.head] else { return (false, nil) }
+            let end = oldest.since + Self.gatheringTime
+            guard state.head >= state.urgentEnd, end > .now else { return (true, nil) }
+            guard !state.isGathering else { return (false, nil) }
+            state.isGathering = true
+            return (false, end)
+        }
+        if let wakesAt { gathering.set(wakesAt) }
+        return isDue
     }
 
     /// The oldest ones, in order.
