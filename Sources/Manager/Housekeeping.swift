@@ -21,19 +21,36 @@ struct Housekeeping: Sendable {
     static let grace = TimeSpan.hours(1)
 
     /// Bytes by which the process must have grown since memory was last given back: others wait meanwhile.
-    static let worthGivingBack = 32 << 20
+    static let worthGivingBack = 16 << 20
+    /// Between two looks at it.
+    static let memoryPause = TimeSpan.seconds(10)
 
     func run() async {
-        var (rounds, held) = (0, 0)
-        repeat {
-            do {
-                try await prune()
-                // A switch of thousands took much, and most of it is free again.
-                held = try await lane.run { [held] in
+        await withDiscardingTaskGroup { group in
+            group.addTask { await giveBackMemory() }
+            await sweep()
+            group.cancelAll()
+        }
+    }
+
+    /// What a burst of thousands took is mostly free again once it is over.
+    private func giveBackMemory() async {
+        var held = 0
+        while (try? await Task.sleep(for: .milliseconds(Self.memoryPause.milliseconds))) != nil {
+            held =
+                (try? await lane.run { [held] in
                     guard ProcessMetrics.anonymousMemory > held + Self.worthGivingBack else { return held }
                     FreedMemory.giveBack()
                     return ProcessMetrics.anonymousMemory
-                }
+                }) ?? held
+        }
+    }
+
+    private func sweep() async {
+        var rounds = 0
+        repeat {
+            do {
+                try await prune()
                 if rounds % 60 == 0 {
                     try await control.sweepBundles(olderThan: Self.grace)
                 }

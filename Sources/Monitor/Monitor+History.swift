@@ -15,7 +15,8 @@ extension Monitor {
         /// What was not written since the last summary, and since when.
         private var suppressed = 0
         private var since: Timestamp?
-        private var last: EventEntry?
+        /// One at most: in line it would take 120 bytes of each machine's memory.
+        private var last: [EventEntry] = []
         /// When the next summary is due; nil: it does not flap.
         private(set) var flushAt: Timestamp?
         var value: String?
@@ -37,7 +38,7 @@ extension Monitor {
             if flushAt == nil, admits(at: now) { return entry }
             suppressed += 1
             since = since ?? now
-            last = entry
+            last = [entry]
             if flushAt == nil { flushAt = now + interval }
             return nil
         }
@@ -45,7 +46,7 @@ extension Monitor {
         /// What is to be said once `flushAt` has come.
         mutating func flush(at now: Timestamp) -> EventEntry? {
             guard let due = flushAt, due <= now else { return nil }
-            guard suppressed > 0, var entry = last, let since else {
+            guard suppressed > 0, var entry = last.first, let since else {
                 let value = value
                 self = Flap()
                 self.value = value

@@ -19,6 +19,8 @@ package final class KeyedQueue<Key: Hashable & Sendable, Element: Sendable>: Sen
         var ready: [Key] = []
         var head = 0
         var waiting = 0
+        /// Begun by `run` and not ended.
+        var running = 0
         var isClosed = false
     }
 
@@ -117,22 +119,21 @@ package final class KeyedQueue<Key: Hashable & Sendable, Element: Sendable>: Sen
     ///
     /// For one caller at a time.
     package func run(width: Int, _ perform: @escaping @Sendable (Element) async -> Void) async {
-        await withTaskGroup(of: Void.self) { group in
+        // Nothing is kept of what has ended.
+        await withDiscardingTaskGroup { group in
             var wakes = wakes.makeAsyncIterator()
-            var running = 0
             while !Task.isCancelled {
-                if running >= width {
-                    await group.next()
-                    running -= 1
-                    continue
+                let (hasRoom, isOver) = state.withLock { state in
+                    (state.running < width, state.isClosed && state.waiting == 0)
                 }
-                if let (key, element) = next() {
-                    running += 1
+                if hasRoom, let (key, element) = next() {
+                    state.withLock { $0.running += 1 }
                     group.addTask { [self] in
                         await perform(element)
+                        state.withLock { $0.running -= 1 }
                         finish(key)
                     }
-                } else if state.withLock({ $0.isClosed && $0.waiting == 0 }) {
+                } else if isOver {
                     return
                 } else {
                     await wakes.next()

@@ -47,7 +47,7 @@ extension Control {
             guard let machine = event.machine else { return nil }
             // Its place, generation and the rest follow from orders; what it runs is what counts.
             let now = event.facts.filter { ["software", "software.digest"].contains($0.key) }
-            let text = AuditDetail.text(now)
+            let text = AuditDetail.text(now).map { sharedTexts.one($0) }
             let last = verified[machine]
             guard text != last else { return nil }
             verified[machine] = text

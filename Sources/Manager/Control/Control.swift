@@ -57,6 +57,7 @@ actor Control {
     var issueRaisedAt: Timestamp?
     /// What the audit log last said that each machine was verified with.
     var verified: [String: String] = [:]
+    var sharedTexts = SharedTexts()
     /// Of what machines cause in the history.
     var history = HistoryBudget()
     /// Nothing can be committed; nil: all is well.

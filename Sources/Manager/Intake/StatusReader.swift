@@ -26,6 +26,7 @@ final class StatusReader: Sendable {
         var held: [String: Held] = [:]
         /// What each machine said last, times and numbers left out, as a hash: two that are the same by accident wait for a moment.
         var said: [String: Int] = [:]
+        var texts = SharedTexts()
         var timer: DeadlineTimer?
         var isSet = false
 
@@ -98,7 +99,7 @@ final class StatusReader: Sendable {
             guard key.isValid(message.mac, for: message.signed) else {
                 return refuse(group: group, machine: machine, "a status had a wrong MAC")
             }
-            let status = try message.status()
+            let status = shared(try message.status())
             guard status.group == group, status.machine == machine else {
                 return refuse(group: group, machine: machine, "a status of another machine came on this topic")
             }
@@ -106,6 +107,16 @@ final class StatusReader: Sendable {
         } catch {
             refuse(group: group, machine: machine, "a status could not be read: \(error)")
         }
+    }
+
+    /// With what thousands say in common kept once.
+    private func shared(_ status: Status) -> Status {
+        var status = status
+        state.withLock { state in
+            if let software = status.software { status.software?.digest = state.texts.one(software.digest) }
+            status.agent = status.agent.map { state.texts.one($0) }
+        }
+        return status
     }
 
     /// Whether it says something else than the one before; a heartbeat need not wake anybody.

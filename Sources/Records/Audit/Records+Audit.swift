@@ -45,7 +45,8 @@ extension Records {
                 ORDER BY seq DESC LIMIT 1) AS after FROM machines
             """, []
         ) { row -> (String, String?) in (try row.value("id"), try row.optional("after")) }
-        return Dictionary(pairs.compactMap { id, after in after.map { (id, $0) } }) { first, _ in first }
+        var shared = SharedTexts()
+        return Dictionary(pairs.compactMap { id, after in after.map { (id, shared.one($0)) } }) { first, _ in first }
     }
 }
 
