@@ -45,7 +45,7 @@ struct StatementTests {
         }
     }
 
-    @Test("One that drifted is one commit, and three reads until its order is sealed")
+    @Test("One that drifted is one commit, and two reads until its order is sealed")
     func drifted() async throws {
         let log = Log()
         try await SettledMachines.with(2, observer: log.note) { settled in
@@ -58,8 +58,8 @@ struct StatementTests {
             #expect(try await control.sealedOrder(for: settled.machines[1].id) != nil)
             let (reads, commits) = log.take()
             #expect(commits == 1)
-            // Two of where the audit log ends, one of the key of its parts.
-            #expect(reads.count <= 3, "\(reads)")
+            // Of where the audit log ends.
+            #expect(reads.count <= 2, "\(reads)")
         }
     }
 
@@ -80,7 +80,7 @@ struct StatementTests {
             }
             let (reads, commits) = log.take()
             #expect(commits == 1)
-            #expect(reads.count <= 3, "\(Set(reads))")
+            #expect(reads.count <= 2, "\(Set(reads))")
         }
     }
 

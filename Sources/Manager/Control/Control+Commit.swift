@@ -25,7 +25,9 @@ extension Control {
         try addContentKeys(to: &burst)
         let newWord = burst.isNewWord ? max(issue, burst.overtaken ?? .none).next : nil
         if let newWord { burst.changes.append(.issue(newWord)) }
+        var sealed: [String: OrderDraft] = [:]
         if !burst.changes.isEmpty {
+            sealed = sealAhead(of: burst, in: newWord ?? issue)
             burst.dateEvents()
             let events = try write(burst.changes + auditLines(of: burst))
             sealerRows.forget(after: burst.changes)
@@ -41,7 +43,7 @@ extension Control {
             publish(burst.touched)
         }
         tellJournal(burst)
-        handOver(burst.work, asked: burst.asked)
+        handOver(burst.work, asked: burst.asked, sealed: sealed)
         for revision in burst.revisions { mailbox.put(.revision(revision)) }
         timer?.set(monitor.nextDeadline)
     }

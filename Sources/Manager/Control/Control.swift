@@ -35,6 +35,7 @@ actor Control {
     /// What is to be done outside, after its burst was committed.
     nonisolated let lanes = Lanes()
     nonisolated let sealerRows = SealerRows()
+    nonisolated let sealers = Workers(label: "trunkline.sealers")
     /// The records' own, unless a test lets it fail.
     let write: @Sendable ([Records.Change]) throws -> [EventEntry]
 

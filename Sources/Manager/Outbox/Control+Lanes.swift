@@ -8,12 +8,15 @@ import Records
 extension Control {
     /// Puts into the lanes what was committed, with what the monitor has to say of it now.
     ///
-    /// - Parameter asked: when the status came that led to a machine's order.
-    func handOver(_ work: [Work], asked: [String: Timestamp] = [:]) {
+    /// - Parameters:
+    ///   - asked: when the status came that led to a machine's order.
+    ///   - sealed: orders that were sealed while they were committed.
+    func handOver(_ work: [Work], asked: [String: Timestamp] = [:], sealed: [String: OrderDraft] = [:]) {
         for work in work {
             switch work {
             case .order(let machine):
                 guard var draft = draft(of: machine) else { continue }
+                if let ahead = sealed[machine], draft.isSame(as: ahead) { draft.sealed = ahead.sealed }
                 draft.asked = asked[machine]
                 lanes.publications.put(.order(draft), for: machine)
             case .clearTopics(let group, let machine, let after):

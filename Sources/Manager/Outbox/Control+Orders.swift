@@ -3,6 +3,7 @@ import Monitor
 import Foundation
 import Logging
 import Messaging
+import OperatingSystem
 import Records
 import Sealing
 
@@ -19,7 +20,9 @@ extension Control {
     }
 
     /// The machine's current order; nil where there is none to send.
-    func draft(of id: String) -> OrderDraft? {
+    func draft(of id: String) -> OrderDraft? { draft(of: id, in: issue) }
+
+    private func draft(of id: String, in issue: Issue) -> OrderDraft? {
         guard let machine = monitor.machine(id), machine.phase != .revoked, let order = machine.wanted.order,
             let group = monitor.group(machine.group)
         else { return nil }
@@ -32,6 +35,27 @@ extension Control {
                 SoftwareReference(name: SoftwareManifest.agentName, version: $0)
             })
     }
+
+    /// Starts to seal the orders of a small burst, as they will be once it is committed: the disk and a processor work side by side. None of
+    /// a burst that changes what orders are made of, and none is sent unless the commit succeeds.
+    func sealAhead(of burst: Burst, in issue: Issue) -> [String: OrderDraft] {
+        let machines = burst.work.compactMap { if case .order(let machine) = $0 { machine } else { nil } }
+        guard !machines.isEmpty, machines.count <= Self.mostSealedAhead, !SealerRows.isOf(burst.changes) else {
+            return [:]
+        }
+        var drafts: [String: OrderDraft] = [:]
+        for machine in machines where drafts[machine] == nil {
+            guard let draft = draft(of: machine, in: issue) else { continue }
+            drafts[machine] = draft
+            drafts[machine]?.sealed = Task.detached { [sealer, sealers] in
+                try await sealers.run { try sealer.seal(draft) }
+            }
+        }
+        return drafts
+    }
+
+    /// More take longer than the commit.
+    private static let mostSealedAhead = 4
 
     /// The same, sealed; only for what cannot wait for the outbox.
     func sealedOrder(for id: String) throws -> Message? {
@@ -49,6 +73,7 @@ extension Control {
         var seen: Set<ContentKeyName> = []
         for case .order(let machine) in burst.work {
             guard let name = draft(of: machine)?.contentKey, seen.insert(name).inserted,
+                !sealerRows.hasContentKey(name),
                 try records.contentKey(group: name.group, digest: name.digest, machine: name.machine) == nil
             else { continue }
             burst.changes.append(try change(adding: ContentKey(), for: name))

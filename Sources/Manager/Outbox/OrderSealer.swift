@@ -24,6 +24,16 @@ struct OrderDraft: Hashable, Sendable {
     var agent: SoftwareReference?
     /// When the status came that led to it; nil: something else did.
     var asked: Timestamp?
+    /// It, sealed while its burst was committed.
+    var sealed: Task<Message?, any Error>?
+
+    /// Whether it is sealed as the other one is.
+    func isSame(as other: OrderDraft) -> Bool {
+        var (own, other) = (self, other)
+        (own.asked, own.sealed) = (nil, nil)
+        (other.asked, other.sealed) = (nil, nil)
+        return own == other
+    }
 
     /// Under which content key its software comes.
     var contentKey: ContentKeyName {

@@ -68,7 +68,7 @@ struct Outbox: Sendable {
 
     private func publish(_ draft: OrderDraft) async {
         do {
-            guard let message = try await doors.seal(draft) else { return }
+            guard let message = try await sealed(draft) else { return }
             try await doors.publish(message)
             counters.orderPublished(after: draft.asked.map { Timestamp.now - $0 })
         } catch {
@@ -76,6 +76,12 @@ struct Outbox: Sendable {
             counters.publishFailed()
             logger.notice("an order was not published", metadata: ["machine": "\(draft.machine)", "error": "\(error)"])
         }
+    }
+
+    private func sealed(_ draft: OrderDraft) async throws -> Message? {
+        // What it lacked while it was committed, such as a key of its software, may be there now.
+        if let ahead = draft.sealed, case .success(let message?) = await ahead.result { return message }
+        return try await doors.seal(draft)
     }
 
     private func revoke(_ revocation: Lanes.Revocation) async {
@@ -129,7 +135,7 @@ extension Outbox {
         control: Control, connection: Connection, boot: Connection?, delivery: PartServer, platforms: Platforms,
         revocations: RevocationPublisher?, logger: Logger
     ) {
-        let workers = Workers(label: "trunkline.outbox")
+        let workers = control.sealers
         let sealer = control.sealer
         self.init(
             lanes: control.lanes, topics: control.topics, counters: control.counters,

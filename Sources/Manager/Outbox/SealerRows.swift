@@ -64,6 +64,9 @@ final class SealerRows: Sendable {
         return try value(\.contentKeys, name, read) ?? read(name)
     }
 
+    /// Whether the records are known to have it.
+    func hasContentKey(_ name: ContentKeyName) -> Bool { state.withLock { $0.contentKeys[name] != nil } }
+
     private func value<Key: Hashable, Value: Sendable>(
         _ place: WritableKeyPath<State, [Key: Value]>, _ key: Key, most: Int = SealerRows.most,
         _ read: (Key) throws -> Value?
@@ -77,6 +80,11 @@ final class SealerRows: Sendable {
             state[keyPath: place][key] = value
         }
         return value
+    }
+
+    /// Whether they may change what orders are made of.
+    static func isOf(_ changes: [Records.Change]) -> Bool {
+        changes.contains { $0.isOfGroups || $0.machineKey != nil }
     }
 
     /// To be called once they are committed, and before anything is done about them.
