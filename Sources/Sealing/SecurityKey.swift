@@ -37,22 +37,33 @@ package struct SecurityKey: Sendable, CustomStringConvertible {
         ///
         /// With such a point everybody knows the shared secret. swift-crypto leaves that check to its callers.
         package init(rawRepresentation: Data) throws(SealingError) {
-            let key = try Self.curveKey(rawRepresentation)
-            // Private keys are multiples of 8, so a point of low order gives zero with every one of them.
-            let shared = try? Self.probe.sharedSecretFromKeyAgreement(with: key)
-            guard let shared, shared.withUnsafeBytes({ $0.contains { $0 != 0 } }) else {
+            self.rawRepresentation = try Self.curveKey(rawRepresentation).rawRepresentation
+            var point = [UInt8](self.rawRepresentation)
+            // X25519 takes no notice of this bit (RFC 7748 §5).
+            point[point.count - 1] &= 0x7f
+            guard !Self.lowOrder.contains(point) else {
                 throw SealingError(.malformedKey, "a public security key that keeps nothing secret")
             }
-            self.rawRepresentation = key.rawRepresentation
         }
 
-        /// The same for 32 bytes that were taken as a key before, and kept since where nobody else writes: without the check, which costs as much
-        /// as sealing does.
-        package init(kept rawRepresentation: Data) throws(SealingError) {
-            self.rawRepresentation = try Self.curveKey(rawRepresentation).rawRepresentation
-        }
-
-        private static let probe = Curve25519.KeyAgreement.PrivateKey()
+        /// The points whose order divides 8: 0, 1, two of order 8, p - 1, and 0 and 1 again as p and p + 1. Compared, since to multiply with
+        /// a point and see whether zero comes of it costs as much as sealing does.
+        private static let lowOrder: Set<[UInt8]> = {
+            let prime: [UInt8] = [0xed] + Array(repeating: 0xff, count: 30) + [0x7f]
+            func small(_ value: UInt8) -> [UInt8] { [value] + Array(repeating: 0, count: 31) }
+            func near(_ low: UInt8) -> [UInt8] { [low] + prime.dropFirst() }
+            let ofOrder8: [[UInt8]] = [
+                [
+                    0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,
+                    0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+                ],
+                [
+                    0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b,
+                    0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+                ],
+            ]
+            return Set([small(0), small(1), near(0xec), prime, near(0xee)] + ofOrder8)
+        }()
 
         /// What people compare: the first 16 hexadecimal digits of the key's SHA-256.
         package var fingerprint: String { hexadecimal(SHA256.hash(data: rawRepresentation).prefix(8)) }

@@ -1,3 +1,4 @@
+import Crypto
 import FoundationEssentials
 import Testing
 
@@ -25,6 +26,35 @@ struct KeyTests {
     func lowOrder(point: Data) {
         let error = #expect(throws: SealingError.self) { try SecurityKey.PublicKey(rawRepresentation: point) }
         #expect(error?.code == .malformedKey)
+    }
+
+    @Test(
+        "keep a secret in all other cases: what is refused is what multiplies to zero, whatever the bit says that X25519 ignores"
+    )
+    func multiply() throws {
+        // The ends of the field with all spellings beyond it, the points of low order, and some that anybody may have.
+        var points = lowOrderPoints + (0..<50).map { _ in SecurityKey().publicKey.rawRepresentation }
+        for value in UInt8.min ... .max {
+            points.append(Data([value] + Array(repeating: 0, count: 31)))
+            points.append(Data([value] + Array(repeating: 0xff, count: 30) + [0x7f]))
+        }
+        let spellings = points.flatMap { point in
+            var other = point
+            other[31] ^= 0x80
+            return [point, other]
+        }
+        // Private keys are multiples of 8.
+        let probe = Curve25519.KeyAgreement.PrivateKey()
+        var refused = 0
+        for point in spellings {
+            let shared = try? probe.sharedSecretFromKeyAgreement(
+                with: Curve25519.KeyAgreement.PublicKey(rawRepresentation: point))
+            let keepsSecret = shared?.withUnsafeBytes { $0.contains { $0 != 0 } } ?? false
+            #expect(((try? SecurityKey.PublicKey(rawRepresentation: point)) != nil) == keepsSecret)
+            if !keepsSecret { refused += 1 }
+        }
+        // Five of them are at the ends of the field, too.
+        #expect(refused == 2 * (lowOrderPoints.count + 5))
     }
 
     @Test("come back from their bytes as the same keys, and are never the same when new")

@@ -100,7 +100,7 @@ struct RegistrationOpener: Sendable {
             throw RegistrationRefusal("no machine of this name and key is registered")
         }
         guard !known.revoked else { throw RegistrationRefusal("its key was revoked") }
-        let key = try SecurityKey.PublicKey(kept: known.publicKey)
+        let key = try SecurityKey.PublicKey(rawRepresentation: known.publicKey)
         // Whoever does not have what the two share costs the machine nothing.
         guard keys[message.machine]?.isValid(message.mac, for: message.signed) == true else {
             throw RegistrationRefusal("its MAC is wrong: it is not from this machine, or was changed on its way")

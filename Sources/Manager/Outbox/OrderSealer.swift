@@ -89,7 +89,7 @@ struct OrderSealer: Sendable {
                 of: draft.order, manifest: software.manifest, index: draft.index, secret: secret), brokers: brokers,
             agent: agent)
         let payload = try Self.payload(
-            of: draft, content, to: SecurityKey.PublicKey(kept: key.publicKey), from: groupKey)
+            of: draft, content, to: SecurityKey.PublicKey(rawRepresentation: key.publicKey), from: groupKey)
         return Message(
             topic: topics.order(group: draft.group, machine: draft.machine), payload: payload, qos: .atLeastOnce,
             retained: true)
