@@ -11,7 +11,7 @@ extension Control {
     /// Everything about one is decided before anything is changed, so one that can't be accepted undoes nothing but itself.
     func decide(_ registration: OpenedRegistration, in burst: inout Burst) {
         do {
-            let standing = try standing(of: registration, in: burst)
+            let standing = try standing(of: registration, in: &burst)
             let verdict = try registration.verdict(standing, at: burst.now, shift: clock.shift)
             let forgotten = try verdict == .back(knowsNewKey: true) ? keyToForget(with: registration, in: burst) : nil
             accept(registration, verdict, standing, in: &burst)
@@ -36,14 +36,18 @@ extension Control {
     }
 
     /// The records, and what the burst has come to so far.
-    private func standing(of registration: OpenedRegistration, in burst: Burst) throws -> RegistrationStanding {
+    private func standing(of registration: OpenedRegistration, in burst: inout Burst) throws -> RegistrationStanding {
         let machine = registration.machine
+        let record = monitor.machine(machine)
         var standing = RegistrationStanding(
             group: monitor.group(registration.group) == nil
                 ? nil : try sealerRows.group(registration.group) { try records.group($0) },
-            known: try burst.admitted.keys[machine] ?? records.machineKey(machine), machine: monitor.machine(machine))
+            // Who is not there has no key: it goes with its machine.
+            known: try burst.admitted.keys[machine] ?? (record == nil ? nil : records.machineKey(machine)),
+            machine: record)
         guard case .ticket(let id, _, _, _) = registration.proof, standing.known == nil else { return standing }
-        standing.ticket = try records.ticket(id)
+        standing.ticket = try burst.admitted.tickets[id] ?? records.ticket(id)
+        burst.admitted.tickets[id] = standing.ticket
         standing.ticket?.used += burst.admitted.uses[id]?.count ?? 0
         standing.isKeyRevoked = try records.isRevoked(fingerprint: registration.key.fingerprint)
         standing.canJoin = standing.ticket?.machine != nil || monitor.canJoin(group: registration.group)

@@ -46,6 +46,8 @@ struct RegistrationRefusal: Error, Hashable, Sendable {
 /// What the registrations before it in the same burst have come to: the records don't know it yet.
 struct Admitted: Sendable {
     var keys: [String: MachineKeyRow] = [:]
+    /// As they stood before the burst.
+    var tickets: [String: TicketRow] = [:]
     /// Who uses each ticket.
     var uses: [String: Set<String>] = [:]
 }
