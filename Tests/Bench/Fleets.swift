@@ -10,6 +10,8 @@ func fleetRows(_ site: Site, machines count: Int, _ wanted: Set<String>) async t
     // Goals are for 10,000 machines.
     let share = Double(count) / 10_000
     let name = "\(count) machines"
+    let drift = wanted.contains("drift among them") ? try DriftClients(site) : nil
+    let wills = wanted.contains("dead among them") ? try BareClient("listener of wills", port: site.broker.port) : nil
     let first = try await site.push("fleet", version: "1")
     let rollout = "batch = 100%  settle = 0s  max_failed = \(min(count, MachineSet.most))"
     let crowd = try await Multitude(count, at: site, software: "fleet@1", heartbeat: "10s", rollout: rollout)
@@ -45,6 +47,15 @@ func fleetRows(_ site: Site, machines count: Int, _ wanted: Set<String>) async t
                 Row(
                     "\(name) idle, heartbeat 10 s, of a core", 100 * (used / (.now - start)), .percent,
                     goal: .atMost(4 * share)))
+        }
+        if let drift { rows += try await driftRows(site, by: drift) }
+        if let wills {
+            let part = crowd.parts[0]
+            let times = try await deaths([(part.fleet, min(part.machines, 30))], at: site, heard: wills)[0]
+            rows.append(
+                Row("\(name), one of them dead: noticed, p50", percentile(times.noticed, 0.5), .milliseconds))
+            try await crowd.come(to: "come back") { $0.connected == $1 }
+            try await site.rest()
         }
         if wanted.contains("switch") {
             rows += try await switchRows(site, crowd, from: first.digest, count)

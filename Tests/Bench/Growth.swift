@@ -27,6 +27,14 @@ enum Growth {
             value / 100 * 1e6 / (Double(count) / 10)
         },
         Quantity(title: "CPU to switch a machine", unit: "ms", row: "switch, manager's CPU each") { value, _ in value },
+        Quantity(title: "a dead machine noticed after", unit: "ms", row: ", one of them dead: noticed, p50") {
+            value, _ in
+            value
+        },
+        Quantity(
+            title: "drift to order among them, over the round trip", unit: "ms",
+            row: "drift to order, p50 over the round trip"
+        ) { value, _ in value },
         Quantity(title: "memory of a machine", unit: "KiB", row: ", manager's memory each") { value, _ in value },
     ]
 
@@ -36,7 +44,9 @@ enum Growth {
             say("\(count) machines …")
             var rows: [Row] = []
             try await Site.with {
-                rows = try await fleetRows($0, machines: count, ["registration", "memory", "idle", "switch"])
+                rows = try await fleetRows(
+                    $0, machines: count,
+                    ["registration", "memory", "idle", "drift among them", "dead among them", "switch"])
             }
             for (index, quantity) in quantities.enumerated() {
                 guard let row = rows.first(where: { $0.what.hasSuffix(quantity.row) }) else {

@@ -133,17 +133,30 @@ private func rate(
 }
 
 /// From a drifted status to the order that mends it, against two passes through the broker with an echo in between.
-func driftRows(_ site: Site) async throws -> [Row] {
+func driftRows(_ site: Site) async throws -> [Row] { try await driftRows(site, by: DriftClients(site)) }
+
+/// Connected before a process has 1,024 files open, beyond which libmosquitto's select(2) can't wait for a socket.
+struct DriftClients {
+    let speaker: BareClient
+    let listener: BareClient
+    let echo: BareClient
+
+    init(_ site: Site) throws {
+        speaker = try BareClient("speaker", port: site.broker.port)
+        listener = try BareClient("listener", port: site.broker.port)
+        echo = try BareClient("echo", port: site.broker.port)
+    }
+}
+
+func driftRows(_ site: Site, by clients: DriftClients) async throws -> [Row] {
     let rounds = 500
-    let speaker = try BareClient("speaker", port: site.broker.port)
-    let listener = try BareClient("listener", port: site.broker.port)
+    let (speaker, listener, echo) = (clients.speaker, clients.listener, clients.echo)
     let heard = Heard()
     listener.onArrival { message in
         heard.note(String(cString: message.pointee.topic), size: Int(message.pointee.payloadlen))
     }
 
     // The bare round trip.
-    let echo = try BareClient("echo", port: site.broker.port)
     try await echo.subscribe("bench/ping", qos: 1)
     try await listener.subscribe("bench/pong", qos: 1)
     let payload = [UInt8](repeating: 0x7B, count: 500)

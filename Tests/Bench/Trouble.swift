@@ -115,6 +115,24 @@ private struct Course {
 private func deadRows(
     _ site: Site, _ listener: BareClient, _ handful: SimulatedFleet, _ fleet: SimulatedFleet, _ count: Int
 ) async throws -> [Row] {
+    let times = try await deaths([(handful, 10), (fleet, min(count, 30))], at: site, heard: listener)
+    let (small, large) = (times[0], times[1])
+    try await all(of: fleet, "come back") { $0.connected == count }
+    try await site.rest()
+    return [
+        Row(
+            "dead machine noticed, of 10 and of \(count), p50", baseline: percentile(small.noticed, 0.5),
+            percentile(large.noticed, 0.5), .milliseconds, goal: .ratioAtMost(1.5)),
+        Row(
+            "dead machine noticed, of \(count), p50, beside the broker's will", baseline: percentile(large.will, 0.5),
+            percentile(large.noticed, 0.5), .milliseconds),
+    ]
+}
+
+/// How long it took of so many machines of each fleet, one after another; each comes back after 3 s.
+func deaths(
+    _ fleets: [(fleet: SimulatedFleet, number: Int)], at site: Site, heard listener: BareClient
+) async throws -> [(will: [Duration], noticed: [Duration])] {
     let (wills, noticed) = (Sightings(), Sightings())
     listener.onArrival { message in
         let topic = String(cString: message.pointee.topic).split(separator: "/")
@@ -128,7 +146,8 @@ private func deadRows(
         }
     }
     defer { reading.cancel() }
-    func deaths(of fleet: SimulatedFleet, _ number: Int) async throws -> (will: [Duration], noticed: [Duration]) {
+    var all: [(will: [Duration], noticed: [Duration])] = []
+    for (fleet, number) in fleets {
         let members = try await fleet.members()
         var times: (will: [Duration], noticed: [Duration]) = ([], [])
         for index in 0..<number {
@@ -143,19 +162,9 @@ private func deadRows(
             times.will.append(will - start)
             times.noticed.append(seen - start)
         }
-        return times
+        all.append(times)
     }
-    let (small, large) = (try await deaths(of: handful, 10), try await deaths(of: fleet, min(count, 30)))
-    try await all(of: fleet, "come back") { $0.connected == count }
-    try await site.rest()
-    return [
-        Row(
-            "dead machine noticed, of 10 and of \(count), p50", baseline: percentile(small.noticed, 0.5),
-            percentile(large.noticed, 0.5), .milliseconds, goal: .ratioAtMost(1.5)),
-        Row(
-            "dead machine noticed, of \(count), p50, beside the broker's will", baseline: percentile(large.will, 0.5),
-            percentile(large.noticed, 0.5), .milliseconds),
-    ]
+    return all
 }
 
 /// When each was seen.
