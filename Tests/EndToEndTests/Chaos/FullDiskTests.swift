@@ -90,10 +90,14 @@ struct FullDiskTests {
 
                 try disk.empty()
                 #expect(try await eventually { try await client.isReady() })
+                // What is small may still have had room in the database's log when something larger had none.
                 let back = try await client.allEvents().filter { $0.kind == .recordsBack }
-                #expect(back.count == 1 && back[0].message.contains("is full"), "\(back)")
+                #expect(!back.isEmpty && back.allSatisfy { $0.message.contains("is full") }, "\(back)")
+                // It had so much to say of its own full disk that its end may only be counted in the history; the rule has seen it.
                 let noticed = try await eventually {
-                    try await client.allEvents(machine: "test-1").contains { $0.kind == .machineAway }
+                    try await client.allEvents(machine: "test-1").contains {
+                        $0.kind == .ruleActed && $0.message.contains("away")
+                    }
                 }
                 #expect(noticed)
                 try await client.converged("test")
