@@ -9,6 +9,10 @@ final class Checkpoints: Sendable {
     static let pause = 1
     /// Bytes of log from which a commit does it all the same: so much was written since.
     static let longestLog = 16 << 20
+    /// Bytes of log that the file keeps once all of it was moved.
+    static let longestKept = 4 << 20
+    /// SQLite's own.
+    static let page = 4096
 
     private let database: DatabaseQueue
     private let queue = DispatchQueue(label: "trunkline.checkpoints", qos: .utility)
@@ -32,8 +36,13 @@ final class Checkpoints: Sendable {
     private func move() {
         isDue.store(false, ordering: .relaxed)
         guard !isClosed.load(ordering: .relaxed) else { return }
-        // Passive: it waits for nobody, and nobody for it. What it can't move now it moves after the next commit.
-        _ = try? database.writeWithoutTransaction { try $0.checkpoint(.passive) }
+        _ = try? database.writeWithoutTransaction { database in
+            // Passive: it waits for nobody, and nobody for it. What it can't move now it moves after the next commit.
+            let log = try database.checkpoint(.passive)
+            // After a burst of thousands the disk gets its room back, unless somebody writes just now.
+            guard log.walFrameCount > Self.longestKept / Self.page else { return }
+            _ = try database.checkpoint(.truncate)
+        }
     }
 
     /// Waits for what is being moved; a second time it does nothing.

@@ -58,8 +58,8 @@ package struct Records: Sendable {
             try pool.writeWithoutTransaction {
                 try $0.execute(
                     sql: """
-                        PRAGMA synchronous = FULL; PRAGMA journal_size_limit = \(Checkpoints.longestLog);
-                        PRAGMA wal_autocheckpoint = \(Checkpoints.longestLog / 4096)
+                        PRAGMA synchronous = FULL; PRAGMA journal_size_limit = \(Checkpoints.longestKept);
+                        PRAGMA wal_autocheckpoint = \(Checkpoints.longestLog / Checkpoints.page)
                         """)
             }
             try Schema.migrate(pool, path: path)

@@ -91,6 +91,14 @@ struct RoundTripTests {
                 try FileManager.default.copyItem(atPath: directory.database, toPath: copy.database)
                 return try Records.open(at: copy.database).group("edge") != nil
             })
+        // After a burst the log gives back what it took.
+        var long = Samples.event(.ruleActed, machine: "edge-1")
+        long.message = String(repeating: "x", count: 3000)
+        _ = try records.commit(Array(repeating: .event(long), count: 4000))
+        let log = directory.database + "-wal"
+        func size() throws -> Int { try FileManager.default.attributesOfItem(atPath: log)[.size] as? Int ?? 0 }
+        #expect(try size() > Checkpoints.longestKept)
+        #expect(try await eventually { try size() <= Checkpoints.longestKept })
         // Closed while something is still to be moved.
         let events = try records.commit([.event(Samples.event())])
         #expect(events.count == 1)
