@@ -83,6 +83,8 @@ private func switchRows(_ site: Site, _ crowd: Multitude, from digest: String, _
     let used = try CPU(of: site.manager).since(cpu)
     let took = crowd.longestSwitch
     let sent = try await site.metric("trunkline_parts_published_total") - parts
+    // What is in the log only for a moment is not what it leaves.
+    try await site.rest()
     return [
         Row("\(name) in one wave", took, .seconds, goal: .atMost(8 * share)),
         Row("\(name), until the change is answered", answered, .milliseconds),
