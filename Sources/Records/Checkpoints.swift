@@ -45,11 +45,22 @@ final class Checkpoints: Sendable {
         }
     }
 
+    /// None is made while `body` runs.
+    func pausing<Value>(_ body: () throws -> Value) rethrows -> Value { try queue.sync(execute: body) }
+
     /// Waits for what is being moved; a second time it does nothing.
     func close() throws {
         try queue.sync {
             guard !isClosed.exchange(true, ordering: .relaxed) else { return }
             try database.close()
         }
+    }
+}
+
+extension Records {
+    /// On the writing connection, beside which no checkpoint is made meanwhile.
+    func withoutCheckpoints<Value>(_ body: (Database) throws -> Value) throws -> Value {
+        guard let checkpoints else { return try writer.writeWithoutTransaction(body) }
+        return try checkpoints.pausing { try writer.writeWithoutTransaction(body) }
     }
 }

@@ -53,7 +53,8 @@ extension Records {
             return try reseal(purpose, sealed)
         }
         do {
-            return try writer.writeWithoutTransaction { database in
+            // Beside another checkpoint SQLite would refuse the one at the end at once, and the old would stay in the log.
+            return try withoutCheckpoints { database in
                 try database.execute(sql: "PRAGMA secure_delete = ON")
                 database.add(function: function)
                 defer { database.remove(function: function) }
