@@ -103,19 +103,20 @@ let package = Package(
         .target(name: "Monitor", dependencies: ["Rules", "Fleet"]),
         .target(name: "Rules", dependencies: ["Fleet"]),
         .target(name: "GroupLanguage", dependencies: ["Fleet"]),
-        .target(name: "Bundles", dependencies: ["CZlib", "Fleet"]),
+        .target(name: "Bundles", dependencies: ["CZlib", "CZstd", "Fleet"]),
         // Not `System`: packages that find a module of that name import it for Apple's.
         .target(name: "OperatingSystem"),
         .target(name: "Fleet"),
         .systemLibrary(
             name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev", "libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         // Counts what the tests' program asks of the allocator.
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // What a delivery is measured against.
-        .target(name: "BarePipeline", dependencies: ["CMosquitto", "CZlib"], path: "Tests/BarePipeline"),
+        .target(name: "BarePipeline", dependencies: ["CMosquitto", "CZstd"], path: "Tests/BarePipeline"),
         .executableTarget(
             name: "trunkline-bench",
             dependencies: [
@@ -138,7 +139,7 @@ let package = Package(
             name: "SimulatorTests", dependencies: ["Simulator", "Messaging", "Sealing", "Fleet", "TestSupport", nio]),
         .testTarget(name: "SealingTests", dependencies: ["Sealing", crypto, "TestSupport"]),
         .testTarget(name: "CertificatesTests", dependencies: ["Certificates", "Fleet", "TestSupport"]),
-        .testTarget(name: "BundlesTests", dependencies: ["Bundles", "Fleet", "TestSupport"]),
+        .testTarget(name: "BundlesTests", dependencies: ["Bundles", "CZlib", "Fleet", "TestSupport"]),
         .testTarget(
             name: "MessagingTests", dependencies: ["Messaging", "Certificates", "Fleet", "TestSupport", logging]),
         .testTarget(

@@ -9,12 +9,13 @@ set -euo pipefail
 
 packages=(
   mosquitto mosquitto-clients       # the broker, and mosquitto_sub to watch it
-  libmosquitto-dev libssl-dev zlib1g-dev libsqlite3-dev pkg-config # to build
+  libmosquitto-dev libssl-dev zlib1g-dev libzstd-dev libsqlite3-dev pkg-config # to build
   kamailio sip-tester sipsak        # voice, and its clients
   prosody                           # messaging
   janus                             # video
   redis-server nginx-light          # go to the background, as many programs do: for the tests
   haproxy postgresql-15 libnss-wrapper # refuse root, fork workers, want a name: for the tests
+  zstd                              # tar wants it for bundles: for the tests
   dpkg-dev man-db                   # to make packages, and to read their pages: for the tests
   python3 python3-venv curl ca-certificates openssl procps make git
 )

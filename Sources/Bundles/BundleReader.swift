@@ -50,7 +50,7 @@ package enum BundleReader {
     private static func read(
         _ source: any BundleSource, limits: Limits, into tree: UnpackedTree?, observer: (any UnpackObserver)? = nil
     ) throws(BundleError) -> Contents {
-        var reader = TarReader(try GzipReader(source), limits: limits)
+        var reader = TarReader(try Compression.open(source), limits: limits)
         var rules = TreeRules(limits: limits)
         var manifest: [UInt8]?
         var programs = BundledPrograms()

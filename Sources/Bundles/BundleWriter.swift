@@ -27,7 +27,7 @@ package enum BundleWriter {
     }
 
     private static func write(_ source: PackedTree, to partial: String) throws(BundleError) {
-        let output = try GzipWriter(path: partial)
+        let output = try ZstdWriter(path: partial)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
         defer { buffer.deallocate() }
         for entry in source.entries {
@@ -51,7 +51,7 @@ package enum BundleWriter {
     }
 
     private static func writeHeader(
-        _ flag: Character, name: [UInt8], size: Int, mode: Int, target: [UInt8] = [], to output: GzipWriter
+        _ flag: Character, name: [UInt8], size: Int, mode: Int, target: [UInt8] = [], to output: ZstdWriter
     ) throws(BundleError) {
         let record =
             (name.count > 100 ? PaxRecords.record("path", name) : [])

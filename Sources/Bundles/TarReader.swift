@@ -1,4 +1,4 @@
-/// The entries of a gzip'd tar in their order, each checked before the next is looked at.
+/// The entries of a tar in their order, each checked before the next is looked at.
 ///
 /// Understands ustar, pax (path, size) and GNU long names; whatever else could change what an entry means is refused.
 struct TarReader {
@@ -18,13 +18,13 @@ struct TarReader {
     /// Zeros after the end mark: tar fills up its last record, which some make bigger than the usual 10 KiB.
     private static let mostPadding = 1 << 20
 
-    private let source: GzipReader
+    private let source: any Decompressor
     private let limits: Limits
     private var extensionBytes = 0
     private var unread = 0
     private var padding = 0
 
-    init(_ source: GzipReader, limits: Limits) {
+    init(_ source: any Decompressor, limits: Limits) {
         self.source = source
         self.limits = limits
     }

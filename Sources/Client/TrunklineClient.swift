@@ -77,7 +77,7 @@ extension TrunklineClient {
         let upload = try Upload(path: path)
         return try await send(
             Call("PUT", "/v1/software/\(reference.name)/\(reference.version)", timeout: .hours(2)) { request in
-                request.headers.replaceOrAdd(name: "Content-Type", value: "application/gzip")
+                request.headers.replaceOrAdd(name: "Content-Type", value: "application/zstd")
                 request.headers.replaceOrAdd(name: "Repr-Digest", value: "sha-256=:\(upload.digest):")
                 request.body = .stream(upload.chunks(progress), length: .known(Int64(upload.size)))
             })

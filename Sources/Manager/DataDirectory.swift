@@ -30,6 +30,20 @@ struct DataDirectory: Sendable {
         // A broker that runs as somebody else passes through to its own files.
         try close(configuration.dataDirectory, to: 0o066)
         for name in Self.secrets { try close(configuration.path(name), to: 0o077) }
+        try renameOlderBundles()
+    }
+
+    private func renameOlderBundles() throws {
+        let older = ManagerConfiguration.olderBundleSuffix
+        for name in try FileManager.default.contentsOfDirectory(atPath: configuration.bundleDirectory)
+        where name.hasSuffix(older) {
+            let (from, to) = (
+                "\(configuration.bundleDirectory)/\(name)", configuration.bundle(String(name.dropLast(older.count)))
+            )
+            guard rename(from, to) == 0 else {
+                throw StartError("\(from) can't be renamed to \(to): \(String(cString: strerror(errno)))")
+            }
+        }
     }
 
     /// What nobody else on this host may read; `broker` is not among them, since the broker reads it.

@@ -90,7 +90,10 @@ package struct ManagerConfiguration: Sendable {
     var uploadDirectory: String { path("uploads") }
 
     /// Where the bundle with this digest is kept.
-    func bundle(_ digest: String) -> String { "\(bundleDirectory)/\(digest).tar.gz" }
+    func bundle(_ digest: String) -> String { "\(bundleDirectory)/\(digest)\(Self.bundleSuffix)" }
+    static let bundleSuffix = ".bundle"
+    /// Of bundles that were kept before there were any but gzip'd ones.
+    static let olderBundleSuffix = ".tar.gz"
 }
 
 extension ManagerConfiguration {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
+#include <zstd.h>
 
 enum { tag_size = 16, out_size = 65536 };
 
@@ -18,7 +18,7 @@ struct pipeline {
     int parts, taken, file, finished;
     EVP_CIPHER_CTX *cipher;
     EVP_MD_CTX *hash;
-    z_stream inflation;
+    ZSTD_DCtx *inflation;
     unsigned char *plain, *out;
     size_t room;
 };
@@ -67,17 +67,14 @@ static const char *take(struct pipeline *own, int number, unsigned char *sealed,
         || EVP_DecryptFinal_ex(own->cipher, own->plain + length, &rest) <= 0)
         return "a part cannot be opened";
     if (!EVP_DigestUpdate(own->hash, own->plain, (size_t)length)) return "it cannot be hashed";
-    own->inflation.next_in = own->plain;
-    own->inflation.avail_in = (unsigned)length;
+    ZSTD_inBuffer input = {.src = own->plain, .size = (size_t)length};
+    ZSTD_outBuffer output = {.dst = own->out, .size = out_size};
     do {
-        own->inflation.next_out = own->out;
-        own->inflation.avail_out = out_size;
-        int result = inflate(&own->inflation, Z_NO_FLUSH);
-        if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) return "it is not gzip";
-        const char *failure = write_all(own->file, own->out, out_size - own->inflation.avail_out);
+        output.pos = 0;
+        if (ZSTD_isError(ZSTD_decompressStream(own->inflation, &output, &input))) return "it is not zstd";
+        const char *failure = write_all(own->file, own->out, output.pos);
         if (failure) return failure;
-        if (result == Z_STREAM_END) break;
-    } while (own->inflation.avail_out == 0 || own->inflation.avail_in > 0);
+    } while (output.pos == output.size || input.pos < input.size);
     return NULL;
 }
 
@@ -139,8 +136,9 @@ const char *trunkline_bare_pipeline(
     own.hash = EVP_MD_CTX_new();
     own.plain = malloc(own.room);
     own.out = malloc(out_size);
+    own.inflation = ZSTD_createDCtx();
     if (!client || own.file < 0 || !own.cipher || !own.hash || !own.plain || !own.out
-        || !EVP_DigestInit_ex(own.hash, EVP_sha256(), NULL) || inflateInit2(&own.inflation, 15 + 16) != Z_OK)
+        || !own.inflation || !EVP_DigestInit_ex(own.hash, EVP_sha256(), NULL))
         return "there is no room";
     mosquitto_connect_callback_set(client, connected);
     mosquitto_subscribe_callback_set(client, subscribed);
@@ -153,7 +151,7 @@ const char *trunkline_bare_pipeline(
     const char *failure = end(&own, digest);
     mosquitto_disconnect(client);
     mosquitto_destroy(client);
-    inflateEnd(&own.inflation);
+    ZSTD_freeDCtx(own.inflation);
     EVP_CIPHER_CTX_free(own.cipher);
     EVP_MD_CTX_free(own.hash);
     free(own.plain);

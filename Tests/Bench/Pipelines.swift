@@ -51,7 +51,7 @@ struct Pipeline {
 func bareDelivery(
     of software: SoftwareView, _ site: Site, to count: Int
 ) async throws -> (took: Duration, each: Duration) {
-    let bundle = try Data(contentsOf: site.directory.appending(path: "data/bundles/\(software.digest).tar.gz"))
+    let bundle = try Data(contentsOf: site.directory.appending(path: "data/bundles/\(software.digest).bundle"))
     let key = (0..<32).map { _ in UInt8.random(in: 0...255) }
     let parts = try stride(from: 0, to: bundle.count, by: partSize).enumerated().map { number, start in
         let part = [UInt8](bundle[start..<min(start + partSize, bundle.count)])

@@ -197,52 +197,79 @@ struct RefusalTests {
         "what it holds",
         arguments: [Refused.paths, Refused.kinds, Refused.trees, Refused.damage, Refused.records].flatMap { $0 })
     func contents(_ refused: Refused) throws {
-        let bundle = try workspace.gzip(refused.archive)
+        let bundle = try workspace.compressed(refused.archive)
         try expectRefusal(bundle, refused.code, says: refused.says)
     }
 
     @Test("a missing software.trunk, or one that is not text or too long")
     func manifest() throws {
-        try expectRefusal(workspace.gzip(TarBuilder().ended), .noManifest, says: "no software.trunk")
+        try expectRefusal(workspace.compressed(TarBuilder().ended), .noManifest, says: "no software.trunk")
         var builder = TarBuilder()
         builder.add("below/software.trunk", [65])
-        try expectRefusal(workspace.gzip(builder.ended), .noManifest, says: "no software.trunk")
+        try expectRefusal(workspace.compressed(builder.ended), .noManifest, says: "no software.trunk")
         builder = TarBuilder()
         builder.addDirectory("software.trunk")
-        try expectRefusal(workspace.gzip(builder.ended), .noManifest, says: "no software.trunk")
+        try expectRefusal(workspace.compressed(builder.ended), .noManifest, says: "no software.trunk")
         builder = TarBuilder()
         builder.add("software.trunk", [0xff, 0xfe])
-        try expectRefusal(workspace.gzip(builder.ended), .noManifest, says: "not text")
+        try expectRefusal(workspace.compressed(builder.ended), .noManifest, says: "not text")
         builder = TarBuilder()
         builder.add("software.trunk", [UInt8](repeating: 65, count: 262_145))
-        try expectRefusal(workspace.gzip(builder.ended), .tooLarge, says: "262144")
+        try expectRefusal(workspace.compressed(builder.ended), .tooLarge, says: "262144")
     }
 
     @Test("its end: none, half of one, or something behind it")
     func end() throws {
         let archive = TarBuilder.archive { $0.add("a", [1, 2, 3]) }
-        try expectRefusal(workspace.gzip(archive.dropLast(1024)), .malformed, says: "before its end")
-        try expectRefusal(workspace.gzip(archive.dropLast(512)), .malformed, says: "before its end")
-        try expectRefusal(workspace.gzip(archive + [1]), .malformed, says: "follows the end of the archive")
-        try expectRefusal(workspace.gzip(archive.dropLast(512) + archive), .malformed, says: "end mark")
+        try expectRefusal(workspace.compressed(archive.dropLast(1024)), .malformed, says: "before its end")
+        try expectRefusal(workspace.compressed(archive.dropLast(512)), .malformed, says: "before its end")
+        try expectRefusal(workspace.compressed(archive + [1]), .malformed, says: "follows the end of the archive")
+        try expectRefusal(workspace.compressed(archive.dropLast(512) + archive), .malformed, says: "end mark")
         let many = archive + [UInt8](repeating: 0, count: 2 << 20)
-        try expectRefusal(workspace.gzip(many), .malformed, says: "follows the end of the archive")
+        try expectRefusal(workspace.compressed(many), .malformed, says: "follows the end of the archive")
         #expect(
-            try BundleReader.check(bundleAt: workspace.gzip(archive + [UInt8](repeating: 0, count: 9000))).files == 2)
+            try BundleReader.check(bundleAt: workspace.compressed(archive + [UInt8](repeating: 0, count: 9000))).files
+                == 2)
     }
 
-    @Test("bytes behind the gzip data", arguments: [[0], [0x1f], [0x1f, 0x8b], Array("more".utf8)])
-    func trailing(bytes: [UInt8]) throws {
-        let bundle = try workspace.gzip(TarBuilder.archive { _ in })
+    @Test(
+        "bytes behind the compressed data", arguments: Form.allCases,
+        [[0], [0x1f], [0x1f, 0x8b], [0x28, 0xb5, 0x2f, 0xfd], [0x50, 0x2a, 0x4d, 0x18], Array("more".utf8)])
+    func trailing(form: Form, bytes: [UInt8]) throws {
+        let bundle = try workspace.compressed(TarBuilder.archive { _ in }, by: form)
         let whole = try Data(contentsOf: URL(filePath: bundle))
         try (whole + bytes).write(to: URL(filePath: bundle))
         try expectRefusal(bundle, .malformed, says: "")
     }
 
-    @Test("being no gzip, empty, a directory or not there")
+    @Test("what zstd no longer writes: libzstd would read its own past")
+    func olderZstd() throws {
+        // The first bytes of zstd 0.7, alone and behind what is whole.
+        let older: [UInt8] = [0x27, 0xb5, 0x2f, 0xfd, 0x00, 0x00, 0x00, 0x00]
+        try workspace.write("older", Data(older))
+        try expectRefusal(workspace.path + "/older", .malformed, says: "neither zstd nor gzip")
+        let bundle = try workspace.compressed(TarBuilder.archive { _ in })
+        try (Data(contentsOf: URL(filePath: bundle)) + older).write(to: URL(filePath: bundle))
+        try expectRefusal(bundle, .malformed, says: "follows the end of the zstd data")
+    }
+
+    @Test("a window of more memory than an agent gives it, and takes the largest that zstd -19 asks for")
+    func window() throws {
+        try workspace.write("source/software.trunk", Data("s".utf8))
+        // Longer than the window, or zstd asks for less.
+        try workspace.write("source/zeros", Data(count: 20 << 20))
+        let (tar, bundle) = (workspace.path + "/tar", workspace.path + "/tar.zst")
+        try workspace.run("/bin/tar", ["cf", tar, "-C", workspace.path + "/source", "."])
+        try workspace.run("/usr/bin/zstd", ["-q", "-f", "--long=24", tar, "-o", bundle])
+        try expectRefusal(bundle, .refused, says: "zstd -19 at most")
+        try workspace.run("/usr/bin/zstd", ["-q", "-f", "--long=23", tar, "-o", bundle])
+        #expect(try BundleReader.check(bundleAt: bundle).unpackedSize == (20 << 20) + 1)
+    }
+
+    @Test("being neither zstd nor gzip, empty, a directory or not there")
     func otherThings() throws {
         try workspace.write("tar", Data(TarBuilder.archive { _ in }))
-        try expectRefusal(workspace.path + "/tar", .malformed, says: "not gzip")
+        try expectRefusal(workspace.path + "/tar", .malformed, says: "neither zstd nor gzip")
         try workspace.write("empty")
         try expectRefusal(workspace.path + "/empty", .malformed, says: "empty file")
         try expectRefusal(workspace.path + "/none", .inputOutput, says: "No such file")
@@ -253,22 +280,22 @@ struct RefusalTests {
     func entries() throws {
         let limits = Limits(entries: 20)
         let named = TarBuilder.archive { for index in 0..<20 { $0.add("f\(index)") } }
-        try expectRefusal(workspace.gzip(named), .tooLarge, says: "more than 20 entries", limits: limits)
+        try expectRefusal(workspace.compressed(named), .tooLarge, says: "more than 20 entries", limits: limits)
         let implied = TarBuilder.archive { for index in 0..<10 { $0.add("d\(index)/f") } }
-        try expectRefusal(workspace.gzip(implied), .tooLarge, says: "more than 20 entries", limits: limits)
+        try expectRefusal(workspace.compressed(implied), .tooLarge, says: "more than 20 entries", limits: limits)
         let root = TarBuilder.archive { for _ in 0..<20 { $0.addDirectory("./") } }
-        try expectRefusal(workspace.gzip(root), .tooLarge, says: "more than 20 entries", limits: limits)
+        try expectRefusal(workspace.compressed(root), .tooLarge, says: "more than 20 entries", limits: limits)
         let pax = TarBuilder.archive { for _ in 0..<40_000 { $0.add("pax", type: "x") } }
-        try expectRefusal(workspace.gzip(pax), .tooLarge, says: "pax headers", limits: limits)
+        try expectRefusal(workspace.compressed(pax), .tooLarge, says: "pax headers", limits: limits)
         let just = TarBuilder.archive { for index in 0..<19 { $0.add("f\(index)") } }
-        #expect(try BundleReader.check(bundleAt: workspace.gzip(just), limits: limits).files == 20)
+        #expect(try BundleReader.check(bundleAt: workspace.compressed(just), limits: limits).files == 20)
     }
 
     @Test("10,001 entries")
     func standardEntries() throws {
         let archive = TarBuilder.archive { for index in 0..<10_000 { $0.add("f\(index)") } }
         let error = #expect(throws: BundleError.self) {
-            try BundleReader.check(bundleAt: workspace.gzip(archive))
+            try BundleReader.check(bundleAt: workspace.compressed(archive))
         }
         #expect(error?.description == "more than 10000 entries")
     }
@@ -277,11 +304,11 @@ struct RefusalTests {
     func size() throws {
         let limits = Limits(unpackedSize: 5000)
         let one = TarBuilder.archive { $0.add("a", [UInt8](repeating: 0, count: 5001)) }
-        try expectRefusal(workspace.gzip(one), .tooLarge, says: "5000", limits: limits)
+        try expectRefusal(workspace.compressed(one), .tooLarge, says: "5000", limits: limits)
         let many = TarBuilder.archive { for index in 0..<5 { $0.add("\(index)", [UInt8](repeating: 0, count: 999)) } }
-        try expectRefusal(workspace.gzip(many), .tooLarge, says: "\"4\": with it", limits: limits)
+        try expectRefusal(workspace.compressed(many), .tooLarge, says: "\"4\": with it", limits: limits)
         let just = TarBuilder.archive { $0.add("a", [UInt8](repeating: 0, count: 4992)) }
-        #expect(try BundleReader.check(bundleAt: workspace.gzip(just), limits: limits).unpackedSize == 5000)
+        #expect(try BundleReader.check(bundleAt: workspace.compressed(just), limits: limits).unpackedSize == 5000)
     }
 
     @Test("being a bomb: 1 GiB of zeros and a byte more, before any of it is unpacked")
@@ -289,7 +316,7 @@ struct RefusalTests {
         var archive = TarBuilder()
         archive.add("software.trunk", [65])
         archive.add("bomb", size: "10000000001")
-        let bundle = try workspace.gzip(archive.bytes + [UInt8](repeating: 0, count: 1 << 20))
+        let bundle = try workspace.compressed(archive.bytes + [UInt8](repeating: 0, count: 1 << 20))
         try expectRefusal(bundle, .tooLarge, says: "\"bomb\": 1073741825 bytes")
     }
 

@@ -4,6 +4,9 @@ import Testing
 @testable import Bundles
 import TestSupport
 
+/// As bundles may be compressed.
+enum Form: CaseIterable { case zstd, gzip }
+
 /// A directory of its own for one test, gone with it.
 final class Workspace {
     let path: String
@@ -25,12 +28,19 @@ final class Workspace {
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
     }
 
-    func gzip(_ bytes: [UInt8], as name: String = "bundle") throws -> String {
+    func compressed(_ bytes: [UInt8], by form: Form = .zstd, as name: String = "bundle") throws -> String {
         let file = "\(path)/\(name)"
         try? FileManager.default.removeItem(atPath: file)
-        let writer = try GzipWriter(path: file)
-        try writer.write(bytes)
-        try writer.finish()
+        switch form {
+        case .zstd:
+            let writer = try ZstdWriter(path: file)
+            try writer.write(bytes)
+            try writer.finish()
+        case .gzip:
+            let writer = try GzipWriter(path: file)
+            try writer.write(bytes)
+            try writer.finish()
+        }
         return file
     }
 

@@ -42,7 +42,7 @@ struct ClientTests {
     @Test("It reads every page, uploads from a file, and asks for each thing by its name")
     func pages() async throws {
         try await Site.with { site in
-            let path = site.configuration.path("up.tar.gz")
+            let path = site.configuration.path("up.bundle")
             try site.bundle().write(to: URL(filePath: path))
             try await site.rest(.live) { ask in
                 let server = "http://127.0.0.1:\(try #require(ask.client.port))"

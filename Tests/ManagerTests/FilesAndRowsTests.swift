@@ -68,6 +68,22 @@ struct FilesAndRowsTests {
         }
     }
 
+    @Test("A bundle that was kept as .tar.gz is found after the next start, and not swept")
+    func olderNames() async throws {
+        try await Site.with { site in
+            try await push(site)
+            let kept = site.bundles
+            let path = try site.configuration.bundleDirectory + "/" + #require(kept.first)
+            let older = path.dropLast(".bundle".count) + ".tar.gz"
+            try FileManager.default.moveItem(atPath: path, toPath: String(older))
+            let directory = DataDirectory(configuration: site.configuration, logger: site.api.logger)
+            try directory.prepare()
+            #expect(site.bundles == kept && kept.count == 1)
+            try directory.sweep(site.control.records)
+            #expect(site.bundles == kept)
+        }
+    }
+
     @Test("Bytes that a removal left are taken over by the next push of the same")
     func pushedAgain() async throws {
         try await Site.with { site in

@@ -123,6 +123,12 @@ struct Site: Sendable {
         (try? FileManager.default.contentsOfDirectory(atPath: configuration.bundleDirectory)) ?? []
     }
 
+    /// A file of these bytes in the data directory.
+    func write(_ bytes: Data, as name: String) throws -> String {
+        try bytes.write(to: URL(filePath: configuration.path(name)))
+        return configuration.path(name)
+    }
+
     /// A packed bundle's bytes.
     func bundle(
         _ name: String = "soft", version: String = "1", env: String = "", script: String = "#!/bin/sh\n",
@@ -143,8 +149,8 @@ struct Site: Sendable {
         try Data(manifest.utf8).write(to: URL(filePath: source + "/software.trunk"))
         try Data(script.utf8).write(to: URL(filePath: source + "/start.sh"))
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: source + "/start.sh")
-        try BundleWriter.pack(directory: source, to: source + ".tar.gz")
-        return try Data(contentsOf: URL(filePath: source + ".tar.gz"))
+        try BundleWriter.pack(directory: source, to: source + ".bundle")
+        return try Data(contentsOf: URL(filePath: source + ".bundle"))
     }
 
     static func record(

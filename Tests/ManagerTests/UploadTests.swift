@@ -1,3 +1,4 @@
+import Bundles
 import Crypto
 import Foundation
 import HummingbirdTesting
@@ -27,6 +28,29 @@ struct UploadTests {
                 let page = try site.bundle("other")
                 #expect(try await ask.push(page).status == 422, "it says that it is other@1")
                 #expect(site.bundles.count == 1 && site.uploads.isEmpty)
+            }
+        }
+    }
+
+    @Test("What the system's tar made with gzip or zstd is taken, whatever of the types its sender names")
+    func others() async throws {
+        try await Site.with { site in
+            try await site.rest { ask in
+                for (name, compression, type) in [
+                    ("soft", "--gzip", "application/gzip"), ("page", "--zstd", "application/zstd"),
+                    ("third", "--zstd", "application/octet-stream"),
+                ] {
+                    let source = site.configuration.path(name)
+                    try BundleReader.unpack(bundleAt: site.write(site.bundle(name), as: "\(name).bundle"), into: source)
+                    let tar = Process()
+                    tar.executableURL = URL(filePath: "/bin/tar")
+                    tar.arguments = ["cf", source + ".tar", compression, "-C", source, "."]
+                    try tar.run()
+                    tar.waitUntilExit()
+                    let bytes = try Data(contentsOf: URL(filePath: source + ".tar"))
+                    #expect(try await ask.push(bytes, "\(name)/1", ["Content-Type": type]).status == 201, "\(name)")
+                }
+                #expect(site.bundles.count == 3)
             }
         }
     }
@@ -70,7 +94,7 @@ struct UploadTests {
         try await Site.with(largestBundle: 4096) { site in
             try await site.rest { ask in
                 #expect(try await ask.push(Data()).status == 400)
-                #expect(try await ask.push(Data("no gzip".utf8)).status == 422)
+                #expect(try await ask.push(Data("no bundle".utf8)).status == 422)
                 #expect(try await ask.push(Data(count: 4097)).status == 413)
                 let bundle = try site.bundle()
                 #expect(try await ask.push(bundle, "soft/1", ["Content-Type": "text/plain"]).status == 415)

@@ -81,7 +81,7 @@ package enum Backup {
         while true {
             let facts = try DatabaseCopy.make(of: "\(data)/\(database)", at: copy)
             var sources =
-                [(database, copy)] + facts.bundles.map { ("bundles/\($0).tar.gz", "\(data)/bundles/\($0).tar.gz") }
+                [(database, copy)] + facts.bundles.map { (bundle($0), "\(data)/\(bundle($0))") }
             let authority = (try? FileManager.default.contentsOfDirectory(atPath: "\(data)/ca")) ?? []
             sources += authority.sorted().filter { isKept("ca/\($0)") }.map { ("ca/\($0)", "\(data)/ca/\($0)") }
             if withMasterKey { sources.append((masterKey, "\(data)/\(masterKey)")) }
@@ -94,7 +94,7 @@ package enum Backup {
                     break
                 }
                 let digest = try BundleDigest.hex(ofFile: source)
-                guard !name.hasPrefix("bundles/") || name == "bundles/\(digest).tar.gz" else {
+                guard !name.hasPrefix("bundles/") || name == bundle(digest) else {
                     throw BackupError("\(source) is damaged: push that software again, then take the backup")
                 }
                 manifest.files.append(.init(path: name, size: Int(try handle.seekToEnd()), digest: digest))
@@ -103,7 +103,7 @@ package enum Backup {
             guard let missing else { return (manifest, handles) }
             tries += 1
             // Software that was removed since the copy was made is not in the next one.
-            guard tries < 3, missing.hasSuffix(".tar.gz") else {
+            guard tries < 3, missing.hasSuffix(ManagerConfiguration.bundleSuffix) else {
                 throw BackupError(
                     missing.hasSuffix(masterKey)
                         ? "\(missing) is not there: where TRUNKLINE_MASTER_KEY holds the key, keep that, and leave --with-master-key out"
@@ -112,9 +112,11 @@ package enum Backup {
         }
     }
 
+    private static func bundle(_ digest: String) -> String { "bundles/\(digest)\(ManagerConfiguration.bundleSuffix)" }
+
     /// What may be in a backup: nothing is written anywhere else when it is restored.
     private static func isKept(_ path: String) -> Bool {
-        path == database || path == masterKey || path.wholeMatch(of: /bundles\/[0-9a-f]{64}\.tar\.gz/) != nil
+        path == database || path == masterKey || path.wholeMatch(of: /bundles\/[0-9a-f]{64}\.(bundle|tar\.gz)/) != nil
             || path.wholeMatch(of: /ca\/[a-z0-9-]+\.(pem|key)/) != nil
     }
 

@@ -56,7 +56,7 @@ package enum RESTReference {
     private static func body(_ route: Route) -> String? {
         switch route.body {
         case nil: nil
-        case .bundle: "a bundle (`application/gzip`)"
+        case .bundle: "a bundle (`application/zstd` or `application/gzip`)"
         case .whole(let types, _, let isNeeded):
             types.isEmpty
                 ? nil

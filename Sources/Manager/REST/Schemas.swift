@@ -69,7 +69,7 @@ enum Schemas {
             "Key": text(pattern: "^[!-~]{1,255}$"),
             "Digest": text("sha-256=:BASE64:"), "Words": text(), "EventStream": text("Server-sent events."),
             "RecordText": text("A record in Trunkline's language."),
-            "Bundle": text("A gzip'd tar with a software.trunk."),
+            "Bundle": text("A tar with a software.trunk, compressed with zstd or gzip."),
             "Anything": [String: Any](), "Time": text("RFC 3339 in UTC, with milliseconds.", pattern: "Z$"),
             "Span": text("A length of time such as 500ms, 10s, 5m, 2h or 1d.", pattern: "^[0-9]+(ms|s|m|h|d)$"),
             "EventKinds": text(

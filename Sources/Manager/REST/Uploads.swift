@@ -34,7 +34,9 @@ struct ArrivedBundle {
             }
             try request.requireWhole(size)
             guard size > 0 else {
-                throw Refusal(code: .malformed, message: "The body is empty; send the bundle, a gzip'd tar.")
+                throw Refusal(
+                    code: .malformed,
+                    message: "The body is empty; send the bundle, a tar that is compressed with zstd or gzip.")
             }
             let digest = Data(hash.finalize())
             try promised.check(digest)
@@ -51,7 +53,7 @@ struct ArrivedBundle {
         }
     }
 
-    static let types = ["application/gzip", "application/x-gzip", "application/octet-stream"]
+    static let types = ["application/zstd", "application/gzip", "application/x-gzip", "application/octet-stream"]
 
     private static func tooLarge(_ configuration: RESTConfiguration) -> Refusal {
         Refusal(code: .tooLarge, message: "A bundle may have \(configuration.largestBundle) bytes at most.")

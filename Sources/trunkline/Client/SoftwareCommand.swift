@@ -24,7 +24,7 @@ struct SoftwareCommand: AsyncParsableCommand {
         func run() async throws {
             let manifest = try manifest()
             let packed = FileManager.default.temporaryDirectory
-                .appendingPathComponent("trunkline-\(UUID().uuidString).tar.gz").path
+                .appendingPathComponent("trunkline-\(UUID().uuidString).bundle").path
             defer { try? FileManager.default.removeItem(atPath: packed) }
             do { try BundleWriter.pack(directory: directory, to: packed) } catch {
                 throw Failure("\(directory) can't be packed: \(error)")

@@ -1,10 +1,9 @@
 import CZlib
 import Glibc
 
-/// Writes a gzip file (RFC 1952) as bytes come; its header has no time and no name.
-///
-/// At cuts that the content makes it begins anew within the one stream (a full flush), so that what follows the cut has the same bytes in each
-/// bundle that has it: machines receive only what they do not have in another one.
+@testable import Bundles
+
+/// Writes a gzip file (RFC 1952) as bytes come, as others make bundles.
 final class GzipWriter {
     private let file: FileDescriptor
     private let output: UnsafeMutableRawBufferPointer
@@ -68,12 +67,4 @@ final class GzipWriter {
         try file.write(UnsafeRawBufferPointer(rebasing: output[..<count]), entry: nil)
         return result
     }
-}
-
-/// `withUnsafeBytes` that keeps the thrown type.
-func withBytes(of bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(BundleError) -> Void) throws(BundleError) {
-    let result: Result<Void, BundleError> = bytes.withUnsafeBytes { buffer in
-        do throws(BundleError) { return .success(try body(buffer)) } catch { return .failure(error) }
-    }
-    try result.get()
 }
