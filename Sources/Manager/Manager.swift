@@ -57,7 +57,8 @@ package struct ManagerService: Sendable {
             configuration.isInsecure
             ? nil : try CertificateIssuer.open(configuration, records: records, logger: logger)
         let revocations = try issuer.map { try RevocationPublisher(issuer: $0, brokers: brokers, logger: logger) }
-        let connection = try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger)
+        let (connection, line) = try BrokerLink.connections(
+            configuration, issuer: issuer, token: token, logger: logger)
         let boot = BootLink.connection(configuration, issuer: issuer, logger: logger)
         let control = try Control(
             configuration: configuration, records: records, vault: vault, issuer: issuer, connection: connection,
@@ -72,7 +73,7 @@ package struct ManagerService: Sendable {
                 "TRUNKLINE_AGENT": configuration.agent, "TRUNKLINE_DRIVER_DIR": configuration.path("driver-machines"),
             ], driverTimeout: configuration.driverTimeout, logger: logger)
         let delivery = PartServer(
-            configuration: configuration, connection: connection, counters: control.counters, logger: logger)
+            configuration: configuration, line: line, counters: control.counters, logger: logger)
         let outbox = Outbox(
             control: control, connection: connection, boot: boot, delivery: delivery, platforms: platforms,
             revocations: revocations, logger: logger)
@@ -120,6 +121,11 @@ package struct ManagerService: Sendable {
                         await connection.run()
                     } stop: {
                         await link.close()
+                    },
+                    Part("part line") {
+                        await line.run()
+                    } stop: {
+                        await line.close()
                     },
                     // What is being launched or released when the manager is told to end needs it until then.
                     Part("platforms") {

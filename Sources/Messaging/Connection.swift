@@ -83,6 +83,10 @@ package final class Connection: Sendable {
 
     package var isConnected: Bool { mailbox.isConnected }
 
+    /// Whether there is a connection by MQTT 5, so that a message that the broker refuses is answered with that; in 3.1.1 it is answered as one
+    /// that it took (MQTT 3.1.1 §3.3.5).
+    package var hearsRefusals: Bool { mailbox.hearsRefusals }
+
     /// Incoming messages that were too large or had too long a topic.
     package var droppedMessages: Int { queue.dropped }
 

@@ -1,6 +1,7 @@
 import Client
 import Fleet
 import Foundation
+import Logging
 import Messaging
 import TestSupport
 import Testing
@@ -66,6 +67,61 @@ struct DeliveryTests {
                     #expect(try String(contentsOfFile: greeting, encoding: .utf8) == "a-secret-that-nobody-reads\n")
                 }
             }
+        }
+    }
+
+    /// Has the broker go by these rights from now on: returns once somebody may say what nobody might before.
+    private func setRights(_ text: String, _ installation: Installation, probe: String) async throws {
+        let broker = installation.broker
+        let connection = Connection(
+            Connection.Configuration(
+                broker: try #require(BrokerAddress(broker.url)), clientID: probe,
+                security: try installation.security(of: probe)), logger: Logger(label: probe))
+        let running = Task { await connection.run() }
+        try text.appending("\nuser \(probe)\ntopic write probe/\(probe)\n").write(
+            to: broker.directory.appending(path: "known/acl"), atomically: false, encoding: .utf8)
+        try broker.reload()
+        let message = Message(topic: "probe/\(probe)", payload: Data(), qos: .atLeastOnce, retained: false)
+        let isTaken = try await eventually { (try? await connection.publish(message)) != nil }
+        await connection.close()
+        await running.value
+        try #require(isTaken)
+    }
+
+    private func managerLog(_ installation: Installation) throws -> String {
+        try String(contentsOf: installation.directory.appending(path: "manager.log"), encoding: .utf8)
+    }
+
+    @Test(
+        "Parts go over a connection of their own; over the manager's where the broker's rights are of an earlier version"
+    )
+    func ownConnection() async throws {
+        try await Installation.with { installation, client in
+            let broker = installation.broker
+            let rights = try String(contentsOf: broker.directory.appending(path: "known/acl"), encoding: .utf8)
+            let all = "user manager\ntopic readwrite trunkline/#\n"
+            let own = try #require(rights.range(of: "user parts\n"))
+            #expect(rights.contains(all))
+            for version in 0...2 {
+                try await installation.push(
+                    files: Installation.script("soft", version: "\(version)"), padding: 600_000, client)
+            }
+            // What manager and machines say beside the parts is not in the way.
+            try await setRights(
+                rights.replacing(all, with: all + "topic deny trunkline/+/software/+/+\n"), installation, probe: "first"
+            )
+            _ = try await client.createGroup(Installation.record(software: "soft@0", count: 1))
+            _ = try await client.instruct(group: "test", .start)
+            try await client.converged("test")
+            _ = try await client.changeGroup("test", to: Installation.record(software: "soft@1", count: 1))
+            try await client.converged("test")
+            #expect(try !managerLog(installation).contains("acl of this version"))
+            // Another name is nobody there.
+            try await setRights(
+                rights.replacingCharacters(in: own, with: "user others\n"), installation, probe: "second")
+            _ = try await client.changeGroup("test", to: Installation.record(software: "soft@2", count: 1))
+            try await client.converged("test")
+            #expect(try managerLog(installation).split(separator: "acl of this version").count == 2, "said once")
         }
     }
 

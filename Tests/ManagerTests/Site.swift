@@ -51,7 +51,7 @@ struct Site: Sendable {
         let token = try AdminToken.ensure(records: records, file: configuration.path("admin.token"), logger: logger)
         configuration.isInsecure = !secure
         let issuer = secure ? try CertificateIssuer.open(configuration, records: records, logger: logger) : nil
-        let connection = try BrokerLink.connection(configuration, issuer: issuer, token: token, logger: logger)
+        let connection = try BrokerLink.connections(configuration, issuer: issuer, token: token, logger: logger).main
         var writer: (@Sendable ([Records.Change]) throws -> [EventEntry])?
         if let write { writer = { try write(records, $0) } }
         let control = try Control(

@@ -115,11 +115,9 @@ final class CertificateIssuer: Sendable {
             authorities: trust, authority: state.withLock { $0.current.identifier }, groupKey: groupKey)
     }
 
-    /// What proves the manager to the broker: a certificate that is made anew for every connection.
-    func managerSecurity() throws -> TransportSecurity { try security(of: Self.managerName, life: .hours(24 * 30)) }
-
-    /// A connection under a machine's name, which ends the machine's own (MQTT 5.0 §3.1.4): only an authority can have that.
-    func security(of name: String, life: TimeSpan) throws -> TransportSecurity {
+    /// What proves one of the manager's connections to the broker, or takes the place of a machine's, which ends that (MQTT 5.0 §3.1.4): a
+    /// certificate that is made anew for every connection.
+    func security(of name: String, life: TimeSpan = .hours(24 * 30)) throws -> TransportSecurity {
         let key = TransportKey()
         let current = state.withLock { $0.current }
         let certificate = try current.issue(to: name, for: .client, key: key, life: life, at: .wall)

@@ -24,27 +24,37 @@ struct BrokerLink: Sendable {
         (lost, lostContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    static func connection(
+    /// The manager's connection, and the one of parts, which goes to the same broker.
+    static func connections(
         _ configuration: ManagerConfiguration, issuer: CertificateIssuer?, token: String, logger: Logger
-    ) throws -> Connection {
+    ) throws -> (main: Connection, parts: PartLine) {
         let topics = Topics(root: configuration.root)
         let brokers = try addresses(configuration)
-        let turn = Mutex(Turn(brokers))
-        let clientID =
-            issuer == nil ? "trunkline-manager-\(AdminToken.hash(token).prefix(12))" : CertificateIssuer.managerName
-        return Connection(
+        let turn = BrokerTurn(Turn(brokers), first: brokers[0])
+        let clientID = { @Sendable (name: String) in
+            issuer == nil ? "trunkline-\(name)-\(AdminToken.hash(token).prefix(12))" : name
+        }
+        let parts = Connection(
+            Connection.Configuration(keepAlive: .seconds(20)) { _ in
+                BrokerRoute(
+                    broker: turn.current, clientID: clientID(PartLine.name),
+                    security: try? issuer?.security(of: PartLine.name))
+            }, logger: logger)
+        let main = Connection(
             Connection.Configuration(keepAlive: .seconds(20)) { outcome in
-                let broker = turn.withLock { turn in
-                    turn.pass(after: outcome)
-                    return turn.current ?? brokers[0]
-                }
+                let (broker, isOther) = turn.pass(after: outcome)
+                if isOther { parts.reconnect() }
                 // Without a certificate the broker says why it refuses; making one cannot fail for long.
-                return BrokerRoute(broker: broker, clientID: clientID, security: try? issuer?.managerSecurity()) {
+                return BrokerRoute(
+                    broker: broker, clientID: clientID(CertificateIssuer.managerName),
+                    security: try? issuer?.security(of: CertificateIssuer.managerName)
+                ) {
                     Message(
                         topic: topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce,
                         retained: true)
                 }
             }, logger: logger)
+        return (main, PartLine(own: parts, main: main, logger: logger))
     }
 
     /// Of the manager's own broker, at least one. Checked: plain only where that was asked for.
@@ -179,6 +189,27 @@ struct BrokerLink: Sendable {
             Message(
                 topic: control.topics.manager, payload: ManagerStatus.payload(.away), qos: .atLeastOnce, retained: true)
         ])
+    }
+}
+
+/// Which broker both connections go to: the manager's own says when it is another one's turn.
+private final class BrokerTurn: Sendable {
+    private let turn: Mutex<Turn>
+    private let first: BrokerAddress
+
+    init(_ turn: Turn, first: BrokerAddress) {
+        self.turn = Mutex(turn)
+        self.first = first
+    }
+
+    var current: BrokerAddress { turn.withLock { $0.current ?? first } }
+
+    func pass(after outcome: BrokerRoute.Outcome) -> (broker: BrokerAddress, isOther: Bool) {
+        turn.withLock { turn in
+            let before = turn.current
+            turn.pass(after: outcome)
+            return (turn.current ?? first, turn.current != before)
+        }
     }
 }
 

@@ -22,7 +22,7 @@ actor PartServer {
 
     private let configuration: ManagerConfiguration
     private let topics: Topics
-    private let connection: Connection
+    private let line: PartLine
     private let counters: Counters
     private let logger: Logger
     private var streams: [PartSource.Stream: Open] = [:]
@@ -52,7 +52,7 @@ actor PartServer {
     /// Bytes that the broker has not acknowledged, of all streams.
     private var inFlight = 0
 
-    /// Of all streams together; whatever else is published on the same connection waits for no more than this.
+    /// Of all streams together: what else is published waits for no more than this, where there is but one connection (`PartLine`).
     static let mostInFlight = 4 << 20
 
     private struct Published {
@@ -62,9 +62,9 @@ actor PartServer {
         var error: (any Error)?
     }
 
-    init(configuration: ManagerConfiguration, connection: Connection, counters: Counters, logger: Logger) {
+    init(configuration: ManagerConfiguration, line: PartLine, counters: Counters, logger: Logger) {
         self.configuration = configuration
-        self.connection = connection
+        self.line = line
         self.counters = counters
         self.logger = logger
         topics = Topics(root: configuration.root)
@@ -206,7 +206,7 @@ actor PartServer {
                     topics.machinePart(group: stream.group, machine: $0, digest: stream.digest, index: part)
                 } ?? topics.part(group: stream.group, digest: stream.digest, index: part)
             inFlight += sealed.count
-            connection.publish(Message(topic: topic, payload: sealed, qos: .atLeastOnce, retained: false)) {
+            line.publish(Message(topic: topic, payload: sealed, qos: .atLeastOnce, retained: false)) {
                 [publishedContinuation] result in
                 var error: (any Error)?
                 if case .failure(let failure) = result { error = failure }

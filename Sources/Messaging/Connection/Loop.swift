@@ -160,7 +160,7 @@ final class Loop {
             session = try Session(
                 route, cleanStart: configuration.cleanStart, version: version, events: events
             ) { [mailbox, events, logger] in
-                mailbox.connected()
+                mailbox.connected(by: version)
                 logger.info("connected with the broker", metadata: ["address": "\(address):\(route.broker.port)"])
                 events.yield(.connected)
             }

@@ -25,6 +25,7 @@ final class Mailbox: Sendable {
     private struct State {
         var wakeup: Int32 = -1
         var isConnected = false
+        var version = ProtocolVersion.five
         var isClosing = false
         var isLeaving = false
         var isContested = false
@@ -35,6 +36,7 @@ final class Mailbox: Sendable {
     private let state = Mutex(State())
 
     var isConnected: Bool { state.withLock { $0.isConnected } }
+    var hearsRefusals: Bool { state.withLock { $0.isConnected && $0.version == .five } }
     var isClosing: Bool { state.withLock { $0.isClosing } }
 
     /// Refuses the command at once while there is no connection: nothing is kept for later.
@@ -107,7 +109,12 @@ final class Mailbox: Sendable {
         }
     }
 
-    func connected() { state.withLock { $0.isConnected = true } }
+    func connected(by version: ProtocolVersion) {
+        state.withLock { state in
+            state.isConnected = true
+            state.version = version
+        }
+    }
 
     /// Takes everything that the broker was not told of any more.
     func disconnected() -> [Command] {
