@@ -24,7 +24,7 @@ extension Monitor {
             let key = Act(group: machine.group, rule: rule.name, index: isOfMachine ? machine.index : nil)
             let judged = RuleEngine.judge(
                 [rule], in: isOfMachine ? ofMachine : ofGroup, held: isOfMachine ? machine.judged.held : group.held,
-                acts: { _ in acts[key] ?? [] }, at: now)
+                acts: { _ in acts[key] ?? [] }, at: now, explains: true)
             for judgement in judged.map({ isOfMachine ? hastened($0, machine) : $0 }) {
                 let waits = applies ? waits(judgement, machine) : withheld(machine, group)
                 view.rules.append(

@@ -174,7 +174,7 @@ extension Monitor {
     private func judgedForGroup(_ group: Group) -> [Judgement] {
         RuleEngine.judge(
             group.groupRules, in: scope(group, nil), held: group.held,
-            acts: { acts[Act(group: group.record.name, rule: $0, index: nil)] ?? [] }, at: now)
+            acts: { acts[Act(group: group.record.name, rule: $0, index: nil)] ?? [] }, at: now, explains: true)
     }
 
     private func waits(_ judged: Judgement, _ group: Group) -> String {

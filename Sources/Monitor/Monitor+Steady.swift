@@ -1,7 +1,8 @@
 import Fleet
+import Rules
 
-/// Most statuses say what the one before them said, or have other metrics than it at which nothing of the group looks. All that follows is
-/// that the machine lives.
+/// Most statuses say what the one before them said, or have other metrics than it that make no condition hold. All that follows is that the
+/// machine lives, and that aggregates over the group add up to something else.
 extension Monitor {
     /// Takes a status of which nothing else follows; false: it is to be looked at.
     mutating func takeSteady(_ status: Status) -> Bool {
@@ -9,9 +10,11 @@ extension Monitor {
         guard let place = fleet.index(forKey: status.machine), let group = groups.index(forKey: status.group),
             fleet.values[place].isSteady(under: status), groups.values[group].isSteady(at: status.heartbeat),
             let before = fleet.values[place].reported.status?.metrics,
-            !groups.values[group].isLooking(at: before, and: status.metrics),
             let note = notes.index(forKey: status.machine), notes.values[note].isSettled,
             unheard[status.group]?.contains(status.machine) != true
+        else { return false }
+        let isLookedAt = groups.values[group].isLooking(at: before, and: status.metrics)
+        guard !isLookedAt || hearing.deafness == nil && !wouldHold(status, fleet.values[place], groups.values[group])
         else { return false }
         if hearing.deafness == nil, hearsSilence {
             let silent = now + groups.values[group].record.definition.heartbeat * 3
@@ -21,7 +24,23 @@ extension Monitor {
         wasSaidAgain = before == status.metrics
         fleet.values[place].reported.heardAt = now
         fleet.values[place].reported.status = status
+        if isLookedAt {
+            tally(fleet.values[place])
+            if !groups.values[group].groupRules.isEmpty {
+                deadlines.bringForward(.group(status.group), to: now + Self.groupPace)
+            }
+        }
         return true
+    }
+
+    /// Whether a condition of the machine's own would, of which none does.
+    private func wouldHold(_ status: Status, _ machine: MachineRecord, _ group: Group) -> Bool {
+        guard !group.machineRules.isEmpty else { return false }
+        var machine = machine
+        machine.reported.status = status
+        var scope = scope(group, machine)
+        scope.now = now
+        return group.machineRules.contains { scope.holds($0.when) }
     }
 }
 

@@ -108,12 +108,20 @@ extension Monitor {
     private mutating func tally(_ place: Int, of group: Group) {
         let name = group.record.name
         guard let inner = tallies[name]?.inner else { return }
+        let ids = group.places[place] ?? []
         // In order, so that a sum does not depend on who came first.
-        let present = (group.places[place] ?? []).sorted().compactMap { fleet[$0] }.filter {
+        let present = (ids.count > 1 ? ids.sorted() : ids).compactMap { fleet[$0] }.filter {
             $0.phase == .joined && $0.judged.awaySince == nil
         }
-        let scopes = present.map { Scope(group: record(for: $0, group), counts: nil, machine: $0) }
-        let totals = inner.map { inner in scopes.map { Total(of: $0.value(of: inner)) }.reduce(Total(), +) }
+        let totals = inner.map { inner in
+            present.map { Total(of: value(of: inner, $0, group)) }.reduce(Total(), +)
+        }
         tallies[name]?.put(totals, at: place)
+    }
+
+    /// What most aggregates go over is a metric, for which nothing of the group is needed.
+    private func value(of inner: Expression, _ machine: MachineRecord, _ group: Group) -> FactValue? {
+        if case .metric(let name) = inner { return machine.value(ofMetric: name) }
+        return Scope(group: record(for: machine, group), counts: nil, machine: machine).value(of: inner)
     }
 }

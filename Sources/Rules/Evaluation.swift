@@ -9,7 +9,7 @@ extension Scope {
         case .value(.bool(let bool)): .bool(bool)
         case .value(.span(let span)): .span(span)
         case .fact(let fact): value(of: fact)
-        case .metric(let name): finite(machine?.reported.status?.metrics[name])
+        case .metric(let name): machine?.value(ofMetric: name)
         case .rate(let name): finite(machine?.reported.rates[name]?.perSecond)
         case .restarts(let span): now.flatMap { now in machine.map { .number(Double($0.restarts(in: span, to: now))) } }
         case .label(let name): group.definition.machines.labels[name].map { .text($0) }
@@ -34,11 +34,6 @@ extension Scope {
         let second = value(of: right)
         if second == .bool(deciding) { return second }
         return first == .bool(!deciding) && second == first ? first : nil
-    }
-
-    /// A number that a comparison can use: what overflowed is absent, like a division by zero.
-    private func finite(_ number: Double?) -> FactValue? {
-        number.flatMap { $0.isFinite ? .number($0) : nil }
     }
 
     private func unary(_ op: UnaryOperator, _ value: FactValue?) -> FactValue? {
@@ -84,6 +79,16 @@ extension Scope {
         default: .bool(sign >= 0)
         }
     }
+}
+
+/// A number that a comparison can use: what overflowed is absent, like a division by zero.
+private func finite(_ number: Double?) -> FactValue? {
+    number.flatMap { $0.isFinite ? .number($0) : nil }
+}
+
+extension MachineRecord {
+    /// What it reported last; nil: nothing that can be compared.
+    package func value(ofMetric name: String) -> FactValue? { finite(reported.status?.metrics[name]) }
 }
 
 extension Expression {

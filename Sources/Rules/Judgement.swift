@@ -12,7 +12,7 @@ package struct Judgement: Hashable, Sendable {
     package var limitedUntil: Timestamp?
     /// When the condition can change by time alone; nil: only by what is reported.
     package var changes: Timestamp?
-    /// The facts that the condition names.
+    /// The facts that the condition names; none where it does not hold, unless it is to be explained.
     package var facts: [String: String]
 
     /// Whether the action is to be taken now.
@@ -36,15 +36,18 @@ package enum RuleEngine {
     /// - Parameters:
     ///   - held: since when each rule's condition has held, by name, as the last judgement said.
     ///   - acts: when each rule acted here before, by name, in any order.
+    ///   - explains: whether somebody wants to see the facts also of what does not hold.
     package static func judge(
-        _ rules: [Rule], in scope: Scope, held: [String: Timestamp], acts: (String) -> [Timestamp], at now: Timestamp
+        _ rules: [Rule], in scope: Scope, held: [String: Timestamp], acts: (String) -> [Timestamp], at now: Timestamp,
+        explains: Bool = false
     ) -> [Judgement] {
         var scope = scope
         scope.now = now
         return rules.map { rule in
             let changes = rule.when.changes(in: scope)
             guard scope.holds(rule.when) else {
-                return Judgement(rule: rule, holds: false, changes: changes, facts: rule.when.facts(in: scope))
+                return Judgement(
+                    rule: rule, holds: false, changes: changes, facts: explains ? rule.when.facts(in: scope) : [:])
             }
             let since = held[rule.name] ?? now
             return Judgement(

@@ -66,21 +66,30 @@ struct SteadyTests {
         #expect(!isSteady(&stopped))
     }
 
-    @Test("may come with another load, at which no condition looks; the journal has it all the same")
+    @Test("may come with another load, at which no condition holds; the journal has it all the same")
     func load() throws {
         let busy = Rule(
             name: "busy", when: .binary(.greater, .metric("calls"), .value(.number(5))), action: .notify("busy"))
-        for (metric, isLookedAt) in [("memory", false), ("calls", true)] {
+        for metric in ["memory", "calls"] {
             var desk = settled(Samples.group(count: 2, rules: [busy]))
             for load in [1.0, 2] {
-                desk.report("edge-1", metrics: [metric: load])
-                #expect(desk.monitor.wasSteady == !isLookedAt && !desk.monitor.wasSaidAgain)
+                #expect(desk.report("edge-1", metrics: [metric: load]).isEmpty)
+                #expect(desk.monitor.wasSteady && !desk.monitor.wasSaidAgain)
                 #expect(desk.monitor.machine("edge-1")?.reported.status?.metrics == [metric: load])
             }
             #expect(isSteady(&desk) && desk.monitor.wasSaidAgain)
             // That it is not there any more is something else, too.
             desk.report("edge-1")
-            #expect(desk.monitor.wasSteady == !isLookedAt && !desk.monitor.wasSaidAgain)
+            #expect(desk.monitor.wasSteady && !desk.monitor.wasSaidAgain)
+        }
+        var desk = settled(Samples.group(count: 2, rules: [busy]))
+        for _ in 0..<2 {
+            desk.report("edge-1", metrics: ["calls": 6])
+            #expect(!desk.monitor.wasSteady && desk.monitor.machine("edge-1")?.judged.held.isEmpty == false)
+            desk.report("edge-1", metrics: ["calls": 5])
+            #expect(!desk.monitor.wasSteady, "it no longer holds")
+            desk.report("edge-1", metrics: ["calls": 4])
+            #expect(desk.monitor.wasSteady)
         }
         // What a drain waits for counts while nothing drains: nobody may find an old load when it begins.
         var draining = settled(Samples.group(count: 2, rollout: WaveTests.policy))
@@ -112,6 +121,30 @@ struct SteadyTests {
         var counting = Desk(converged: Samples.group(count: 2, rules: [growth]))
         counting.report("edge-1", metrics: ["errors": 1])
         #expect(!isSteady(&counting))
+    }
+
+    @Test("adds up to what rules of the group look at, which then act")
+    func aggregates() {
+        let all = Rule(
+            name: "all", when: .binary(.greater, .aggregate(.average, .metric("calls")), .value(.number(5))),
+            holds: .minutes(1), action: .notify("many"))
+        var desk = settled(Samples.group(count: 2, rules: [all]))
+        #expect(desk.pass(.seconds(10)).isEmpty)
+        for (id, calls) in [("edge-1", 4.0), ("edge-2", 7)] {
+            #expect(desk.report(id, metrics: ["calls": calls]).isEmpty)
+            #expect(desk.monitor.wasSteady)
+        }
+        // Judged within 200 ms, and at once when its minute is over.
+        #expect(desk.pass(.milliseconds(200)).isEmpty)
+        #expect(!desk.pass(.seconds(59), hearing: desk.ids()).kinds.contains(.ruleNotified))
+        #expect(desk.pass(.seconds(1), hearing: desk.ids()).kinds.contains(.ruleNotified))
+        // And what no longer holds has to hold for as long again.
+        desk.report("edge-1", metrics: ["calls": 3])
+        #expect(desk.monitor.wasSteady)
+        desk.pass(.seconds(1), hearing: desk.ids())
+        desk.report("edge-1", metrics: ["calls": 4])
+        #expect(!desk.pass(.seconds(59), hearing: desk.ids()).kinds.contains(.ruleNotified))
+        #expect(desk.pass(.seconds(2), hearing: desk.ids()).kinds.contains(.ruleNotified))
     }
 
     @Test("puts off nothing that comes by time alone")

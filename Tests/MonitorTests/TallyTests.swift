@@ -31,7 +31,9 @@ struct TallyTests {
         var generator = SeededGenerator(seed: seed)
         var desk = Desk(
             converged: Samples.group(
-                count: 7, rules: Self.rules + [Samples.deliver], rollout: RolloutPolicy(batch: .count(2))))
+                // Where no machine's rule looks around most statuses are taken as steady ones.
+                count: 7, rules: (seed.isMultiple(of: 2) ? Self.rules : Self.rules.dropLast()) + [Samples.deliver],
+                rollout: RolloutPolicy(batch: .count(2))))
         var seen: Set<Total> = []
         for _ in 0..<60 {
             let id = desk.ids().randomElement(using: &generator) ?? "edge-1"

@@ -128,7 +128,13 @@ struct JudgementTests {
                 .or, .binary(.greater, .metric("calls"), number(80)),
                 .binary(.and, failing, .binary(.greater, .aggregate(.average, .metric("calls")), .fact(.groupCount)))),
             action: .restart)
-        let judged = try judge(rule, at: at(0))
+        // Nobody asks what a condition saw that does not hold, but who wants it explained.
+        #expect(try judge(rule, at: at(0)).facts.isEmpty)
+        let judged = try #require(
+            RuleEngine.judge(
+                [rule], in: scope(machine(health: .failing)), held: [:], acts: { _ in [] }, at: at(0), explains: true
+            )
+            .first)
         #expect(
             judged.facts == [
                 "metric(\"calls\")": "not reported", "software.health": "failing",
