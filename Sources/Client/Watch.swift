@@ -25,6 +25,20 @@ extension TrunklineClient {
             { event in try WatchItem(event).map { .item($0) } })
     }
 
+    /// How many `watch(machines:)` takes.
+    package static var mostWatched: Int { 200 }
+
+    /// These machines as they are, and again with whatever changes of them, at most once a second each where only the metrics do.
+    package func watch(machines: [String]) -> AsyncThrowingStream<MachineView, any Error> {
+        let query = [("machine", machines.prefix(Self.mostWatched).joined(separator: ","))]
+        return follow(
+            tries: nil, { last in (Call("GET", "/v1/watch", query: query, timeout: .hours(24 * 365)), last) },
+            { event in
+                guard case .machine(let machine)? = try WatchItem(event) else { return nil }
+                return machine
+            })
+    }
+
     /// A 404 is of the group, or of a manager that has never heard of a live view.
     private func reason(_ error: ClientError, _ group: String?) async -> any Error {
         guard error.status == 404 else { return error }

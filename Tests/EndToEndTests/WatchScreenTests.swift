@@ -51,6 +51,30 @@ struct WatchScreenTests {
         }
     }
 
+    @Test(
+        "names the machines that it shows, whose loads are asked for; a load of one that is gone brings it back to nobody"
+    )
+    func shownMachines() {
+        var screen = screen()
+        _ = shown(&screen, rows: 12)
+        let first = screen.shown
+        #expect(first.first == "edge-1" && (1...11).contains(first.count))
+        for key in Key.parse(Array("G".utf8)) { _ = screen.press(key) }
+        _ = shown(&screen, rows: 12)
+        #expect(screen.shown.last == "edge-30" && screen.shown.count == first.count)
+        for key in Key.parse(Array("/edge-2\r".utf8)) { _ = screen.press(key) }
+        _ = shown(&screen, rows: 40)
+        #expect(screen.shown == ["edge-2"] + (20...29).map { "edge-\($0)" })
+        var loaded = machine("edge", 1)
+        loaded.metrics = ["calls": 17]
+        screen.take(pulse: loaded)
+        #expect(shown(&screen, columns: 300).contains { $0.text.contains("calls=17") })
+        screen.take(.item(.removed(RemovedView(group: "edge", machine: "edge-2"))))
+        screen.take(pulse: loaded)
+        #expect(!shown(&screen, columns: 300, rows: 40).contains { $0.text.contains("calls=17") })
+        #expect(screen.shown == (20...29).map { "edge-\($0)" })
+    }
+
     @Test("j, k, arrows and ends move the mark, which stays in sight, and the first and last are the ends")
     func moves() {
         var screen = screen()

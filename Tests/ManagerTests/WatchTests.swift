@@ -181,6 +181,58 @@ struct WatchTests {
         }
     }
 
+    @Test("Machines that are named come alone, each with its loads, and only to who may see them")
+    func named() async throws {
+        try await Site.with { site in
+            try await site.rest { (ask) async throws in
+                _ = try await ask.push(try site.bundle())
+                _ = try await ask(.post, "/v1/groups", Site.record(count: 2, platform: "none"))
+                for names in ["", "a,", "A", "a b", Array(repeating: "a", count: 201).joined(separator: ",")] {
+                    let query = names.replacing(" ", with: "%20")
+                    let answer = try await ask(
+                        .get, "/v1/watch?machine=\(query)", nil, ["Accept": "text/event-stream"])
+                    #expect(answer.status == 400, "\(names.prefix(10))")
+                }
+            }
+            let ticket = try await site.control.invite(
+                to: "test", InvitationRequest(uses: 2, ttl: .hours(1)), by: Site.user)
+            var machines = ["a", "b"].map { PaperMachine("test-xaaaaaa\($0)", ticket: ticket) }
+            for index in machines.indices {
+                try await site.say(machines[index].registration(), on: machines[index].registerTopic)
+            }
+            var sequence = 0
+            func say(_ index: Int, _ calls: Double) async throws {
+                sequence += 1
+                try await site.say(
+                    machines[index].status(sequence: sequence, state: .idle, metrics: ["calls": calls]),
+                    on: machines[index].statusTopic)
+            }
+            for index in machines.indices { try await say(index, 1) }
+            func cursor(within pattern: String?) throws -> WatchCursor {
+                let request = WatchRequest(
+                    machines: ["test-xaaaaaab", "test-none"],
+                    within: try pattern.map { try #require(GroupPattern($0)) })
+                return WatchCursor(request, queries: site.control.queries) { _ in nil }
+            }
+            let reader = try cursor(within: nil)
+            var items: [WatchItem] = []
+            while items.last?.name != .ready { items += try await reader.next()?.items ?? [] }
+            #expect(items.map(\.name) == [.snapshot, .machine, .ready])
+            #expect(items.first?.snapshot?.machines == 1 && items[1].machine?.id == "test-xaaaaaab")
+            // Neither the history, nor the group, nor the other machine wakes it.
+            try await site.control.setSecret("one", to: "x", by: Site.user)
+            try await say(0, 2)
+            try await say(1, 3)
+            let next = try await reader.next()?.items ?? []
+            #expect(next.map { $0.machine?.metrics["calls"] } == [3])
+            // Nor is there anything for whoever sees other groups only.
+            let narrow = try cursor(within: "other*")
+            items = []
+            while items.last?.name != .ready { items += try await narrow.next()?.items ?? [] }
+            #expect(items.map(\.name) == [.snapshot, .ready])
+        }
+    }
+
     @Test("A revoked token's view ends; the manager's end ends all")
     func ends() async throws {
         try await site { site, ask in

@@ -5,6 +5,8 @@ import Records
 struct WatchRequest: Sendable {
     /// This group only; nil: all.
     var group: String?
+    /// These machines, and nothing but them; nil: whatever there is.
+    var machines: Set<String>?
     /// Of groups that match, and no others; nil: all.
     var within: GroupPattern?
     /// Whether machines are sent again where only a heartbeat has changed them.
@@ -13,6 +15,8 @@ struct WatchRequest: Sendable {
     var last: String?
 
     func wants(_ name: String) -> Bool { (group ?? name) == name && within?.matches(name) ?? true }
+
+    func wants(machine id: String, of group: String) -> Bool { machines?.contains(id) ?? true && wants(group) }
 }
 
 /// Some elements of the live view, in order.
@@ -97,9 +101,9 @@ actor WatchCursor {
             stage = .begin(.unknown)
             return
         }
-        (stage, change, hasHistory) = (.live, place.change, true)
+        (stage, change, hasHistory) = (.live, place.change, request.machines == nil)
         // It may have been cut off while one was to be sent later.
-        rollouts = queries.view.groupNames.filter(request.wants)
+        if request.machines == nil { rollouts = queries.view.groupNames.filter(request.wants) }
     }
 
     /// Nil: the manager ends, or the reader is gone.
@@ -128,7 +132,14 @@ actor WatchCursor {
             // Before anything is read: what changes from here on is sent behind it.
             change = view.newestChange
             (groups, machines, pulses, pulsing, rollouts) = ([], [], [], [], [])
-            (rolloutDue, sentRollouts, hasHistory) = ([:], [:], true)
+            (rolloutDue, sentRollouts, hasHistory) = ([:], [:], request.machines == nil)
+            if let machines = request.machines {
+                stage = .ready
+                let found = machines.sorted().compactMap { view.machine($0) }.filter { request.wants($0.group) }
+                return [
+                    .snapshot(SnapshotView(why: why, version: Version.text, groups: 0, machines: found.count))
+                ] + found.map { .machine(queries.view($0)) }
+            }
             stage = .groups(after: "")
             let names = view.groups(within: request.within).map(\.name).filter(request.wants)
             let count = view.machineCount(group: request.group, within: request.within)
@@ -180,17 +191,19 @@ actor WatchCursor {
         var known = Set(machines.map(\.id))
         for change in changes {
             switch change {
-            case .history: hasHistory = true
-            case .group(let name) where request.wants(name):
+            case .history: hasHistory = request.machines == nil
+            case .group(let name) where request.machines == nil && request.wants(name):
                 if !groups.contains(name) { groups.append(name) }
                 rollouts.insert(name)
-            case .machine(let id, let group, let isPulse) where request.wants(group):
+            case .machine(let id, let group, let isPulse) where request.wants(machine: id, of: group):
                 if !isPulse {
                     if known.insert(id).inserted { machines.append((id, group)) }
                 } else if request.hasMetrics {
                     pulses.insert(id)
                 }
-                if queries.view.group(group)?.rollout?.isOpen == true { rollouts.insert(group) }
+                if request.machines == nil, queries.view.group(group)?.rollout?.isOpen == true {
+                    rollouts.insert(group)
+                }
             default: break
             }
         }

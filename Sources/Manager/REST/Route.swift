@@ -131,6 +131,22 @@ struct Incoming: Sendable {
         return text
     }
 
+    /// Names with commas between; nil: it is not there.
+    func names(_ name: String, atMost limit: Int) throws -> Set<String>? {
+        guard let text = query(name) else { return nil }
+        let names = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        if let wrong = names.first(where: { !Name.isValid($0) }) {
+            throw Refusal(
+                code: .malformed,
+                message:
+                    "\(name) takes names with commas between, made of a-z, 0-9 and -; got \"\(wrong.prefix(64))\".")
+        }
+        guard names.count <= limit else {
+            throw Refusal(code: .malformed, message: "\(name) takes \(limit) names at most; got \(names.count).")
+        }
+        return Set(names)
+    }
+
     func limit() throws -> Int { try limit("limit") ?? 100 }
 
     /// Nil: it is not there.

@@ -62,6 +62,10 @@ enum Schemas {
             "SoftwareCursor": text(
                 "NAME@VERSION", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$"),
             "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(to: .max),
+            "Names": text(
+                "Names with commas between.",
+                pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(,[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
+                most: 200 * (Name.longest + 1)),
             "Flag": text(one: ["true", "false"]), "RevisionNumber": number(from: 1, to: 1 << 53),
             "PlanID": text(pattern: "^[0-9a-f]{16}$"),
             "Reason": text("In a line.", least: 1, most: Incoming.longestReason),

@@ -17,6 +17,11 @@ extension API {
                 query: [
                     .init(name: "group", says: "Of this group only.", schema: "Name"),
                     .init(
+                        name: "machine",
+                        says:
+                            "These machines only, 200 at most, with commas between: no groups, rollouts and events.",
+                        schema: "Names"),
+                    .init(
                         name: "metrics",
                         says:
                             "false: no machine again where only its metrics or the time that it was heard changed; else at most once a second.",
@@ -30,7 +35,7 @@ extension API {
                 problems: [400, 404, 406]
             ) { api, incoming in
                 let request = WatchRequest(
-                    group: try incoming.name("group"),
+                    group: try incoming.name("group"), machines: try incoming.names("machine", atMost: 200),
                     hasMetrics: try incoming.query("metrics").map { _ in try incoming.flag("metrics") } ?? true,
                     last: incoming.request.headers[.lastEventID])
                 guard incoming.request.accepts("text/event-stream") else {

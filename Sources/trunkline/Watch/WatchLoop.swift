@@ -10,10 +10,11 @@ import Foundation
 struct WatchLoop {
     private enum Input: Sendable {
         case sight(TrunklineClient.Sight)
+        case pulse(MachineView)
         case keys([UInt8])
         case page(machine: String, [String])
         case line(machine: String, String)
-        case resized, second, draw
+        case resized, second, draw, settled
         case stopped
         case signal(CInt)
         case ended((any Error)?)
@@ -21,6 +22,8 @@ struct WatchLoop {
 
     /// Between two pictures, unless a person waits for one.
     private static let pause = TimeSpan.milliseconds(80)
+    /// So long the table must show the same machines before their loads are asked for: who pages through it asks for none of them.
+    private static let settling = TimeSpan.milliseconds(250)
 
     let client: TrunklineClient
     let group: String?
@@ -36,7 +39,7 @@ struct WatchLoop {
         let keys = ScreenTerminal.hasKeys ? Self.keys { inbox.yield($0) } : nil
         let watching = Task {
             do {
-                for try await sight in client.watch(group: group) { inbox.yield(.sight(sight)) }
+                for try await sight in client.watch(group: group, hasMetrics: false) { inbox.yield(.sight(sight)) }
                 inbox.yield(.ended(nil))
             } catch { inbox.yield(.ended(error)) }
         }
@@ -63,7 +66,14 @@ struct WatchLoop {
     private func follow(_ inputs: AsyncStream<Input>, _ inbox: AsyncStream<Input>.Continuation) async throws -> CInt? {
         var screen = WatchScreen(group: group)
         var reading: (machine: String, task: Task<Void, Never>)?
-        defer { reading?.task.cancel() }
+        // Only those that are shown: of thousands a heartbeat each would be most of the work, here and at the manager.
+        var wanted: [String] = []
+        var (following, settling): (Task<Void, Never>?, Task<Void, Never>?)
+        defer {
+            reading?.task.cancel()
+            following?.cancel()
+            settling?.cancel()
+        }
         var last: ContinuousClock.Instant?
         var isDue = false
         for await input in inputs {
@@ -71,6 +81,11 @@ struct WatchLoop {
             var isAnew = false
             switch input {
             case .sight(let sight): screen.take(sight)
+            case .pulse(let machine): screen.take(pulse: machine)
+            case .settled:
+                following?.cancel()
+                following = follow(wanted, inbox)
+                continue
             case .keys(let bytes):
                 isNow = true
                 for key in Key.parse(bytes) {
@@ -103,6 +118,11 @@ struct WatchLoop {
                 last = now
                 let size = WatchScreen.Size(columns: Terminal.width ?? 80, rows: Terminal.height ?? 24)
                 ScreenTerminal.draw(screen.lines(size), anew: isAnew)
+                if screen.shown != wanted {
+                    wanted = screen.shown
+                    settling?.cancel()
+                    settling = Self.settle(inbox)
+                }
             } else if !isDue {
                 isDue = true
                 Task {
@@ -112,6 +132,18 @@ struct WatchLoop {
             }
         }
         return nil
+    }
+
+    private static func settle(_ inbox: AsyncStream<Input>.Continuation) -> Task<Void, Never> {
+        Task { if (try? await Task.sleep(for: Self.settling.duration)) != nil { inbox.yield(.settled) } }
+    }
+
+    private func follow(_ machines: [String], _ inbox: AsyncStream<Input>.Continuation) -> Task<Void, Never> {
+        Task {
+            guard !machines.isEmpty else { return }
+            // Where it is refused, the main stream is, too, and says why.
+            do { for try await machine in client.watch(machines: machines) { inbox.yield(.pulse(machine)) } } catch {}
+        }
     }
 
     private func explain(_ machine: String, _ inbox: AsyncStream<Input>.Continuation) -> Task<Void, Never> {

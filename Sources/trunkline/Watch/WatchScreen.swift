@@ -53,6 +53,7 @@ struct WatchScreen {
     private var order: [String]?
     /// Of the table, as it was drawn last.
     private var room = 1
+    private(set) var shown: [String] = []
 
     init(group: String?) { self.group = group }
 
@@ -64,6 +65,11 @@ struct WatchScreen {
         default: break
         }
         picture.take(sight)
+    }
+
+    /// Of a machine that is shown; it may have gone since.
+    mutating func take(pulse machine: MachineView) {
+        if picture.machines[machine.id] != nil { take(.item(.machine(machine))) }
     }
 
     // MARK: Keys
@@ -213,7 +219,8 @@ struct WatchScreen {
             selected = nil
         }
         top = min(max(top, 0), max(order.count - room, 0))
-        let shown = order.dropFirst(top).prefix(room).compactMap { picture.machines[$0] }
+        shown = Array(order.dropFirst(top).prefix(room))
+        let shown = shown.compactMap { picture.machines[$0] }
         let text = Table(columns: MachineView.columns(ofOne: group != nil)).text(shown, within: max(columns - 2, 1))
         let rows = text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
         return rows.enumerated().map { number, row in
