@@ -5,6 +5,7 @@ SWIFT ?= swift
 STRICT = TRUNKLINE_STRICT=1 $(SWIFT)
 RUN_TESTS = TRUNKLINE_STRICT=1 SWIFT='$(SWIFT)' Tests/run
 PROCESSES = EndToEndTests|AgentTests|MessagingTests|PlatformsTests
+END_TO_END = Tests/end-to-end "$$($(STRICT) build --show-bin-path)/trunklinePackageTests.xctest"
 # They wait for each other's threads: apart from those that keep all of them at work.
 WAITING = ManagerTests
 SOURCES = $(shell git ls-files '*.swift')
@@ -46,7 +47,7 @@ test: dependencies lint ## Everything that must hold: format, warnings, unit and
 	@# One suite at a time where real processes share two cores.
 	$(RUN_TESTS) --filter '$(WAITING)'
 	for target in MessagingTests AgentTests PlatformsTests; do $(RUN_TESTS) --filter $$target || exit 1; done
-	$(RUN_TESTS) --no-parallel --filter EndToEndTests
+	$(END_TO_END)
 	Tests/packages/run "$$($(STRICT) build --show-bin-path)"
 	Tests/cgroups/run "$$($(STRICT) build --show-bin-path)/trunklinePackageTests.xctest"
 
@@ -65,7 +66,7 @@ unit: ## Tests without processes only
 
 e2e: ## End-to-end tests only
 	$(STRICT) build --build-tests
-	$(RUN_TESTS) --no-parallel --filter EndToEndTests
+	$(END_TO_END)
 
 # Not SECONDS: in the shell that is a clock.
 chaos fuzz: seconds = $(if $(filter command% environment%,$(origin SECONDS)),$(SECONDS),60)

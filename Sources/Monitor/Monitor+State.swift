@@ -44,6 +44,8 @@ extension Monitor {
         var drainQueue: [String] = []
         private(set) var machineRules: [Rule] = []
         private(set) var groupRules: [Rule] = []
+        /// Rules of machines of which a condition names a metric.
+        private(set) var metricRules: [Rule] = []
         /// What aggregates of its rules, its drain and its canaries go over, each once.
         private(set) var aggregated: [Expression] = []
         /// Whether a machine's rule looks at its neighbours, by counts or aggregates.
@@ -67,6 +69,9 @@ extension Monitor {
             machineRules = record.definition.rules.filter { $0.when.isOfMachine }
             groupRules = record.definition.rules.filter { !$0.when.isOfMachine }
             machineRulesLookAround = machineRules.contains { $0.when.looksAround }
+            metricRules = machineRules.filter { rule in
+                rule.when.parts.contains { if case .metric = $0 { true } else { false } }
+            }
             let rollout = record.definition.rollout
             aggregated =
                 (record.definition.rules.map(\.when) + [rollout.drain?.until, rollout.canary?.worse].compactMap(\.self))

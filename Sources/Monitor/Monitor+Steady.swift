@@ -25,7 +25,7 @@ extension Monitor {
         fleet.values[place].reported.heardAt = now
         fleet.values[place].reported.status = status
         if isLookedAt {
-            tally(fleet.values[place])
+            tallyLoad(of: place, in: group)
             if !groups.values[group].groupRules.isEmpty {
                 deadlines.bringForward(.group(status.group), to: now + Self.groupPace)
             }
@@ -35,12 +35,12 @@ extension Monitor {
 
     /// Whether a condition of the machine's own would, of which none does.
     private func wouldHold(_ status: Status, _ machine: MachineRecord, _ group: Group) -> Bool {
-        guard !group.machineRules.isEmpty else { return false }
+        guard !group.metricRules.isEmpty else { return false }
         var machine = machine
         machine.reported.status = status
         var scope = scope(group, machine)
         scope.now = now
-        return group.machineRules.contains { scope.holds($0.when) }
+        return group.metricRules.contains { scope.holds($0.when) }
     }
 }
 

@@ -105,6 +105,22 @@ extension Monitor {
         tally(machine.index, of: group)
     }
 
+    /// The same where a present machine has another load only. By index: a copy of a group costs more than all of this.
+    mutating func tallyLoad(
+        of machine: Dictionary<String, MachineRecord>.Index, in group: Dictionary<String, Group>.Index
+    ) {
+        let (name, place) = (groups.keys[group], fleet.values[machine].index)
+        guard let inner = tallies[name]?.inner else { return }
+        var totals: [Total] = []
+        for inner in inner {
+            guard groups.values[group].places[place]?.count == 1, case .metric(let metric) = inner else {
+                return tally(fleet.values[machine])
+            }
+            totals.append(Total(of: fleet.values[machine].value(ofMetric: metric)))
+        }
+        tallies[name]?.put(totals, at: place)
+    }
+
     private mutating func tally(_ place: Int, of group: Group) {
         let name = group.record.name
         guard let inner = tallies[name]?.inner else { return }
