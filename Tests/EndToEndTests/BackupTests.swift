@@ -27,6 +27,16 @@ struct BackupTests {
             let checked = try installation.trunkline("backup", "verify", file, "--key", key)
             #expect(checked.status == 0 && checked.output.contains("in it"), "\(checked.error)")
 
+            // As an earlier manager has it that runs beside this program.
+            let bundles = installation.data + "/bundles"
+            let bundle = try #require(try FileManager.default.contentsOfDirectory(atPath: bundles).first)
+            let older = bundle.replacing(".bundle", with: ".tar.gz")
+            try FileManager.default.moveItem(atPath: "\(bundles)/\(bundle)", toPath: "\(bundles)/\(older)")
+            let early = try installation.trunkline(
+                "backup", "--data", installation.data, "--to", file + ".early", "--to-key", key + ".pub")
+            #expect(early.status == 0 && early.error.contains("1 bundle"), "\(early.error)")
+            try FileManager.default.moveItem(atPath: "\(bundles)/\(older)", toPath: "\(bundles)/\(bundle)")
+
             let full = try installation.trunkline("restore", file, "--key", key, "--data", installation.data)
             #expect(full.status == 1 && full.error.contains("has something in it"), "\(full.error)")
 

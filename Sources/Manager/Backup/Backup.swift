@@ -81,7 +81,7 @@ package enum Backup {
         while true {
             let facts = try DatabaseCopy.make(of: "\(data)/\(database)", at: copy)
             var sources =
-                [(database, copy)] + facts.bundles.map { (bundle($0), "\(data)/\(bundle($0))") }
+                [(database, copy)] + facts.bundles.map { (bundle($0), present(bundle: $0, in: data)) }
             let authority = (try? FileManager.default.contentsOfDirectory(atPath: "\(data)/ca")) ?? []
             sources += authority.sorted().filter { isKept("ca/\($0)") }.map { ("ca/\($0)", "\(data)/ca/\($0)") }
             if withMasterKey { sources.append((masterKey, "\(data)/\(masterKey)")) }
@@ -103,13 +103,19 @@ package enum Backup {
             guard let missing else { return (manifest, handles) }
             tries += 1
             // Software that was removed since the copy was made is not in the next one.
-            guard tries < 3, missing.hasSuffix(ManagerConfiguration.bundleSuffix) else {
+            guard tries < 3, missing.hasPrefix("\(data)/bundles/") else {
                 throw BackupError(
                     missing.hasSuffix(masterKey)
                         ? "\(missing) is not there: where TRUNKLINE_MASTER_KEY holds the key, keep that, and leave --with-master-key out"
                         : "\(missing) can't be read; without it there is no backup")
             }
         }
+    }
+
+    /// Where it lies: a manager that was started last as an earlier version has it under its older name.
+    private static func present(bundle digest: String, in data: String) -> String {
+        let older = "\(data)/bundles/\(digest)\(ManagerConfiguration.olderBundleSuffix)"
+        return FileManager.default.fileExists(atPath: older) ? older : "\(data)/\(bundle(digest))"
     }
 
     private static func bundle(_ digest: String) -> String { "bundles/\(digest)\(ManagerConfiguration.bundleSuffix)" }
