@@ -182,7 +182,9 @@ struct Unexpected: Error, CustomStringConvertible {
 }
 
 enum Ports {
-    private static let next = Mutex(20_000 + Int(getpid() % 300) * 30)
+    /// Of two processes at a time (`Tests/end-to-end`) one begins half of the range further, and so takes none of the other's.
+    private static let next = Mutex(
+        20_000 + (Int(getpid()) + (getenv("TRUNKLINE_SECOND_LANE") == nil ? 0 : 195)) % 390 * 30)
 
     /// 30 ports in a row for one installation's sample software; each installation of this run gets others.
     static func block() -> Int {
