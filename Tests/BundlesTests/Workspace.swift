@@ -36,10 +36,7 @@ final class Workspace {
             let writer = try ZstdWriter(path: file)
             try writer.write(bytes)
             try writer.finish()
-        case .gzip:
-            let writer = try GzipWriter(path: file)
-            try writer.write(bytes)
-            try writer.finish()
+        case .gzip: try GzipWriter.write(bytes, to: file)
         }
         return file
     }

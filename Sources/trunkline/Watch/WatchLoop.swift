@@ -141,7 +141,7 @@ struct WatchLoop {
     private func follow(_ machines: [String], _ inbox: AsyncStream<Input>.Continuation) -> Task<Void, Never> {
         Task {
             guard !machines.isEmpty else { return }
-            // Where it is refused, the main stream is, too, and says why.
+            // Where it is refused the table stays as the main stream has it, which says why it ends if it does.
             do { for try await machine in client.watch(machines: machines) { inbox.yield(.pulse(machine)) } } catch {}
         }
     }
