@@ -25,12 +25,9 @@ extension TrunklineClient {
             { event in try WatchItem(event).map { .item($0) } })
     }
 
-    /// How many `watch(machines:)` takes.
-    package static var mostWatched: Int { 200 }
-
-    /// These machines as they are, and again with whatever changes of them, at most once a second each where only the metrics do.
+    /// These machines (the first `SnapshotView.mostNamed`) as they are, and again with whatever changes of them, at most once a second each where only the metrics do.
     package func watch(machines: [String]) -> AsyncThrowingStream<MachineView, any Error> {
-        let query = [("machine", machines.prefix(Self.mostWatched).joined(separator: ","))]
+        let query = [("machine", machines.prefix(SnapshotView.mostNamed).joined(separator: ","))]
         return follow(
             tries: nil, { last in (Call("GET", "/v1/watch", query: query, timeout: .hours(24 * 365)), last) },
             { event in

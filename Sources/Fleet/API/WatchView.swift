@@ -10,6 +10,9 @@ package struct SnapshotView: Codable, Hashable, Sendable {
         /// It read so slowly that what changed meanwhile is not kept.
         case lag
     }
+    /// How many machines a reader can name, to see only these.
+    package static var mostNamed: Int { 200 }
+
     package var why: Why
     /// The manager's.
     package var version: String

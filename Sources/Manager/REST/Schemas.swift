@@ -53,6 +53,8 @@ enum Schemas {
         return (families.map { "\($0)\\.\\*" } + all.map { $0.replacing(".", with: "\\.") } + ["\\*"])
             .joined(separator: "|")
     }
+    /// A name, where the length of the whole says nothing of it.
+    private static var name: String { "[a-z0-9]([a-z0-9-]{0,\(Name.longest - 2)}[a-z0-9])?" }
     private static var states: String { MachineView.shownStates.joined(separator: "|") }
 
     private static var words: [String: Any] {
@@ -60,12 +62,11 @@ enum Schemas {
             "Name": text("a-z, 0-9 and -.", pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", most: Name.longest),
             "SoftwareVersion": text(pattern: "^[A-Za-z0-9][A-Za-z0-9._+~-]*$", most: 64),
             "SoftwareCursor": text(
-                "NAME@VERSION", pattern: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?@[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$"),
+                "NAME@VERSION", pattern: "^\(Self.name)@[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}$"),
             "Cursor": text(), "Limit": number(from: 1, to: 1000), "EventID": number(to: .max),
+            // Of each name the length, too: whoever makes requests from this document is not to be refused.
             "Names": text(
-                "Names with commas between.",
-                pattern: "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(,[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
-                most: 200 * (Name.longest + 1)),
+                "Names with commas between.", pattern: "^\(Self.name)(,\(Self.name)){0,\(SnapshotView.mostNamed - 1)}$"),
             "Flag": text(one: ["true", "false"]), "RevisionNumber": number(from: 1, to: 1 << 53),
             "PlanID": text(pattern: "^[0-9a-f]{16}$"),
             "Reason": text("In a line.", least: 1, most: Incoming.longestReason),

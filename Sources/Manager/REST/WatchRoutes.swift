@@ -19,7 +19,7 @@ extension API {
                     .init(
                         name: "machine",
                         says:
-                            "These machines only, 200 at most, with commas between: no groups, rollouts and events.",
+                            "These machines only, \(SnapshotView.mostNamed) at most, with commas between: no groups, rollouts and events.",
                         schema: "Names"),
                     .init(
                         name: "metrics",
@@ -35,7 +35,7 @@ extension API {
                 problems: [400, 404, 406]
             ) { api, incoming in
                 let request = WatchRequest(
-                    group: try incoming.name("group"), machines: try incoming.names("machine", atMost: 200),
+                    group: try incoming.name("group"), machines: try incoming.names("machine", atMost: SnapshotView.mostNamed),
                     hasMetrics: try incoming.query("metrics").map { _ in try incoming.flag("metrics") } ?? true,
                     last: incoming.request.headers[.lastEventID])
                 guard incoming.request.accepts("text/event-stream") else {
