@@ -53,7 +53,7 @@ extension Schemas {
             "DebugCertificate": object([
                 "name": text("Its common name."), "pem": text("Certificate and private key."), "expires": time,
             ]),
-            "SecretValue": object(["value": text()]),
+            "SecretValue": object(["value": text("Without NUL.", pattern: "^[^\\u0000]*$")]),
             "Problem": object(
                 ["type": text(), "title": text(), "status": number(from: 400, to: 599), "detail": text()],
                 optional: [

@@ -35,7 +35,8 @@ extension API {
                 problems: [400, 404, 406]
             ) { api, incoming in
                 let request = WatchRequest(
-                    group: try incoming.name("group"), machines: try incoming.names("machine", atMost: SnapshotView.mostNamed),
+                    group: try incoming.name("group"),
+                    machines: try incoming.names("machine", atMost: SnapshotView.mostNamed),
                     hasMetrics: try incoming.query("metrics").map { _ in try incoming.flag("metrics") } ?? true,
                     last: incoming.request.headers[.lastEventID])
                 guard incoming.request.accepts("text/event-stream") else {
