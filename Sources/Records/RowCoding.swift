@@ -4,12 +4,10 @@ import GRDB
 
 /// JSON in text columns, with sorted keys so that equal values are equal text.
 struct RowCoding {
-    private let decoder = JSONDecoder()
-
     func text(_ value: some Encodable) throws -> String { try JSONText.text(of: value) }
 
     func value<Value: Decodable>(_ type: Value.Type = Value.self, of text: String) throws -> Value {
-        try decoder.decode(type, from: Data(text.utf8))
+        try JSONText.value(type, of: text)
     }
 
     func value<Value: Decodable>(_ type: Value.Type = Value.self, from row: Row, _ column: String) throws -> Value {

@@ -263,7 +263,7 @@ private struct JSONArray: UnkeyedEncodingContainer {
 }
 
 /// As the standard library names it.
-private struct SuperKey: CodingKey {
+struct SuperKey: CodingKey {
     var stringValue: String { "super" }
     var intValue: Int? { nil }
 
