@@ -1,4 +1,7 @@
+import Dispatch
 import Foundation
+import Glibc
+import Synchronization
 
 /// `make bench`: what Trunkline costs, beside a bare broker or none, measured in one run on one machine. Ratios hold better than figures.
 ///
@@ -7,22 +10,47 @@ import Foundation
 @main
 struct Bench {
     static func main() async {
-        do {
-            if let pipeline = Pipeline(arguments: CommandLine.arguments) { return try pipeline.run() }
-            let order = try BenchOrder(ProcessInfo.processInfo.environment)
-            if !order.growth.isEmpty { return try await grow(order) }
-            var results: [Measured] = []
-            for suite in Suite.all(machines: order.machines) {
-                let wanted = order.rows.intersection(suite.rows)
-                if !wanted.isEmpty { results += try await measured(suite, wanted, repeats: order.repeats) }
-            }
-            print("")
-            print(Measured.table(results))
-            if let file = order.record { try Record.write(results, machines: order.machines, to: file) }
-        } catch {
-            FileHandle.standardError.write(Data("bench: \(error)\n".utf8))
-            exit(1)
+        if let pipeline = Pipeline(arguments: CommandLine.arguments) {
+            do { return try pipeline.run() } catch { fail(error) }
         }
+        let work = Task { try await run() }
+        // What measures is cancelled, so that it takes its brokers and managers down.
+        let ended = Mutex<Int32?>(nil)
+        let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+            // Not ignored: a child would ignore it, too.
+            signal(number) { _ in }
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                ended.withLock { $0 = number }
+                say("ended by a signal: taking down what was started …")
+                work.cancel()
+            }
+            source.resume()
+            return source
+        }
+        defer { for source in sources { source.cancel() } }
+        do { try await work.value } catch {
+            if let number = ended.withLock({ $0 }) { exit(128 + number) }
+            fail(error)
+        }
+    }
+
+    private static func fail(_ error: any Error) -> Never {
+        say("bench: \(error)")
+        exit(1)
+    }
+
+    private static func run() async throws {
+        let order = try BenchOrder(ProcessInfo.processInfo.environment)
+        if !order.growth.isEmpty { return try await grow(order) }
+        var results: [Measured] = []
+        for suite in Suite.all(machines: order.machines) {
+            let wanted = order.rows.intersection(suite.rows)
+            if !wanted.isEmpty { results += try await measured(suite, wanted, repeats: order.repeats) }
+        }
+        print("")
+        print(Measured.table(results))
+        if let file = order.record { try Record.write(results, machines: order.machines, to: file) }
     }
 
     private static func grow(_ order: BenchOrder) async throws {

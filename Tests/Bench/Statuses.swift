@@ -202,7 +202,11 @@ func driftRows(_ site: Site, by clients: DriftClients) async throws -> [Row] {
     let over = percentile(own, 0.5) - round
     return [
         Row("drift to order, p50", baseline: round, percentile(own, 0.5), .milliseconds),
-        Row("drift to order, p50 over the round trip", over, .milliseconds, goal: .atMost(0.8)),
+        // Beside what the disk takes of it: nothing is ordered that is not recorded.
+        Row(
+            "drift to order, p50 over the round trip, beside fdatasync's", baseline: percentile(sync, 0.5), over,
+            .milliseconds,
+            goal: .atMost(0.8)),
         Row("drift to order, p99", baseline: percentile(bare, 0.99), percentile(own, 0.99), .milliseconds),
         Row(
             "drift to order, p99 over fdatasync's p99", percentile(own, 0.99) - percentile(sync, 0.99), .milliseconds,
