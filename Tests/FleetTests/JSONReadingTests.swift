@@ -35,8 +35,10 @@ struct JSONReadingTests {
     @Test(
         "Forms that JSONText does not write are read as JSONDecoder reads them",
         arguments: [
-            #"{"b":1,"a":2}"#, #"{"a":1,"a":2}"#, #"{"a":1.0}"#, #"{"a":1e2}"#, #"{"a":-0}"#, #"{"a":"1"}"#, #"{"a":null}"#,
-            #"{ "a" : 1 , "b" : [ ] }"#, "\n{\"a\":1}\t", #"{"\u0061":1}"#, #"{"é":1}"#, #"{"e\#u{301}":1}"#, "{}", "[]", "[1]", "1", "",
+            #"{"b":1,"a":2}"#, #"{"a":1,"a":2}"#, #"{"a":1.0}"#, #"{"a":1e2}"#, #"{"a":-0}"#, #"{"a":"1"}"#,
+            #"{"a":null}"#,
+            #"{ "a" : 1 , "b" : [ ] }"#, "\n{\"a\":1}\t", #"{"\u0061":1}"#, #"{"é":1}"#, #"{"e\#u{301}":1}"#, "{}",
+            "[]", "[1]", "1", "",
             #"{"a":01}"#, #"{"a":1,}"#, #"{"a":1}x"#, #"{"a":9223372036854775807}"#, #"{"a":9223372036854775808}"#,
             #"{"a":-9223372036854775808}"#, #"{"a":99999999999999999999}"#, #"{"a":tru}"#, #"{"a":.5}"#, #"{"a":1.}"#,
         ])
@@ -49,7 +51,8 @@ struct JSONReadingTests {
     @Test(
         "Every character of a string comes back",
         arguments: [
-            "", "plain", "\"quoted\" \\ back/slash", "\u{0}\u{1}\u{8}\t\n\u{b}\u{c}\r\u{1f}\u{7f}", "é ü ß", "日本", "👩‍🚒", "\\", "\\u0041",
+            "", "plain", "\"quoted\" \\ back/slash", "\u{0}\u{1}\u{8}\t\n\u{b}\u{c}\r\u{1f}\u{7f}", "é ü ß", "日本", "👩‍🚒",
+            "\\", "\\u0041",
             "\u{2028}\u{2029}\u{feff}",
         ])
     func strings(text: String) throws {
@@ -64,19 +67,50 @@ struct JSONReadingTests {
         #expect(throws: DecodingError.self) { try JSONText.value([String].self, of: #"["\x"]"#) }
     }
 
-    @Test("Arrays in arrays are read as deep as JSONDecoder reads them", arguments: [1, 500, 511, 512, 513, 600, 100_000])
+    @Test(
+        "Arrays in arrays are read as deep as JSONDecoder reads them",
+        arguments: [1, 63, 64, 65, 511, 512, 513, 100_000])
     func depth(depth: Int) {
         let text = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
         #expect(own([Skipped].self, text) == theirs([Skipped].self, text))
     }
 
-    @Test("Keys are found in whatever order they are asked for")
-    func order() throws {
-        let text = #"{"a":1,"b":{"a":5,"z":6},"c":3,"d":4}"#
+    @Test(
+        "Keys are found in whatever order they stand and are asked for",
+        arguments: [#"{"a":1,"b":{"a":5,"z":6},"c":3,"d":4}"#, #"{"d":4,"b":{"z":6,"a":5},"a":1,"c":3}"#])
+    func order(text: String) throws {
         #expect(try JSONText.value(Backwards.self, of: text) == Backwards(d: 4, a: 1, inner: 6, c: 3, e: nil))
     }
 
-    private func own<Value: Decodable>(_ type: Value.Type, _ text: String) -> Value? { try? JSONText.value(type, of: text) }
+    @Test("Of a key that comes twice the value is JSONDecoder's, wherever they stand", arguments: 1...70)
+    func doubled(count: Int) throws {
+        let members = (0..<count).map { "\"\((count - $0) * 7 % 71)\":\($0)" }
+        for place in [0, count / 2, count - 1] {
+            let key = members[place].prefix { $0 != ":" }
+            let text = "{" + (members + ["\(key):-1"]).joined(separator: ",") + "}"
+            #expect(own([String: Int].self, text) == theirs([String: Int].self, text))
+        }
+    }
+
+    @Test("Bytes that are no UTF-8 get the verdict of JSONDecoder, and so does UTF-16")
+    func encodings() throws {
+        var broken = Array(#"{"a":"xy"}"#.utf8)
+        broken[6] = 0xC3
+        let all =
+            [broken, [0xEF, 0xBB, 0xBF] + Array(#"{"a":"b"}"#.utf8)]
+            + ["[1]", #"{"a":"é"}"#].map { text in
+                text.utf16.flatMap { [UInt8($0 & 0xff), UInt8($0 >> 8)] }
+            }
+        for bytes in all {
+            let own = try? JSONText.value([String: String].self, of: bytes)
+            #expect(own == (try? JSONDecoder().decode([String: String].self, from: Data(bytes))), "\(bytes)")
+        }
+        #expect(throws: (any Error).self) { try JSONText.value([String: String].self, of: broken) }
+    }
+
+    private func own<Value: Decodable>(_ type: Value.Type, _ text: String) -> Value? {
+        try? JSONText.value(type, of: text)
+    }
 
     private func theirs<Value: Decodable>(_ type: Value.Type, _ text: String) -> Value? {
         try? JSONDecoder().decode(type, from: Data(text.utf8))
@@ -125,13 +159,18 @@ private struct Sample: Codable, Equatable {
         }
         return Sample(
             name: text(), flag: maybe(true), small: .random(in: .min ... .max, using: &generator),
-            unsigned: .random(in: .min ... .max, using: &generator), long: maybe(.random(in: .min ... .max, using: &generator)),
-            rate: .random(in: -1e6...1e6, using: &generator), single: Float(Int.random(in: -999...999, using: &generator)) / 8,
+            unsigned: .random(in: .min ... .max, using: &generator),
+            long: maybe(.random(in: .min ... .max, using: &generator)),
+            rate: .random(in: -1e6...1e6, using: &generator),
+            single: Float(Int.random(in: -999...999, using: &generator)) / 8,
             bytes: Data(text().utf8), word: Word.allCases.randomElement(using: &generator) ?? .voice,
-            at: Timestamp(milliseconds: .random(in: 0...2_000_000_000_000, using: &generator)), span: maybe(.seconds(90)),
+            at: Timestamp(milliseconds: .random(in: 0...2_000_000_000_000, using: &generator)),
+            span: maybe(.seconds(90)),
             url: maybe(URL(string: "https://example.com/a?b=c")).flatMap(\.self),
             date: depth == 1 ? maybe(Date(timeIntervalSinceReferenceDate: 12.5)) : nil,
-            facts: Dictionary(uniqueKeysWithValues: ["a", "ab", "b-1", "b_1", "zz"].filter { _ in Bool.random(using: &generator) }.map { ($0, text()) }),
+            facts: Dictionary(
+                uniqueKeysWithValues: ["a", "ab", "b-1", "b_1", "zz"].filter { _ in Bool.random(using: &generator) }.map
+                { ($0, text()) }),
             places: [3: true, 10: false], choices: choices, gaps: [1, nil, 3])
     }
 }
@@ -170,7 +209,9 @@ private struct Backwards: Decodable, Equatable {
 
     enum CodingKeys: CodingKey { case a, b, c, d, e, z }
 
-    init(d: Int, a: Int, inner: Int, c: Int, e: Int?) { (self.d, self.a, self.inner, self.c, self.e) = (d, a, inner, c, e) }
+    init(d: Int, a: Int, inner: Int, c: Int, e: Int?) {
+        (self.d, self.a, self.inner, self.c, self.e) = (d, a, inner, c, e)
+    }
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)

@@ -6,7 +6,7 @@ enum WireChecks {
     /// Reads one JSON object, its size checked first.
     static func decode<Value: Decodable>(_ type: Value.Type, _ json: Data) throws(WireError) -> Value {
         do {
-            return try JSONDecoder().decode(type, from: json)
+            return try JSONText.value(type, of: Array(json))
         } catch {
             throw WireError(.malformed, "not the JSON that is expected: \(words(error))")
         }
