@@ -14,23 +14,11 @@ struct Bench {
             do { return try pipeline.run() } catch { fail(error) }
         }
         let work = Task { try await run() }
-        // What measures is cancelled, so that it takes its brokers and managers down.
-        let ended = Mutex<Int32?>(nil)
-        let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
-            // Not ignored: a child would ignore it, too.
-            signal(number) { _ in }
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                ended.withLock { $0 = number }
-                say("ended by a signal: taking down what was started …")
-                work.cancel()
-            }
-            source.resume()
-            return source
-        }
+        let ending = Ending()
+        let sources = ending.cancels(work)
         defer { for source in sources { source.cancel() } }
         do { try await work.value } catch {
-            if let number = ended.withLock({ $0 }) { exit(128 + number) }
+            if let number = ending.signal { exit(128 + number) }
             fail(error)
         }
     }
@@ -73,6 +61,30 @@ struct Bench {
             for row in try await suite.run(wanted) { Measured.add(row, to: &results) }
             let isQuick = ContinuousClock.now - start < .seconds(20)
             if round >= repeats ?? (isQuick ? 3 : 1) { return results }
+        }
+    }
+}
+
+/// Ctrl-C and SIGTERM: the work is cancelled, so that it takes its brokers and managers down.
+final class Ending: Sendable {
+    private let number = Mutex<Int32?>(nil)
+
+    /// The one that came.
+    var signal: Int32? { number.withLock { $0 } }
+
+    /// As long as what it returns is kept.
+    func cancels(_ work: Task<Void, any Error>) -> [any DispatchSourceSignal] {
+        [SIGINT, SIGTERM, SIGHUP].map { number in
+            // Not ignored: a child would ignore it, too.
+            Glibc.signal(number) { _ in }
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { [self] in
+                self.number.withLock { $0 = number }
+                say("ended by a signal: taking down what was started …")
+                work.cancel()
+            }
+            source.activate()
+            return source
         }
     }
 }
