@@ -9,6 +9,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case language
     /// A group in its JSON form.
     case json
+    /// What a row of the records holds.
+    case row
     case topics
     case registration
     case registrationContent = "registration-content"
@@ -32,6 +34,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .language: try LanguageEntry.text(bytes)
         case .json: try LanguageEntry.json(bytes)
+        case .row: try RowEntry.row(bytes)
         case .topics: try WireEntry.topic(bytes)
         case .registration: try WireEntry.registration(Data(bytes))
         case .registrationContent: try WireEntry.registrationContent(Data(bytes))

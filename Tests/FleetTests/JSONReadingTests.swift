@@ -40,11 +40,14 @@ struct JSONReadingTests {
             #"{ "a" : 1 , "b" : [ ] }"#, "\n{\"a\":1}\t", #"{"\u0061":1}"#, #"{"é":1}"#, #"{"e\#u{301}":1}"#, "{}",
             "[]", "[1]", "1", "",
             #"{"a":01}"#, #"{"a":1,}"#, #"{"a":1}x"#, #"{"a":9223372036854775807}"#, #"{"a":9223372036854775808}"#,
-            #"{"a":-9223372036854775808}"#, #"{"a":99999999999999999999}"#, #"{"a":tru}"#, #"{"a":.5}"#, #"{"a":1.}"#,
+            #"{"a":-9223372036854775808}"#, #"{"a":99999999999999999999}"#, #"{"a":tru}"#,
+            "{\"a\":1\(String(repeating: "0", count: 40))}",
+            "{\"a\":1\(String(repeating: "0", count: 400))}", #"{"a":.5}"#, #"{"a":1.}"#,
         ])
     func forms(text: String) {
         #expect(own([String: Int].self, text) == theirs([String: Int].self, text))
         #expect(own([String: Double].self, text) == theirs([String: Double].self, text))
+        #expect(own([String: Float].self, text) == theirs([String: Float].self, text))
         #expect(own(Lenient.self, text) == theirs(Lenient.self, text))
     }
 

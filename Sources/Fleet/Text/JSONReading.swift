@@ -224,9 +224,10 @@ final class JSONSheet {
         return value
     }
 
-    func number<Number: LosslessStringConvertible>(at node: Int) throws -> Number {
+    func number<Number: BinaryFloatingPoint & LosslessStringConvertible>(at node: Int) throws -> Number {
         let node = nodes[node]
-        guard node.kind == .number, let value = Number(String(decoding: bytes[node.start..<node.end], as: UTF8.self))
+        guard node.kind == .number, let value = Number(String(decoding: bytes[node.start..<node.end], as: UTF8.self)),
+            value.isFinite
         else { throw NotTaken(by: self) }
         return value
     }
