@@ -37,7 +37,8 @@ struct JSONReadingTests {
         arguments: [
             #"{"b":1,"a":2}"#, #"{"a":1,"a":2}"#, #"{"a":1.0}"#, #"{"a":1e2}"#, #"{"a":-0}"#, #"{"a":"1"}"#,
             #"{"a":null}"#,
-            #"{ "a" : 1 , "b" : [ ] }"#, "\n{\"a\":1}\t", #"{"\u0061":1}"#, #"{"é":1}"#, #"{"e\#u{301}":1}"#, "{}",
+            #"{ "a" : 1 , "b" : [ ] }"#, "\n{\"a\":1}\t", "/{\"a\":1}", "{\"a\"//:1}", #"{"\u0061":1}"#, #"{"é":1}"#,
+            #"{"e\#u{301}":1}"#, "{}",
             "[]", "[1]", "1", "",
             #"{"a":01}"#, #"{"a":1,}"#, #"{"a":1}x"#, #"{"a":9223372036854775807}"#, #"{"a":9223372036854775808}"#,
             #"{"a":-9223372036854775808}"#, #"{"a":99999999999999999999}"#, #"{"a":tru}"#,
@@ -76,6 +77,14 @@ struct JSONReadingTests {
     func depth(depth: Int) {
         let text = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
         #expect(own([Skipped].self, text) == theirs([Skipped].self, text))
+    }
+
+    @Test(
+        "White space between values leaves them to the same reader", arguments: [" ", "\n", "\r\n", "\t", " \t\n\r "])
+    func space(_ space: String) throws {
+        let text = [#"{"#, #""a""#, ":", "[", "1", ",", "2", "]", "}"].joined(separator: space)
+        #expect(try JSONText.value([String: [Int]].self, of: space + text + space) == ["a": [1, 2]])
+        #expect(try JSONText.value(Reader.self, of: space + text + space).name == "JSONSpot")
     }
 
     @Test(

@@ -68,7 +68,12 @@ final class JSONSheet {
     // MARK: Where values stand
 
     private func skipSpace() {
-        while position < bytes.count, case 0x20 | 0x0a | 0x0d | 0x09 = bytes[position] { position += 1 }
+        while position < bytes.count {
+            switch bytes[position] {
+            case 0x20, 0x0A, 0x0D, 0x09: position += 1
+            default: return
+            }
+        }
     }
 
     private func take(_ byte: UInt8) -> Bool {
