@@ -69,6 +69,12 @@ struct JSONReadingTests {
         #expect(try JSONText.value([String].self, of: #"["\u00e9\/\ud83d\ude92"]"#) == ["é/🚒"])
         #expect(throws: DecodingError.self) { try JSONText.value([String].self, of: #"["\ud83d"]"#) }
         #expect(throws: DecodingError.self) { try JSONText.value([String].self, of: #"["\x"]"#) }
+        // Also where nobody looks.
+        for text in [#"{"a":1,"b":"\uice"}"#, #"{"a":1,"b":"\q"}"#, #"{"a":1,"b":["\ud83d"]}"#] {
+            #expect(own(Lenient.self, text) == theirs(Lenient.self, text))
+        }
+        let many = try JSONText.text(of: Array(repeating: "\"", count: 1000))
+        #expect(try JSONText.value([String].self, of: many) == Array(repeating: "\"", count: 1000))
     }
 
     @Test(

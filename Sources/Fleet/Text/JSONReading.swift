@@ -47,12 +47,16 @@ final class JSONSheet {
     let bytes: [UInt8]
     private(set) var nodes: [Node] = []
     fileprivate(set) var hasRefused = false
+    /// By their nodes.
+    private var escapedTexts: [Int: String] = [:]
     private var position = 0
 
     /// What is deeper may be as deep as `JSONDecoder` lets it.
     private static let deepest = 64
     /// Of an object whose keys are in no order.
     private static let mostUnordered = 64
+    /// Each is read by a decoder of its own; where there are more one reads all.
+    private static let mostEscaped = 64
 
     /// Nil: it is no JSON (RFC 8259), or in a form that this reader does not take.
     init?(_ bytes: [UInt8]) {
@@ -151,13 +155,21 @@ final class JSONSheet {
         var (index, kind) = (start, Node.Kind.text)
         while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {
             guard bytes[index] >= 0x20 else { return false }
-            // What is escaped is read by who knows how; here only where it ends matters.
             if bytes[index] == UInt8(ascii: "\\") { (index, kind) = (index + 1, .escapedText) }
             index += 1
         }
-        guard index < bytes.count else { return false }
+        guard index < bytes.count, kind == .text || readEscaped(start - 1...index) else { return false }
         nodes.append(Node(kind: kind, start: start, end: index, next: nodes.count + 1))
         position = index + 1
+        return true
+    }
+
+    /// Also where nobody asks for it: what is escaped wrongly is no JSON.
+    private func readEscaped(_ place: ClosedRange<Int>) -> Bool {
+        guard escapedTexts.count < Self.mostEscaped,
+            let text = try? JSONDecoder().decode(String.self, from: Data(bytes[place]))
+        else { return false }
+        escapedTexts[nodes.count] = text
         return true
     }
 
@@ -205,11 +217,11 @@ final class JSONSheet {
         return try Value(from: JSONSpot(sheet: self, node: node))
     }
 
-    func text(at node: Int) throws -> String {
-        let node = nodes[node]
+    func text(at place: Int) throws -> String {
+        let node = nodes[place]
         if node.kind == .text { return String(decoding: bytes[node.start..<node.end], as: UTF8.self) }
-        guard node.kind == .escapedText else { throw NotTaken(by: self) }
-        return try JSONDecoder().decode(String.self, from: Data(bytes[(node.start - 1)...node.end]))
+        guard let text = escapedTexts[place] else { throw NotTaken(by: self) }
+        return text
     }
 
     func integer<Number: FixedWidthInteger>(at node: Int) throws -> Number {
