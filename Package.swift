@@ -112,7 +112,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: ["OperatingSystem"], path: "Tests/TestSupport"),
         // Counts what the tests' program asks of the allocator.
         .target(name: "CAllocations", path: "Tests/CAllocations"),
         // What a delivery is measured against.

@@ -22,7 +22,7 @@ package final class Broker: Sendable {
     private let files: Int?
     private let visit: Int?
     private let nohup: Bool
-    private let process = Mutex<Process?>(nil)
+    private let process = Mutex<ChildProcess?>(nil)
 
     private init(
         port: Int, bootPort: Int?, certificates: String, directory: URL, files: Int? = nil, visit: Int? = nil,
@@ -131,7 +131,7 @@ package final class Broker: Sendable {
 
     private var parts: [Part] { bootPort == nil ? [.known] : Part.allCases }
 
-    private var script: Int32? { process.withLock { $0.flatMap { $0.isRunning ? $0.processIdentifier : nil } } }
+    private var script: Int32? { process.withLock { $0.flatMap { $0.isRunning ? $0.pid : nil } } }
 
     /// Nil: it does not run.
     package func pid(of part: Part) -> Int32? {
@@ -171,27 +171,14 @@ package final class Broker: Sendable {
         }
         let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "mosquitto/start.sh")
-        let process = Process()
         // As on most systems; start.sh is to take what it may have.
-        process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = [
-            "-c",
-            "\(nohup ? "trap '' HUP; " : "")\(visit.map { "export TRUNKLINE_BOOT_VISIT=\($0); " } ?? "")ulimit \(files.map { "-n \($0)" } ?? "-S -n 1024"); exec \"$0\" \"$@\"",
-            script.path(percentEncoded: false),
-            directory.path(percentEncoded: false), "\(port)",
-        ]
-        process.arguments? += bootPort.map { ["\($0)", certificates] } ?? ["--insecure"]
-        let logFile = directory.appending(path: "broker.log")
-        if !FileManager.default.fileExists(atPath: logFile.path(percentEncoded: false)) {
-            _ = FileManager.default.createFile(atPath: logFile.path(percentEncoded: false), contents: nil)
-        }
-        let output = try FileHandle(forWritingTo: logFile)
-        defer { try? output.close() }
-        try output.seekToEnd()
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        try Self.withoutBlockedSignals { try process.run() }
+        let shell =
+            "\(nohup ? "trap '' HUP; " : "")\(visit.map { "export TRUNKLINE_BOOT_VISIT=\($0); " } ?? "")ulimit \(files.map { "-n \($0)" } ?? "-S -n 1024"); exec \"$0\" \"$@\""
+        let process = try ChildProcess(
+            "/bin/sh",
+            ["-c", shell, script.path(percentEncoded: false), directory.path(percentEncoded: false), "\(port)"]
+                + (bootPort.map { ["\($0)", certificates] } ?? ["--insecure"]),
+            log: directory.appending(path: "broker.log").path(percentEncoded: false))
         self.process.withLock { $0 = process }
         let needed = ["crl.pem", "boot.passwords"].map { "\(certificates)/\($0)" }
         guard bootPort == nil || needed.allSatisfy(FileManager.default.fileExists) else { return }
@@ -201,23 +188,13 @@ package final class Broker: Sendable {
         }
     }
 
-    /// Children inherit what is blocked, and Swift's threads block nearly all: a broker would never hear SIGTERM.
-    private static func withoutBlockedSignals(_ body: () throws -> Void) rethrows {
-        var none = sigset_t()
-        var before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try body()
-    }
-
     private func end(with signal: Int32) async {
         let process = self.process.withLock { process in
             defer { process = nil }
             return process
         }
         guard let process else { return }
-        if process.isRunning { Glibc.kill(process.processIdentifier, signal) }
+        if process.isRunning { Glibc.kill(process.pid, signal) }
         while process.isRunning {
             // A test that was cancelled must not leave its broker behind either.
             if (try? await Task.sleep(for: .milliseconds(5))) == nil { await Task.yield() }
