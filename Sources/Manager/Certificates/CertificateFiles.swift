@@ -3,6 +3,7 @@ import Fleet
 import Foundation
 import Logging
 import Messaging
+import OperatingSystem
 import Records
 
 /// The files of the authorities, and of the broker whose configuration names them.
@@ -189,22 +190,37 @@ struct CertificateFiles: Sendable {
     private static let reloadTime = 30
 
     private func run(_ command: String) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", command]
-        process.standardInput = FileHandle.nullDevice
-        let ended = DispatchSemaphore(value: 0)
-        process.terminationHandler = { _ in ended.signal() }
-        do { try process.run() } catch { throw ReloadError("\(command): \(error.localizedDescription)") }
-        guard ended.wait(timeout: .now() + .seconds(Self.reloadTime)) == .success else {
-            // Foundation gives it a process group of its own; what it started is not to pile up.
-            kill(-process.processIdentifier, SIGKILL)
+        // Foundation's Process reads behind its buffer where 1,365 files are open, and connections are files.
+        let shell = "/bin/sh"
+        let pid: Int32
+        do {
+            pid = try DetachedProcess.spawn(
+                shell, arguments: [shell, "-c", command], environment: ProcessInfo.processInfo.environment,
+                files: [.opened("/dev/null", flags: O_RDONLY), .inherited(1), .inherited(2)])
+        } catch { throw ReloadError("\(command): \(error)") }
+        guard let status = Self.status(of: pid) else {
+            // It leads a process group of its own; what it started is not to pile up.
+            kill(-pid, SIGKILL)
+            waitpid(pid, nil, 0)
             throw ReloadError("the command of --broker-reload did not end in \(Self.reloadTime) s: \(command)")
         }
-        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
-            throw ReloadError(
-                "the command of --broker-reload ended with \(process.terminationStatus): \(command)")
+        guard status == 0 else {
+            throw ReloadError("the command of --broker-reload ended with \(status): \(command)")
         }
+    }
+
+    /// The exit status, or the signal that ended it; nil: it does not end.
+    private static func status(of pid: Int32) -> Int32? {
+        let deadline = ContinuousClock.now + .seconds(reloadTime)
+        var status: Int32 = 0
+        while ContinuousClock.now < deadline {
+            let ended = waitpid(pid, &status, WNOHANG)
+            if ended == pid { return status & 0x7f == 0 ? status >> 8 & 0xff : status & 0x7f }
+            // Somebody else has waited for it: how it ended is not known, and not to be called well.
+            if ended < 0, errno != EINTR { return -1 }
+            usleep(10_000)
+        }
+        return nil
     }
 
     /// Whether the process has a handler for SIGHUP (proc(5), `SigCgt`).
